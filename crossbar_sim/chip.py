@@ -1,0 +1,92 @@
+"""Chip: the state of one simulated chip, its matrices on tiles and its ledger."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from crossbar_sim.errors import MappingError
+from crossbar_sim.hardware import Hardware
+from crossbar_sim.ledger import Ledger
+from crossbar_sim.matrix import MappedMatrix
+
+
+class Chip:
+    """Everything that changes while a chip runs; `Hardware` is what never does."""
+
+    def __init__(self, hardware: Hardware, seed: int = 0) -> None:
+        self.hardware, self.seed = hardware, seed
+        self.ledger = Ledger()
+        self.matrices: dict[str, MappedMatrix] = {}
+        self.skipped: list[tuple[str, str]] = []
+
+    def matrix(self, name: str, weight: torch.Tensor, scale: NDArray[np.float64] | None = None) -> MappedMatrix:
+        """Program a new matrix (outputs, inputs), billed to the current phase; `scale` as in MappedMatrix."""
+        if name in self.matrices:
+            raise MappingError(f"the chip already holds a matrix called '{name}'; release it first")
+        matrix = MappedMatrix(self.hardware, self.ledger, self.seed, name, weight, scale)
+        self.matrices[name] = matrix
+        return matrix
+
+    def release(self, name: str) -> None:
+        """Give the tiles of a matrix back."""
+        del self.matrices[name]
+
+    def writes(self) -> dict[str, NDArray[np.int64]]:
+        """A copy of the write counter of every cell, by matrix."""
+        return {name: matrix.crossbar.writes.copy() for name, matrix in self.matrices.items()}
+
+    @property
+    def plan(self) -> Plan:
+        """Which cells belong to what."""
+        return Plan(tuple(self.matrices.values()), tuple(self.skipped), self.hardware)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The floor plan: tiles per matrix, utilisation, and what was skipped and why."""
+
+    matrices: tuple[MappedMatrix, ...]
+    skipped: tuple[tuple[str, str], ...]
+    hardware: Hardware
+
+    @property
+    def tile_count(self) -> int:
+        """Tiles in use."""
+        return sum(len(matrix.tiles) for matrix in self.matrices)
+
+    @property
+    def cells_used(self) -> int:
+        """Cells that hold a weight."""
+        return sum(tile.cells_used for matrix in self.matrices for tile in matrix.tiles)
+
+    @property
+    def utilisation(self) -> float:
+        """Share of the cells of all tiles in use that hold a weight."""
+        spec = self.hardware.tile
+        return self.cells_used / (self.tile_count * spec.rows * spec.columns) if self.matrices else 0.0
+
+    def rows(self) -> list[dict[str, object]]:
+        """One record per tile: name, matrix, inputs, outputs, cells used, utilisation."""
+        return [
+            {"tile": tile.name, "matrix": matrix.name,
+             "inputs": (tile.inputs.start, tile.inputs.stop), "outputs": (tile.outputs.start, tile.outputs.stop),
+             "cells_used": tile.cells_used, "utilisation": tile.utilisation}
+            for matrix in self.matrices for tile in matrix.tiles
+        ]  # fmt: skip
+
+    def __str__(self) -> str:
+        spec = self.hardware.tile
+        lines = [
+            f"Plan: {len(self.matrices)} matrices on {self.tile_count} tiles of {spec.rows} x {spec.columns} cells, "
+            f"{self.cells_used} cells used, utilisation {self.utilisation:.1%}"
+        ]
+        for matrix in self.matrices:
+            outputs, inputs = matrix.master.shape
+            share = sum(tile.utilisation for tile in matrix.tiles) / len(matrix.tiles)
+            lines.append(f"  {matrix.name:<32}{inputs:>5} x {outputs:<5}{len(matrix.tiles):>4} tiles{share:>8.1%}")
+        lines += [f"  skipped {name or '(model)'}: {reason}" for name, reason in self.skipped]
+        return "\n".join(lines)

@@ -1,0 +1,186 @@
+"""MappedMatrix: one weight matrix on tiles; differentiable reads, writes of the cells that changed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from crossbar_sim.counter_random import stream_key
+from crossbar_sim.crossbar import Crossbar, Programming
+from crossbar_sim.errors import MappingError
+from crossbar_sim.hardware import Hardware
+from crossbar_sim.ledger import Ledger
+from crossbar_sim.mapping import CELLS_PER_WEIGHT, Tile, column_scale, cut, to_conductance, to_weight
+from crossbar_sim.mvm import Programmed
+from crossbar_sim.read_path import ReadPath
+
+
+class MappedMatrix(nn.Module):
+    """y = x W^T through tiles. W (outputs, inputs) is the float master copy; the cells hold its levels.
+
+    `scale` (outputs,) is the largest |w| each column can hold; None takes it from the weight.
+    Gradients reach x through the transposed tiles and `master` as the digital outer product of the
+    output gradient and the input. `program()` writes the cells whose target level differs.
+    """
+
+    def __init__(
+        self, hardware: Hardware, ledger: Ledger, seed: int, name: str, weight: torch.Tensor,
+        scale: NDArray[np.float64] | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        if weight.ndim != 2 or 0 in weight.shape:
+            raise MappingError(f"{name}: only non-empty matrices go on tiles, got shape {tuple(weight.shape)}")
+        self.hardware, self.ledger, self.name = hardware, ledger, name
+        self.master = nn.Parameter(weight.detach().clone().float(), requires_grad=False)
+        outputs, inputs = weight.shape
+        self.tiles: tuple[Tile, ...] = cut(name, inputs, outputs, hardware.tile)
+        values = self._values()
+        self.scale = column_scale(values, hardware.tile.scale) if scale is None else np.asarray(scale, np.float64)
+        self.crossbar = Crossbar(hardware.device, (CELLS_PER_WEIGHT, inputs, outputs), stream_key(seed, name, "program"))
+        self.target: NDArray[np.float64] | None = None
+        self._paths = {
+            transposed: ReadPath(hardware, stream_key(seed, name, "backward" if transposed else "forward"))
+            for transposed in (False, True)
+        }
+        self.program()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """x (..., inputs) -> (..., outputs)."""
+        product: torch.Tensor = _AnalogProduct.apply(x, self.master, self)  # type: ignore[no-untyped-call]
+        return product
+
+    def _values(self) -> NDArray[np.float64]:
+        return self.master.detach().cpu().double().numpy().T
+
+    def weight(self) -> torch.Tensor:
+        """The weights (outputs, inputs) that the achieved conductances stand for."""
+        achieved = to_weight(self.crossbar.conductance, self.scale, self.hardware.device)
+        return torch.from_numpy(np.ascontiguousarray(achieved.T)).to(self.master)
+
+    @torch.no_grad()
+    def program(self) -> Programming:
+        """Write the cells whose target level differs from what they were last programmed to."""
+        limit = torch.from_numpy(self.scale).to(self.master)[:, None]
+        self.master.clamp_(-limit, limit)
+        target = to_conductance(self._values(), self.scale, self.hardware.device)
+        where = np.ones(target.shape, np.bool_) if self.target is None else target != self.target
+        self.target = target
+        result = self.crossbar.program(target, where, self.hardware.adc.energy)
+        if result.count:
+            self._bill_programming(result)
+            self._prepare_reads()
+        return result
+
+    def _prepare_reads(self) -> None:
+        device, tile = self.hardware.device, self.hardware.tile
+        g = self.crossbar.conductance
+        current = (device.read_voltage * (g[0] - g[1])).astype(np.float32)
+        variance = None
+        if device.read_noise is not None:
+            cells = device.read_noise(g)
+            variance = (device.read_voltage**2 * (cells[0] ** 2 + cells[1] ** 2)).astype(np.float32)
+        self._paths[False].load(Programmed(current, variance, tile.rows, tile.outputs), g.sum(axis=(0, 2)))
+        current, variance = np.ascontiguousarray(current.T), None if variance is None else np.ascontiguousarray(variance.T)
+        self._paths[True].load(Programmed(current, variance, tile.outputs, tile.rows), g.sum(axis=(0, 1)))
+
+    def read(self, x: torch.Tensor, transposed: bool = False) -> torch.Tensor:
+        """One analog read per vector of x: (vectors, inputs) -> (vectors, outputs), or the reverse."""
+        hardware, path = self.hardware, self._paths[transposed]
+        scale = torch.from_numpy(self.scale.astype(np.float32)).to(x.device)
+        full_drive = float(hardware.device.read_voltage * hardware.device.window)
+        x = x.float() * scale if transposed else x.float()
+        result = path.read(x, tracking=self.training or transposed)
+        if not bool(torch.isfinite(result.scale).all()):
+            side = "output gradient" if transposed else "input"
+            raise MappingError(f"{self.name}: NaN or infinity in its {side}; lower the learning rate or check the data")
+        self._bill_read(result.squared_drive, len(x), transposed)
+        y = result.current * (result.scale[:, None] / full_drive)
+        return y if transposed else y * scale
+
+    def gradient_to_input(self, gradient: torch.Tensor) -> torch.Tensor:
+        """(vectors, outputs) -> (vectors, inputs) by the hardware's `backward` rule; every rule is billed as reads."""
+        if self.hardware.backward == "analog":
+            return self.read(gradient, transposed=True)
+        self._bill_read(np.ones(gradient.shape[1], np.float32) * len(gradient), len(gradient), True)
+        weight = self.weight() if self.hardware.backward == "noise_free" else self.master
+        return gradient @ weight
+
+    def _bill_programming(self, result: Programming) -> None:
+        device, tile, ledger = self.hardware.device, self.hardware.tile, self.ledger
+        set_pulses, reset_pulses = int(result.set_pulses.sum()), int(result.reset_pulses.sum())
+        slots, seconds = self._programming_slots(result)
+        squared = device.set_voltage**2 * set_pulses + device.reset_voltage**2 * reset_pulses
+        lines = tile.line_capacitance * (squared + slots * device.set_voltage**2)
+        ledger.add("SET pulses", self.name, float(result.set_energy.sum()), set_pulses, seconds)
+        ledger.add("RESET pulses", self.name, float(result.reset_energy.sum()), reset_pulses)
+        ledger.add("verify reads", self.name, float(result.verify_energy.sum()), int(result.verify_reads.sum()))
+        ledger.add("line charging", self.name, lines, set_pulses + reset_pulses + slots)
+        ledger.add_writes(self.name, result.count)
+
+    def _programming_slots(self, result: Programming) -> tuple[int, float]:
+        """Word-line activations and seconds. Row-parallel: the cells of a row share their pulse slots, rows
+        follow one another, tiles work side by side. Cell-serial: one cell of a tile after the other."""
+        device, tile = self.hardware.device, self.hardware.tile
+        cell_time = result.pulses * device.pulse_width + result.verify_reads * device.read_time
+        slots = np.zeros(self.crossbar.conductance.shape, np.int64)
+        seconds = np.zeros(self.crossbar.conductance.shape)
+        slots.reshape(-1)[result.cells] = result.pulses
+        seconds.reshape(-1)[result.cells] = cell_time
+        rows, columns = slots.shape[1:]
+        column_starts, row_starts = np.arange(0, columns, tile.outputs), np.arange(0, rows, tile.rows)
+        if self.hardware.programming_order == "row_parallel":
+            slots = np.maximum.reduceat(slots.max(axis=0), column_starts, axis=1)
+            seconds = np.maximum.reduceat(seconds.max(axis=0), column_starts, axis=1)
+        else:
+            slots = np.add.reduceat(slots.sum(axis=0), column_starts, axis=1)
+            seconds = np.add.reduceat(seconds.sum(axis=0), column_starts, axis=1)
+        return int(slots.sum()), float(np.add.reduceat(seconds, row_starts, axis=0).max())
+
+    def _bill_read(self, squared_drive: NDArray[np.float32], vectors: int, transposed: bool) -> None:
+        hardware, ledger, path = self.hardware, self.ledger, self._paths[transposed]
+        device, digital = hardware.device, hardware.digital
+        outputs, inputs = self.master.shape
+        row_tiles, column_tiles = self._paths[False].programmed.grid
+        cells = device.read_voltage**2 * device.read_time * float(squared_drive @ path.line_conductance)
+        if transposed:
+            drives, conversions = vectors * outputs * CELLS_PER_WEIGHT * row_tiles, vectors * inputs * column_tiles
+        else:
+            drives, conversions = vectors * inputs * column_tiles, vectors * outputs * row_tiles
+        seconds = vectors * (device.read_time + hardware.adc.columns_per_adc / hardware.adc.sample_rate)
+        ledger.add("cell reads", self.name, cells, vectors, seconds)
+        ledger.add("DAC", self.name, drives * hardware.dac.energy, drives)
+        ledger.add("ADC", self.name, conversions * hardware.adc.energy, conversions)
+        ledger.add("shift-add", self.name, conversions * digital.shift_add, conversions)
+        scalings = vectors * (inputs + outputs)
+        ledger.add("arithmetic", self.name, scalings * digital.multiply, scalings)
+
+    def clipped_share(self, transposed: bool = False) -> float:
+        """Share of all ADC conversions so far that hit the range."""
+        path = self._paths[transposed]
+        return path.clipped / path.conversions if path.conversions else 0.0
+
+    def extra_repr(self) -> str:
+        outputs, inputs = self.master.shape
+        return f"{self.name}: {inputs} inputs, {outputs} outputs, {len(self.tiles)} tiles"
+
+
+class _AnalogProduct(torch.autograd.Function):
+    """Forward: one analog read. Backward: a transposed read for the input, an outer product for the master."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, master: torch.Tensor, matrix: MappedMatrix) -> torch.Tensor:
+        flat = x.reshape(-1, x.shape[-1])
+        ctx.matrix, ctx.shape = matrix, x.shape
+        ctx.save_for_backward(flat if ctx.needs_input_grad[1] else None)
+        return matrix.read(flat).reshape(*x.shape[:-1], master.shape[0])
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None, None]:  # type: ignore[override]
+        flat = gradient.reshape(-1, gradient.shape[-1])
+        to_input = ctx.matrix.gradient_to_input(flat).reshape(ctx.shape) if ctx.needs_input_grad[0] else None
+        (x,) = ctx.saved_tensors
+        return to_input, None if x is None else flat.T @ x, None

@@ -1,0 +1,166 @@
+"""Method: a fine-tuning method as a spec. Adapter: the method attached to one model (and one chip)."""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from typing import Annotated, Any, ClassVar
+
+import torch
+from pydantic import Field
+from torch import nn
+
+from crossbar_sim import Chip, CrossbarError, MappedLinear
+from crossbar_sim.matrix import MappedMatrix
+from crossbar_sim.spec import Spec
+from peft_methods.placement import Placement
+from peft_methods.pool import Pool
+
+LinearLike = nn.Linear | MappedLinear
+
+
+class MethodError(CrossbarError):
+    """A method cannot be attached to this model, chip or pool."""
+
+
+class Method(Spec, ABC):
+    """What a method attaches, what it trains, where each trained tensor lives, and how it is trained.
+
+    Class attributes state the hardware consequences; the tests compare them with the simulator's counters.
+    """
+
+    label: ClassVar[str]
+    writes_cells: ClassVar[bool]
+    transposed_reads: ClassVar[bool]
+    extra_reads: ClassVar[str]
+    needs_pool: ClassVar[bool] = False
+
+    learning_rate: Annotated[float, Field(gt=0)]
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    steps: Annotated[int, Field(ge=1)] = 200
+    batch_size: Annotated[int, Field(ge=1)] = 10
+
+    @property
+    def display_name(self) -> str:
+        """Name in tables and figures."""
+        return self.label
+
+    @abstractmethod
+    def placements(self) -> dict[str, Placement]:
+        """Where each kind of trained tensor lives."""
+
+    @abstractmethod
+    def attach(self, model: nn.Module, chip: Chip | None = None, pool: Pool | None = None, seed: int = 0) -> Adapter:
+        """Change `model` in place and return the adapter; every other parameter is frozen.
+
+        Without a chip all arithmetic is digital (the method's digital twin). What is programmed while
+        attaching is billed to the phases 'pool' (pre-trained modules) and 'adapt/update' (trained tensors).
+        """
+
+
+class Adapter:
+    """A method attached to a model: its trained parameters, its matrices, and the way back."""
+
+    def __init__(self, method: Method, model: nn.Module, chip: Chip | None) -> None:
+        self.method, self.model, self.chip = method, model, chip
+        self.groups: list[dict[str, Any]] = []
+        self.matrices: list[MappedMatrix] = []
+        self._replaced: list[tuple[nn.Module, str, nn.Module]] = []
+        self._requires_grad = {name: p.requires_grad for name, p in model.named_parameters()}
+        self._tiles_before = set(chip.matrices) if chip is not None else set()
+        model.requires_grad_(False)
+
+    def train(self, parameters: list[nn.Parameter], learning_rate: float, weight_decay: float = 0.0) -> None:
+        """Train these parameters with this learning rate."""
+        for parameter in parameters:
+            parameter.requires_grad_(True)
+        self.groups.append({"params": parameters, "lr": learning_rate, "weight_decay": weight_decay})
+
+    def train_matrix(self, matrix: nn.Module) -> nn.Parameter:
+        """Register a placed matrix as trained: `write()` will program it if it is on tiles. Returns its master."""
+        if isinstance(matrix, MappedMatrix):
+            self.matrices.append(matrix)
+        parameter = matrix.master
+        assert isinstance(parameter, nn.Parameter)
+        return parameter
+
+    def replace(self, name: str, module: nn.Module) -> None:
+        """Put `module` where the layer called `name` was."""
+        parent, _, child = name.rpartition(".")
+        owner = self.model.get_submodule(parent)
+        self._replaced.append((owner, child, getattr(owner, child)))
+        setattr(owner, child, module)
+
+    def trained_parameters(self) -> list[nn.Parameter]:
+        """Every trained parameter."""
+        return [parameter for group in self.groups for parameter in group["params"]]
+
+    @property
+    def trained_values(self) -> int:
+        """How many numbers are trained."""
+        return sum(parameter.numel() for parameter in self.trained_parameters())
+
+    def write(self) -> int:
+        """Program the cells of trained tensors whose target level changed; returns how many."""
+        return sum(matrix.program().count for matrix in self.matrices)
+
+    def delta_weights(self) -> dict[str, torch.Tensor]:
+        """For every changed linear layer, the merged weight minus the frozen one (outputs, inputs)."""
+        raise MethodError(f"{self.method.label} cannot be merged into the backbone's weights")
+
+    def detach(self) -> None:
+        """Put the original layers back and release the adapter's tiles; the backbone is bit-identical to before."""
+        for owner, child, original in reversed(self._replaced):
+            setattr(owner, child, original)
+        if self.chip is not None:
+            for name in set(self.chip.matrices) - self._tiles_before:
+                self.chip.release(name)
+        for name, parameter in self.model.named_parameters():
+            parameter.requires_grad_(self._requires_grad.get(name, True))
+
+
+def product(base: LinearLike, x: torch.Tensor) -> torch.Tensor:
+    """x W^T without the bias, on tiles or digital."""
+    if isinstance(base, MappedLinear):
+        on_tiles: torch.Tensor = base.matrix(x)
+        return on_tiles
+    return nn.functional.linear(x, base.weight)
+
+
+def linear_layers(model: nn.Module, targets: tuple[str, ...] | None) -> dict[str, LinearLike]:
+    """The linear layers a method changes, in the order of the model.
+
+    targets: suffixes of dotted names ('query', 'mlp.up'); None: every linear layer inside a numbered block.
+    Raises MethodError if a target matches nothing.
+    """
+    layers = {n: m for n, m in model.named_modules() if isinstance(m, nn.Linear | MappedLinear)}
+    if targets is None:
+        chosen = {name: layer for name, layer in layers.items() if block_of(name) is not None}
+        if not chosen:
+            raise MethodError(f"{type(model).__name__} has no linear layer inside a numbered block; name the targets")
+        return chosen
+    for target in targets:
+        if not any(_matches(name, target) for name in layers):
+            known = sorted({name.rpartition(".")[2] for name in layers})
+            raise MethodError(f"no linear layer ends in '{target}'; the model has {', '.join(known)}")
+    return {name: layer for name, layer in layers.items() if any(_matches(name, target) for target in targets)}
+
+
+def _matches(name: str, target: str) -> bool:
+    return name == target or name.endswith("." + target)
+
+
+def block_of(name: str) -> str | None:
+    """The transformer block of a layer: its dotted name up to the first number ('blocks.1.mlp.up' -> 'blocks.1')."""
+    match = re.match(r"(.*?\.\d+)(\.|$)", name)
+    return match.group(1) if match else None
+
+
+def head_of(model: nn.Module) -> nn.Linear:
+    """The digital classification head."""
+    head = getattr(model, "head", None)
+    if not isinstance(head, nn.Linear):
+        raise MethodError(
+            f"{type(model).__name__} has no digital nn.Linear called 'head'; keep it out of map_model with exclude=('head',)"
+        )
+    return head

@@ -1,0 +1,153 @@
+"""The on-chip fine-tuning loop: read the tiles forward and backward, update, rewrite what changed, bill it all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from crossbar_sim import Chip, CrossbarError
+from peft_methods.base import Adapter
+from peft_methods.placement import bill_arithmetic, bill_sram, ledger_of
+
+WARM_UP = 0.1  # share of the steps in which the learning rate rises
+ADAM_WORDS_READ, ADAM_WORDS_WRITTEN = 4, 3  # value, two moments, gradient; value, two moments
+ADAM_ADDS, ADAM_MULTIPLIES = 5, 9  # per value and step: moments 2 + 4, bias correction 2, root, quotient, update
+
+
+class TrainingError(CrossbarError):
+    """Fine-tuning cannot go on."""
+
+
+@dataclass
+class History:
+    """What happened, step by step: loss, cells written, and joule of programming so far."""
+
+    loss: list[float] = field(default_factory=list)
+    cells_written: list[int] = field(default_factory=list)
+    programming_energy: list[float] = field(default_factory=list)
+
+
+def fine_tune(
+    model: nn.Module,
+    adapter: Adapter,
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    *,
+    seed: int = 0,
+    on_step: Callable[[int, History], None] | None = None,
+) -> History:
+    """Minimise the cross-entropy with AdamW for `method.steps` mini-batches; a linear warm-up, then a linear decay.
+
+    images (n, ...), labels (n,). `on_step(step, history)` is called before the first step (step 0) and
+    after each one; what it reads is not billed. Raises TrainingError when the loss stops being finite.
+    """
+    method, chip = adapter.method, adapter.chip
+    ledger, history = ledger_of(chip), History()
+    optimizer = torch.optim.AdamW(adapter.groups, betas=(0.9, 0.999))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate_factor(step, method.steps))
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.empty(0, dtype=torch.long)
+    count_digital = DigitalOperations(chip)
+
+    def report(step: int) -> None:
+        if on_step is not None:
+            with ledger.paused():
+                on_step(step, history)
+
+    report(0)
+    for step in range(1, method.steps + 1):
+        if len(order) < min(method.batch_size, len(images)):
+            order = torch.cat([order, torch.randperm(len(images), generator=generator)])
+        batch, order = order[: method.batch_size], order[method.batch_size :]
+        model.train()
+        optimizer.zero_grad()
+        with ledger.phase("adapt/forward"), count_digital("forward", len(batch)):
+            loss = nn.functional.cross_entropy(model(images[batch]), labels[batch])
+        if not bool(torch.isfinite(loss)):
+            raise TrainingError(
+                f"the loss of {method.display_name} is {loss.item()} at step {step}; lower its learning_rate "
+                f"(now {method.learning_rate:g})"
+            )
+        with ledger.phase("adapt/backward"), count_digital("backward", len(batch)):
+            loss.backward()  # type: ignore[no-untyped-call]
+        with ledger.phase("adapt/update"):
+            optimizer.step()
+            schedule.step()
+            bill_optimizer(chip, adapter.trained_values)
+            history.cells_written.append(adapter.write())
+        history.loss.append(loss.item())
+        history.programming_energy.append(programming_energy(chip))
+        report(step)
+    return history
+
+
+def learning_rate_factor(step: int, steps: int) -> float:
+    """Rises linearly over the first tenth of the steps, then falls linearly to zero."""
+    warm = max(1, round(WARM_UP * steps))
+    return min((step + 1) / warm, max(steps - step, 0) / max(steps - warm, 1), 1.0)
+
+
+def programming_energy(chip: Chip | None, phase: str = "adapt") -> float:
+    """Joule of SET and RESET pulses, verify reads and line charging in a phase."""
+    from crossbar_sim.ledger import PROGRAMMING
+
+    return 0.0 if chip is None else chip.ledger.energy(phase, PROGRAMMING)
+
+
+def bill_optimizer(chip: Chip | None, values: int) -> None:
+    """AdamW on `values` numbers kept in SRAM with their two moments."""
+    bill_sram(chip, "optimizer", reads=ADAM_WORDS_READ * values, writes=ADAM_WORDS_WRITTEN * values)
+    bill_arithmetic(chip, "optimizer", adds=ADAM_ADDS * values, multiplies=ADAM_MULTIPLIES * values)
+
+
+class DigitalOperations:
+    """Bills the matrix products that torch computes outside the tiles (attention, head, SRAM adapters).
+
+    Torch's own operation counter watches the first batch of each kind; later batches are billed per sample.
+    """
+
+    def __init__(self, chip: Chip | None) -> None:
+        self.chip = chip
+        self.per_sample: dict[str, float] = {}
+
+    def __call__(self, kind: str, samples: int) -> _Counting:
+        return _Counting(self, kind, samples)
+
+
+class _Counting:
+    def __init__(self, operations: DigitalOperations, kind: str, samples: int) -> None:
+        self.operations, self.kind, self.samples = operations, kind, samples
+        self.counter: FlopCounterMode | None = None
+
+    def __enter__(self) -> None:
+        if self.operations.chip is not None and self.kind not in self.operations.per_sample:
+            self.counter = FlopCounterMode(display=False)
+            self.counter.__enter__()
+
+    def __exit__(self, *error: object) -> None:
+        per_sample = self.operations.per_sample
+        if self.counter is not None:
+            self.counter.__exit__(*error)
+            per_sample[self.kind] = self.counter.get_total_flops() / 2 / self.samples
+        if self.operations.chip is not None:
+            products = round(per_sample[self.kind] * self.samples)
+            bill_arithmetic(self.operations.chip, "digital layers", adds=products, multiplies=products)
+
+
+@torch.no_grad()
+def accuracy(
+    model: nn.Module, images: torch.Tensor, labels: torch.Tensor, chip: Chip | None = None, batch_size: int = 100
+) -> float:
+    """Share of correct predictions; reads are billed to 'infer' when a chip is given."""
+    model.eval()
+    correct, count_digital = 0, DigitalOperations(chip)
+    with ledger_of(chip).phase("infer"):
+        for start in range(0, len(images), batch_size):
+            part = slice(start, start + batch_size)
+            with count_digital("forward", len(images[part])):
+                correct += int((model(images[part]).argmax(dim=1) == labels[part]).sum())
+    return correct / len(images)
