@@ -47,7 +47,8 @@ class Attention(nn.Module):
         )
         scores = query @ key.transpose(2, 3) / math.sqrt(query.shape[-1])
         mixed = scores.softmax(-1) @ value
-        return self.output(mixed.transpose(1, 2).flatten(2))
+        attended: Tensor = self.output(mixed.transpose(1, 2).flatten(2))
+        return attended
 
 
 class MultilayerPerceptron(nn.Module):
@@ -60,7 +61,8 @@ class MultilayerPerceptron(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Tokens of shape (n, tokens, width) in and out."""
-        return self.down(nn.functional.gelu(self.up(tokens)))
+        processed: Tensor = self.down(nn.functional.gelu(self.up(tokens)))
+        return processed
 
 
 class Block(nn.Module):
@@ -75,8 +77,9 @@ class Block(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Tokens of shape (n, tokens, width) in and out."""
-        tokens = tokens + self.attention(self.attention_norm(tokens))
-        return tokens + self.mlp(self.mlp_norm(tokens))
+        attended: Tensor = tokens + self.attention(self.attention_norm(tokens))
+        processed: Tensor = attended + self.mlp(self.mlp_norm(attended))
+        return processed
 
 
 class VisionTransformer(nn.Module):
@@ -146,11 +149,13 @@ class VisionTransformer(nn.Module):
         tokens = torch.cat([class_token, tokens], dim=1) + self.positions
         for block in self.blocks:
             tokens = block(tokens)
-        return self.norm(tokens)[:, 0]
+        normalised: Tensor = self.norm(tokens)
+        return normalised[:, 0]
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (n, classes) of images (n, side, side)."""
-        return self.head(self.features(images))
+        logits: Tensor = self.head(self.features(images))
+        return logits
 
 
 def save_backbone(path: Path, model: VisionTransformer, facts: Mapping[str, str]) -> None:

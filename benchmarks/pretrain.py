@@ -52,14 +52,14 @@ def pretrain_backbone(recipe: BackboneRecipe = BackboneRecipe()) -> VisionTransf
     )
     for _ in range(recipe.epochs):
         order = torch.randperm(len(data.train_labels), generator=generator)
-        for batch in order.split(recipe.batch_size):
+        for batch in torch.split(order, recipe.batch_size):
             images = data.train_images[batch]
             noisy = noisy_block_weights(model, recipe.weight_noise, generator)
             loss = functional.cross_entropy(
                 functional_call(model, noisy, (images,)), data.train_labels[batch]
             )
             optimizer.zero_grad()
-            loss.backward()
+            torch.autograd.backward(loss)
             optimizer.step()
             schedule.step()
             clip_block_weights(model, recipe.clip_spreads)
@@ -107,7 +107,8 @@ def clip_block_weights(model: VisionTransformer, clip_spreads: float) -> None:
 @torch.no_grad()
 def accuracy(model: nn.Module, images: Tensor, labels: Tensor) -> float:
     """Fraction of images whose largest logit is that of the label."""
-    return (model(images).argmax(dim=1) == labels).double().mean().item()
+    predicted: Tensor = model(images).argmax(dim=1)
+    return int((predicted == labels).sum()) / len(labels)
 
 
 def write_backbone(path: Path, recipe: BackboneRecipe) -> float:

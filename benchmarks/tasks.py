@@ -121,8 +121,8 @@ def occlude(images: Tensor, _: np.random.RandomState) -> Tensor:
 def shuffle_patches(images: Tensor, _: np.random.RandomState) -> Tensor:
     """Put the sixteen 2 x 2 patches of every image in another order, the same for all images."""
     order = torch.from_numpy(np.random.RandomState(7).permutation(16))
-    patches = images.unflatten(1, (4, 2)).unflatten(3, (4, 2)).transpose(2, 3).flatten(1, 2)
-    return patches[:, order].unflatten(1, (4, 4)).transpose(2, 3).flatten(1, 2).flatten(2)
+    patches = images.reshape(-1, 4, 2, 4, 2).transpose(2, 3).reshape(-1, 16, 2, 2)
+    return patches[:, order].reshape(-1, 4, 4, 2, 2).transpose(2, 3).reshape(-1, 8, 8)
 
 
 def compose(first: Transform, second: Transform) -> Transform:

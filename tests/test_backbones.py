@@ -110,14 +110,14 @@ def test_round_trip_of_another_shape(tmp_path: Path) -> None:
 
 
 def test_missing_backbone_names_the_nearest() -> None:
-    with pytest.raises(AssetError, match="Did you mean 'digits_vit'?"):
+    with pytest.raises(AssetError, match=r"Did you mean 'digits_vit'?"):
         load_backbone("digits_vti")
 
 
 @pytest.mark.parametrize("kept_bytes", [0, 5, 1000, -1])
 def test_truncated_backbone(tmp_path: Path, kept_bytes: int) -> None:
     (tmp_path / "digits_vit.safetensors").write_bytes(SHIPPED.read_bytes()[:kept_bytes])
-    with pytest.raises(AssetError, match="not a readable backbone.*Restore the file"):
+    with pytest.raises(AssetError, match=r"not a readable backbone.*Restore the file"):
         load_backbone(folder=tmp_path)
 
 

@@ -230,7 +230,7 @@ def test_refused_tensors(
 def test_magnitude_of_wrong_length_or_without_use_dora(tmp_path: Path) -> None:
     tensors = factors() | {f"base_model.model.{QUERY}.lora_magnitude_vector": torch.ones(3)}
     write(tmp_path, tensors, r=2, lora_alpha=4, use_dora=True)
-    with pytest.raises(CheckpointError, match="magnitude of module .* expected \\(4\\)"):
+    with pytest.raises(CheckpointError, match=r"magnitude of module .* expected \(4\)"):
         load_lora(tmp_path)
     write(tmp_path, tensors, r=2, lora_alpha=4)
     with pytest.raises(CheckpointError, match="use_dora is False but the file holds 1"):
@@ -246,14 +246,14 @@ def test_truncated_weights(tmp_path: Path, kept_bytes: int) -> None:
 
 
 def test_missing_files_and_pickles(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="adapter_config.json does not exist"):
+    with pytest.raises(CheckpointError, match=r"adapter_config.json does not exist"):
         load_lora(tmp_path)
     write(tmp_path, factors(), r=2)
     (tmp_path / "adapter_model.safetensors").unlink()
-    with pytest.raises(CheckpointError, match="adapter_model.safetensors does not exist"):
+    with pytest.raises(CheckpointError, match=r"adapter_model.safetensors does not exist"):
         load_lora(tmp_path)
     (tmp_path / "adapter_model.bin").write_bytes(b"\x80\x04.")
-    with pytest.raises(CheckpointError, match="is a pickle.*safe_serialization=True"):
+    with pytest.raises(CheckpointError, match=r"is a pickle.*safe_serialization=True"):
         load_lora(tmp_path)
 
 

@@ -149,5 +149,5 @@ def test_refused_folders_and_modules(tmp_path: Path) -> None:
         Pool.load(tmp_path)
     pool = Pool((make_member("only"),))
     for stacked in (pool.stacked_a, pool.stacked_b):
-        with pytest.raises(PoolError, match="no module 'head'; it has blocks.2.mlp.down"):
+        with pytest.raises(PoolError, match=r"no module 'head'; it has blocks.2.mlp.down"):
             stacked("head")
