@@ -35,9 +35,13 @@ class Chip:
         """Give the tiles of a matrix back."""
         del self.matrices[name]
 
-    def writes(self) -> dict[str, NDArray[np.int64]]:
-        """A copy of the write counter of every cell, by matrix."""
-        return {name: matrix.crossbar.writes.copy() for name, matrix in self.matrices.items()}
+    def writes(self) -> NDArray[np.int64]:
+        """Program operations of every cell on the chip since it was made (flat)."""
+        return np.concatenate([matrix.crossbar.writes.reshape(-1) for matrix in self.matrices.values()])
+
+    def task_writes(self) -> NDArray[np.int64]:
+        """Program operations of every cell in the 'adapt' phases (flat, same order)."""
+        return np.concatenate([matrix.task_writes.reshape(-1) for matrix in self.matrices.values()])
 
     @property
     def plan(self) -> Plan:

@@ -89,7 +89,7 @@ def normal_pair(c0, c1, k0, k1):
     """Two independent N(0, 1) numbers (float32) for counter (c0, c1) under key (k0, k1)."""
     w0, w1 = threefry(c0, c1, k0, k1)
     u = (np.float32(w0 >> np.uint32(8)) + np.float32(0.5)) * np.float32(2.0**-24)
-    bits = _float_to_bits(u)
+    bits: Any = _float_to_bits(u)  # type: ignore[call-arg]
     exponent = np.float32((bits >> np.int32(23)) - np.int32(126))
     m = _bits_to_float((bits & np.int32(0x7FFFFF)) | np.int32(0x3F000000))
     low = m < np.float32(0.70710678)

@@ -63,7 +63,9 @@ class Crossbar:
         Returns achieved conductances, pulses, verify reads and energies per cell.
         """
         if target.shape != self.conductance.shape or where.shape != self.conductance.shape:
-            raise ValueError(f"target and where must have shape {self.conductance.shape}, got {target.shape}, {where.shape}")
+            raise ValueError(
+                f"target and where must have shape {self.conductance.shape}, got {target.shape}, {where.shape}"
+            )
         cells = np.flatnonzero(where)
         goal = target.reshape(-1)[cells]
         low, high = self.device.g_min * (1 - 1e-9), self.device.g_max * (1 + 1e-9)
@@ -76,7 +78,8 @@ class Crossbar:
         sigma = law(goal) if law is not None else np.full(cells.size, -1.0)
         result = Programming(
             cells, np.empty(cells.size),
-            *(np.empty(cells.size, np.int32) for _ in range(3)), *(np.empty(cells.size) for _ in range(3)),
+            np.empty(cells.size, np.int32), np.empty(cells.size, np.int32), np.empty(cells.size, np.int32),
+            np.empty(cells.size), np.empty(cells.size), np.empty(cells.size),
         )  # fmt: skip
         conductance, writes = self.conductance.reshape(-1), self.writes.reshape(-1)
         program_cells(

@@ -42,7 +42,7 @@ def map_model(model: nn.Module, hardware: Hardware, *, seed: int = 0, exclude: I
     """
     patterns = tuple(exclude)
     chip = Chip(hardware, seed)
-    replacements: list[tuple[nn.Module, str, nn.Module]] = []
+    replacements: list[tuple[nn.Module, str, MappedLinear]] = []
     attention = [name for name, module in model.named_modules() if isinstance(module, nn.MultiheadAttention)]
     with chip.ledger.phase("deploy"):
         for name, module in model.named_modules():
@@ -54,7 +54,9 @@ def map_model(model: nn.Module, hardware: Hardware, *, seed: int = 0, exclude: I
                 mapped = MappedLinear(chip.matrix(name, module.weight), module.bias)
                 replacements.append((model.get_submodule(parent), child, mapped))
     if not replacements:
-        raise MappingError(f"{type(model).__name__} has no nn.Linear to map; excluded: {', '.join(patterns) or 'nothing'}")
+        raise MappingError(
+            f"{type(model).__name__} has no nn.Linear to map; excluded: {', '.join(patterns) or 'nothing'}"
+        )
     for owner, child, mapped in replacements:
         setattr(owner, child, mapped)
     return chip

@@ -84,7 +84,9 @@ class Ledger:
 
     def time(self, phase: str | None = None) -> float:
         """Seconds of a phase, its events one after the other."""
-        return math.fsum(entry.time for (entry_phase, *_), entry in self.entries.items() if _belongs(entry_phase, phase))
+        return math.fsum(
+            entry.time for (entry_phase, *_), entry in self.entries.items() if _belongs(entry_phase, phase)
+        )
 
     def writes(self, phase: str | None = None) -> int:
         """Cells programmed in a phase (a cell programmed twice counts twice)."""

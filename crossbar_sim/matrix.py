@@ -15,7 +15,7 @@ from crossbar_sim.errors import MappingError
 from crossbar_sim.hardware import Hardware
 from crossbar_sim.ledger import Ledger
 from crossbar_sim.mapping import CELLS_PER_WEIGHT, Tile, column_scale, cut, to_conductance, to_weight
-from crossbar_sim.mvm import Programmed
+from crossbar_sim.mvm import programmed
 from crossbar_sim.read_path import ReadPath
 
 
@@ -25,6 +25,7 @@ class MappedMatrix(nn.Module):
     `scale` (outputs,) is the largest |w| each column can hold; None takes it from the weight.
     Gradients reach x through the transposed tiles and `master` as the digital outer product of the
     output gradient and the input. `program()` writes the cells whose target level differs.
+    `task_writes` counts, per cell, the writes of the 'adapt' phases.
     """
 
     def __init__(
@@ -40,8 +41,11 @@ class MappedMatrix(nn.Module):
         self.tiles: tuple[Tile, ...] = cut(name, inputs, outputs, hardware.tile)
         values = self._values()
         self.scale = column_scale(values, hardware.tile.scale) if scale is None else np.asarray(scale, np.float64)
-        self.crossbar = Crossbar(hardware.device, (CELLS_PER_WEIGHT, inputs, outputs), stream_key(seed, name, "program"))
+        self.crossbar = Crossbar(
+            hardware.device, (CELLS_PER_WEIGHT, inputs, outputs), stream_key(seed, name, "program")
+        )
         self.target: NDArray[np.float64] | None = None
+        self.task_writes = np.zeros(self.crossbar.writes.shape, np.int64)
         self._paths = {
             transposed: ReadPath(hardware, stream_key(seed, name, "backward" if transposed else "forward"))
             for transposed in (False, True)
@@ -50,7 +54,7 @@ class MappedMatrix(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """x (..., inputs) -> (..., outputs)."""
-        product: torch.Tensor = _AnalogProduct.apply(x, self.master, self)  # type: ignore[no-untyped-call]
+        product: torch.Tensor = _AnalogProduct.apply(x, self.master, self)
         return product
 
     def _values(self) -> NDArray[np.float64]:
@@ -71,6 +75,8 @@ class MappedMatrix(nn.Module):
         self.target = target
         result = self.crossbar.program(target, where, self.hardware.adc.energy)
         if result.count:
+            if self.ledger.current_phase.startswith("adapt"):
+                self.task_writes.reshape(-1)[result.cells] += 1
             self._bill_programming(result)
             self._prepare_reads()
         return result
@@ -78,34 +84,35 @@ class MappedMatrix(nn.Module):
     def _prepare_reads(self) -> None:
         device, tile = self.hardware.device, self.hardware.tile
         g = self.crossbar.conductance
-        current = (device.read_voltage * (g[0] - g[1])).astype(np.float32)
+        current = device.read_voltage * (g[0] - g[1])
         variance = None
         if device.read_noise is not None:
             cells = device.read_noise(g)
-            variance = (device.read_voltage**2 * (cells[0] ** 2 + cells[1] ** 2)).astype(np.float32)
-        self._paths[False].load(Programmed(current, variance, tile.rows, tile.outputs), g.sum(axis=(0, 2)))
-        current, variance = np.ascontiguousarray(current.T), None if variance is None else np.ascontiguousarray(variance.T)
-        self._paths[True].load(Programmed(current, variance, tile.outputs, tile.rows), g.sum(axis=(0, 1)))
+            variance = device.read_voltage**2 * (cells[0] ** 2 + cells[1] ** 2)
+        inputs = current.shape[0]
+        full_drive = device.read_voltage * device.window
+        lines, pairs = g.sum(axis=(0, 2)), g.sum(axis=(0, 1))
+        ones, scale = np.ones(inputs), self.scale
+        self._paths[False].load(programmed(current, variance, lines, ones, scale / full_drive, tile.rows, tile.outputs))
+        current, variance = current.T, None if variance is None else variance.T
+        self._paths[True].load(programmed(current, variance, pairs, scale, ones / full_drive, tile.outputs, tile.rows))
 
     def read(self, x: torch.Tensor, transposed: bool = False) -> torch.Tensor:
         """One analog read per vector of x: (vectors, inputs) -> (vectors, outputs), or the reverse."""
-        hardware, path = self.hardware, self._paths[transposed]
-        scale = torch.from_numpy(self.scale.astype(np.float32)).to(x.device)
-        full_drive = float(hardware.device.read_voltage * hardware.device.window)
-        x = x.float() * scale if transposed else x.float()
-        result = path.read(x, tracking=self.training or transposed)
-        if not bool(torch.isfinite(result.scale).all()):
+        result = self._paths[transposed].read(x.float(), tracking=self.training or transposed)
+        if not np.isfinite(result.conduction):
             side = "output gradient" if transposed else "input"
             raise MappingError(f"{self.name}: NaN or infinity in its {side}; lower the learning rate or check the data")
-        self._bill_read(result.squared_drive, len(x), transposed)
-        y = result.current * (result.scale[:, None] / full_drive)
-        return y if transposed else y * scale
+        self._bill_read(result.conduction, len(x), transposed)
+        return result.output
 
     def gradient_to_input(self, gradient: torch.Tensor) -> torch.Tensor:
-        """(vectors, outputs) -> (vectors, inputs) by the hardware's `backward` rule; every rule is billed as reads."""
+        """(vectors, outputs) -> (vectors, inputs) by the hardware's `backward` rule. The exact rules are
+        billed as reads at full drive."""
         if self.hardware.backward == "analog":
             return self.read(gradient, transposed=True)
-        self._bill_read(np.ones(gradient.shape[1], np.float32) * len(gradient), len(gradient), True)
+        full_drive = len(gradient) * float(self._paths[True].programmed.line_conductance.sum())
+        self._bill_read(full_drive, len(gradient), True)
         weight = self.weight() if self.hardware.backward == "noise_free" else self.master
         return gradient @ weight
 
@@ -140,12 +147,12 @@ class MappedMatrix(nn.Module):
             seconds = np.add.reduceat(seconds.sum(axis=0), column_starts, axis=1)
         return int(slots.sum()), float(np.add.reduceat(seconds, row_starts, axis=0).max())
 
-    def _bill_read(self, squared_drive: NDArray[np.float32], vectors: int, transposed: bool) -> None:
-        hardware, ledger, path = self.hardware, self.ledger, self._paths[transposed]
+    def _bill_read(self, conduction: float, vectors: int, transposed: bool) -> None:
+        hardware, ledger = self.hardware, self.ledger
         device, digital = hardware.device, hardware.digital
         outputs, inputs = self.master.shape
         row_tiles, column_tiles = self._paths[False].programmed.grid
-        cells = device.read_voltage**2 * device.read_time * float(squared_drive @ path.line_conductance)
+        cells = device.read_voltage**2 * device.read_time * conduction
         if transposed:
             drives, conversions = vectors * outputs * CELLS_PER_WEIGHT * row_tiles, vectors * inputs * column_tiles
         else:
@@ -179,7 +186,7 @@ class _AnalogProduct(torch.autograd.Function):
         return matrix.read(flat).reshape(*x.shape[:-1], master.shape[0])
 
     @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None, None]:
         flat = gradient.reshape(-1, gradient.shape[-1])
         to_input = ctx.matrix.gradient_to_input(flat).reshape(ctx.shape) if ctx.needs_input_grad[0] else None
         (x,) = ctx.saved_tensors

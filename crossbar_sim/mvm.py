@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numba
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -12,18 +13,24 @@ from crossbar_sim import mvm_kernels
 from crossbar_sim.counter_random import Key, torch_normal_pair
 
 Singles = NDArray[np.float32]
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Programmed:
-    """What reads of one direction need, computed once when cells are programmed.
+    """What reads in one direction need, computed once when cells are programmed.
 
-    current: (inputs, outputs) ampere of each differential pair at full drive; variance: its read-noise
-    variance, ampere^2, or None; tile_inputs, tile_outputs: how many inputs and outputs share one tile.
+    current (inputs, outputs): ampere of each differential pair at full drive; variance (same shape): its
+    read-noise variance, ampere^2, or None; line_conductance (inputs,): siemens along each driven line;
+    input_scale, output_scale: digital factors before the DAC and after the ADC; tile_inputs,
+    tile_outputs: how many inputs and outputs share one tile.
     """
 
     current: Singles
     variance: Singles | None
+    line_conductance: Singles
+    input_scale: Singles
+    output_scale: Singles
     tile_inputs: int
     tile_outputs: int
 
@@ -32,6 +39,21 @@ class Programmed:
         """Tiles along inputs and outputs."""
         inputs, outputs = self.current.shape
         return -(-inputs // self.tile_inputs), -(-outputs // self.tile_outputs)
+
+
+def programmed(
+    current: Floats, variance: Floats | None, line_conductance: Floats, input_scale: Floats, output_scale: Floats,
+    tile_inputs: int, tile_outputs: int,
+) -> Programmed:  # fmt: skip
+    """A `Programmed` from float64 arrays, in the contiguous float32 that reads use."""
+
+    def single(array: Floats) -> Singles:
+        return np.ascontiguousarray(array, dtype=np.float32)
+
+    return Programmed(
+        single(current), None if variance is None else single(variance), single(line_conductance),
+        single(input_scale), single(output_scale), tile_inputs, tile_outputs,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -45,82 +67,78 @@ class Conversion:
 
 @dataclass(frozen=True)
 class Reading:
-    """Result of one read: currents (vectors, outputs) ampere at full drive and input scales (vectors,), both
-    torch; squared drive per input (inputs,), largest |current| and clipped conversions per tile (grid)."""
+    """Result of a read: output (vectors, outputs); conduction, the sum over vectors and lines of squared drive
+    times line conductance (siemens); per tile (grid) the largest |current| and the clipped conversions."""
 
-    current: torch.Tensor
-    scale: torch.Tensor
-    squared_drive: Singles
+    output: torch.Tensor
+    conduction: float
     peaks: Singles
     clipped: NDArray[np.int64]
 
 
 def read(x: torch.Tensor, programmed: Programmed, conversion: Conversion, key: Key, first_read: int) -> Reading:
-    """I = sum over row tiles of ADC(V G + noise): numba on the CPU, torch operations on any other device.
+    """y = m output_scale * sum over row tiles of ADC(DAC(x input_scale / m) G + noise), m = max|x input_scale|.
 
-    x (vectors, inputs) float32; the vectors are reads number first_read, first_read + 1, ...
+    x (vectors, inputs) float32; the vectors are reads number first_read, first_read + 1, ... Compiled
+    kernel on the CPU, torch operations on any other device. A NaN in x makes its whole output row NaN.
     """
     chosen = read_numba if x.device.type == "cpu" else read_torch
     return chosen(x, programmed, conversion, key, first_read)
 
 
-def read_numba(
-    x: torch.Tensor, programmed: Programmed, conversion: Conversion, key: Key, first_read: int
-) -> Reading:
-    """`read` by the compiled kernels; bit-identical for any number of threads."""
-    vectors, inputs = x.shape
-    outputs = programmed.current.shape[1]
-    codes, scale = np.empty((vectors, inputs), np.float32), np.empty(vectors, np.float32)
-    mvm_kernels.drive(x.detach().contiguous().numpy(), conversion.dac_steps, codes, scale)
-    blocks = -(-vectors // mvm_kernels.BLOCK)
-    output = np.empty((vectors, outputs), np.float32)
+def read_numba(x: torch.Tensor, programmed: Programmed, conversion: Conversion, key: Key, first_read: int) -> Reading:
+    """`read` by the compiled kernel; bit-identical for any number of threads."""
+    blocks = -(-len(x) // mvm_kernels.BLOCK)
+    output = np.empty((len(x), programmed.current.shape[1]), np.float32)
     peaks = np.zeros((blocks, *programmed.grid), np.float32)
     clipped = np.zeros((blocks, *programmed.grid), np.int64)
+    conduction = np.zeros(blocks)
     noisy = programmed.variance is not None
-    mvm_kernels.analog_product(
-        codes, programmed.current, programmed.variance if noisy else programmed.current[:0],
-        programmed.tile_inputs, programmed.tile_outputs, noisy, conversion.adc_steps, conversion.ranges,
-        key, first_read, output, peaks, clipped,
+    mvm_kernels.analog_read(
+        x.detach().contiguous().numpy(), programmed.input_scale, conversion.dac_steps,
+        programmed.current, programmed.variance if noisy else programmed.current, noisy, programmed.line_conductance,
+        programmed.tile_inputs, programmed.tile_outputs, conversion.adc_steps, conversion.ranges,
+        programmed.output_scale, key, first_read, output, peaks, clipped, conduction,
+        min(numba.get_num_threads(), blocks),
     )  # fmt: skip
-    squared = np.einsum("bk,bk->k", codes, codes)
-    return Reading(
-        torch.from_numpy(output), torch.from_numpy(scale), squared, peaks.max(axis=0, initial=0.0), clipped.sum(axis=0)
-    )
+    peak = peaks.max(axis=0, initial=0.0)
+    return Reading(torch.from_numpy(output), float(conduction.sum()), peak, clipped.sum(axis=0))
 
 
-def read_torch(
-    x: torch.Tensor, programmed: Programmed, conversion: Conversion, key: Key, first_read: int
-) -> Reading:
+def read_torch(x: torch.Tensor, programmed: Programmed, conversion: Conversion, key: Key, first_read: int) -> Reading:
     """`read` in torch operations, on the device of `x`; the same noise draws to about 1e-5."""
-    current = torch.as_tensor(programmed.current, device=x.device)
-    ranges = torch.as_tensor(conversion.ranges, device=x.device)
-    scale = x.abs().amax(dim=1)
-    codes = x / torch.where(scale > 0, scale, 1.0)[:, None]
+
+    def here(array: Singles) -> torch.Tensor:
+        return torch.as_tensor(array, device=x.device)
+
+    current, ranges = here(programmed.current), here(conversion.ranges)
+    codes = x * here(programmed.input_scale)
+    largest = codes.abs().amax(dim=1, keepdim=True)
+    codes = codes / torch.where(largest == 0, 1.0, largest)
     if conversion.dac_steps:
         codes = torch.round(codes * conversion.dac_steps) / conversion.dac_steps
     (row_tiles, column_tiles), outputs = programmed.grid, current.shape[1]
     of_tile = torch.arange(outputs, device=x.device) // programmed.tile_outputs
     pairs = (outputs + 1) // 2
-    result = torch.zeros(len(x), outputs, device=x.device)
+    total = torch.zeros(len(x), outputs, device=x.device)
     peaks = torch.zeros(row_tiles, column_tiles, device=x.device)
     clipped = torch.zeros(row_tiles, column_tiles, dtype=torch.long, device=x.device)
     for t in range(row_tiles):
         rows = slice(t * programmed.tile_inputs, (t + 1) * programmed.tile_inputs)
         sums = codes[:, rows] @ current[rows]
         if programmed.variance is not None:
-            variance = torch.as_tensor(programmed.variance[rows], device=x.device)
             reads = torch.arange(first_read, first_read + len(x), device=x.device)[:, None]
             columns = torch.arange(t * pairs, (t + 1) * pairs, device=x.device)[None]
-            z = torch.stack(torch_normal_pair(*torch.broadcast_tensors(reads, columns), key), dim=-1)
-            sums = sums + (codes[:, rows].square() @ variance).sqrt() * z.flatten(1)[:, :outputs]
+            z = torch.cat(torch_normal_pair(reads.expand(-1, pairs), columns.expand(len(x), -1), key), dim=1)
+            sums = sums + (codes[:, rows].square() @ here(programmed.variance[rows])).sqrt() * z[:, :outputs]
         for u in range(column_tiles):
             peaks[t, u] = sums[:, of_tile == u].abs().max() if len(x) else 0.0
         if conversion.adc_steps:
             full = ranges[t][of_tile]
             code = torch.round(sums * (conversion.adc_steps / full))
-            over = (code.abs() > conversion.adc_steps).sum(dim=0)
-            clipped[t].index_add_(0, of_tile, over)
+            clipped[t].index_add_(0, of_tile, (code.abs() > conversion.adc_steps).sum(dim=0))
             sums = code.clamp(-conversion.adc_steps, conversion.adc_steps) * (full / conversion.adc_steps)
-        result += sums
-    squared = codes.square().sum(dim=0)
-    return Reading(result, scale, squared.cpu().numpy(), peaks.cpu().numpy(), clipped.cpu().numpy())
+        total += sums
+    conduction = float((codes.square().sum(dim=0) * here(programmed.line_conductance)).sum())
+    output = total * largest * here(programmed.output_scale)
+    return Reading(output, conduction, peaks.cpu().numpy(), clipped.cpu().numpy())

@@ -1,4 +1,4 @@
-"""Numba kernels of the analog matrix-vector product: drive, sum currents per tile, add noise, convert."""
+"""The numba kernel of the analog matrix-vector product: drive, sum currents per tile, add noise, convert."""
 
 from __future__ import annotations
 
@@ -10,107 +10,135 @@ from crossbar_sim.counter_random import normal_pair
 BLOCK = 4  # vectors that share one pass over the conductances
 
 
-@njit(cache=True, parallel=True)
-def drive(x, steps, codes, scale):
-    """Per vector: scale = max|x|, codes = round(x / scale * steps) / steps (exact if steps is 0)."""
-    for b in prange(x.shape[0]):
-        largest = np.float32(0)
-        for k in range(x.shape[1]):
-            size = abs(x[b, k])
-            if not size <= largest:  # also true for NaN, which then reaches `scale`
-                largest = size
-        scale[b] = largest
-        inverse = np.float32(1) / largest if largest > np.float32(0) else np.float32(0)
-        if steps > 0:
-            wide = np.float32(steps)
-            for k in range(x.shape[1]):
-                codes[b, k] = np.rint(x[b, k] * inverse * wide) / wide
-        else:
-            for k in range(x.shape[1]):
-                codes[b, k] = x[b, k] * inverse
+@njit(fastmath=True)  # a NaN may be overlooked here; it reaches the codes and `conduction` all the same
+def _largest(x):
+    largest = np.float32(0)
+    for k in range(x.size):
+        largest = max(largest, abs(x[k]))
+    return largest
+
+
+@njit
+def _drive(x, input_scale, steps, codes):
+    """codes = round(x s / m * steps) / steps with m = max|x s| (exact if steps is 0); returns m."""
+    for k in range(x.size):
+        codes[k] = x[k] * input_scale[k]
+    largest = _largest(codes)
+    inverse = np.float32(1) / largest if largest > np.float32(0) else np.float32(0)
+    if steps > 0:
+        wide = np.float32(steps)
+        narrow = np.float32(1) / wide
+        for k in range(x.size):
+            codes[k] = np.rint(codes[k] * inverse * wide) * narrow
+    else:
+        for k in range(x.size):
+            codes[k] *= inverse
+    return largest
+
+
+@njit(fastmath={"nnan", "nsz", "reassoc", "contract"})
+def _convert(sums, full, steps, output):
+    """Add the ADC's readings of sums to output; returns the largest |sum| and the clipped count."""
+    peak = np.float32(0)
+    over = np.int32(0)
+    if steps > 0:
+        limit = np.float32(steps)
+        to_code, to_current = limit / full, full / limit
+        for j in range(sums.size):
+            peak = max(peak, abs(sums[j]))
+            code = np.rint(sums[j] * to_code)
+            over += np.int32(1) if abs(code) > limit else np.int32(0)
+            output[j] += min(max(code, -limit), limit) * to_current
+    else:
+        for j in range(sums.size):
+            peak = max(peak, abs(sums[j]))
+            output[j] += sums[j]
+    return peak, over
+
+
+@njit(fastmath={"contract"})
+def _multiply(codes, matrix, top, bottom, sums):
+    """sums (4, outputs) = codes[:, top:bottom] @ matrix[top:bottom]."""
+    sums[:] = np.float32(0)
+    s0, s1, s2, s3 = sums[0], sums[1], sums[2], sums[3]
+    for k in range(top, bottom):
+        row = matrix[k]
+        c0, c1, c2, c3 = codes[0, k], codes[1, k], codes[2, k], codes[3, k]
+        for j in range(row.size):
+            g = row[j]
+            s0[j] += c0 * g
+            s1[j] += c1 * g
+            s2[j] += c2 * g
+            s3[j] += c3 * g
+
+
+@njit(fastmath={"contract"})
+def _add_noise(sums, power, read, first_pair, pairs, k0, k1, normal):
+    """sums[j] += sqrt(power[j]) z[j]; pair p of the counter gives outputs p and pairs + p."""
+    for p in range(pairs):
+        normal[p], normal[pairs + p] = normal_pair(read, np.uint32(first_pair + p), k0, k1)
+    for j in range(sums.size):
+        sums[j] += np.sqrt(power[j]) * normal[j]
 
 
 @njit(cache=True, parallel=True, fastmath={"contract"})
-def analog_product(
-    codes, current, variance, tile_rows, tile_columns, noisy, steps, ranges, key, first_read, output, peaks, clipped
-):
-    """output = sum over row tiles of ADC(codes @ current + noise), one ADC per tile column.
+def analog_read(
+    x, input_scale, dac_steps, current, variance, noisy, line_conductance, tile_inputs, tile_outputs,
+    adc_steps, ranges, output_scale, key, first_read, output, peaks, clipped, conduction, workers,
+):  # fmt: skip
+    """output = m output_scale * sum over row tiles of ADC(codes @ current + noise), one ADC per tile column.
 
-    codes (vectors, rows) in [-1, 1]; current (rows, columns) ampere at full drive; variance (rows, columns)
-    ampere^2; ranges (row tiles, column tiles) ampere, used if steps > 0; peaks and clipped
-    (blocks, row tiles, column tiles) receive the largest |current| and the number of clipped conversions.
-    The noise of output (vector b, row tile t, column j) has the counter (first_read + b, t, j).
+    x (vectors, inputs); current (inputs, outputs) ampere at full drive; variance (inputs, outputs) ampere^2;
+    ranges (row tiles, column tiles) ampere, used if adc_steps > 0. Per block of vectors: peaks and clipped
+    (blocks, row tiles, column tiles) receive the largest |current| and the clipped conversions, conduction
+    (blocks,) the sum of codes^2 times the conductance of their line, siemens.
+    The blocks are shared among `workers` threads; the result does not depend on how many.
+    The noise of (vector b, row tile t, output j) has the counter (first_read + b, t, j).
     """
-    vectors, rows = codes.shape
-    columns = current.shape[1]
+    vectors, inputs = x.shape
+    outputs = current.shape[1]
     row_tiles, column_tiles = ranges.shape
-    pairs = (columns + 1) // 2
+    pairs = (outputs + 1) // 2
     k0, k1 = key
-    for block in prange((vectors + BLOCK - 1) // BLOCK):
-        b0 = block * BLOCK
-        count = min(BLOCK, vectors - b0)
-        sums = np.empty((BLOCK, columns), np.float32)
-        noise = np.empty((BLOCK, columns), np.float32)
-        for b in range(count):
-            for j in range(columns):
-                output[b0 + b, j] = np.float32(0)
-        for t in range(row_tiles):
-            top, bottom = t * tile_rows, min((t + 1) * tile_rows, rows)
+    blocks = (vectors + BLOCK - 1) // BLOCK
+    for worker in prange(workers):
+        codes = np.zeros((BLOCK, inputs), np.float32)
+        squares = np.zeros((BLOCK, inputs), np.float32)
+        line = np.zeros(inputs, np.float32)
+        largest = np.zeros(BLOCK, np.float32)
+        total = np.zeros((BLOCK, outputs), np.float32)
+        sums = np.empty((BLOCK, outputs), np.float32)
+        power = np.empty((BLOCK, outputs), np.float32)
+        normal = np.empty(2 * pairs, np.float32)
+        for block in range(worker * blocks // workers, (worker + 1) * blocks // workers):
+            b0 = block * BLOCK
+            count = min(BLOCK, vectors - b0)
+            line[:] = np.float32(0)
+            total[:] = np.float32(0)
+            codes[count:] = np.float32(0)
+            squares[count:] = np.float32(0)
             for b in range(count):
-                for j in range(columns):
-                    sums[b, j] = np.float32(0)
-            if count == BLOCK:
-                for k in range(top, bottom):
-                    c0, c1, c2, c3 = codes[b0, k], codes[b0 + 1, k], codes[b0 + 2, k], codes[b0 + 3, k]
-                    for j in range(columns):
-                        g = current[k, j]
-                        sums[0, j] += c0 * g
-                        sums[1, j] += c1 * g
-                        sums[2, j] += c2 * g
-                        sums[3, j] += c3 * g
-            else:
-                for b in range(count):
-                    for k in range(top, bottom):
-                        c = codes[b0 + b, k]
-                        for j in range(columns):
-                            sums[b, j] += c * current[k, j]
-            if noisy:
-                for b in range(count):
-                    for j in range(columns):
-                        noise[b, j] = np.float32(0)
-                    for k in range(top, bottom):
-                        c = codes[b0 + b, k] * codes[b0 + b, k]
-                        for j in range(columns):
-                            noise[b, j] += c * variance[k, j]
-                    read = np.uint32(first_read + b0 + b)
-                    for p in range(pairs):
-                        z0, z1 = normal_pair(read, np.uint32(t * pairs + p), k0, k1)
-                        j = 2 * p
-                        sums[b, j] += np.sqrt(noise[b, j]) * z0
-                        if j + 1 < columns:
-                            sums[b, j + 1] += np.sqrt(noise[b, j + 1]) * z1
-            for u in range(column_tiles):
-                left, right = u * tile_columns, min((u + 1) * tile_columns, columns)
-                peak = np.float32(0)
-                over = 0
-                full = ranges[t, u]
-                if steps > 0 and full > np.float32(0):
-                    limit = np.float32(steps)
-                    to_code, to_current = limit / full, full / limit
+                largest[b] = _drive(x[b0 + b], input_scale, dac_steps, codes[b])
+                for k in range(inputs):
+                    squares[b, k] = codes[b, k] * codes[b, k]
+                    line[k] += squares[b, k]
+            drawn = 0.0
+            for k in range(inputs):
+                drawn += line[k] * line_conductance[k]
+            conduction[block] = drawn
+            for t in range(row_tiles):
+                top, bottom = t * tile_inputs, min((t + 1) * tile_inputs, inputs)
+                _multiply(codes, current, top, bottom, sums)
+                if noisy:
+                    _multiply(squares, variance, top, bottom, power)
                     for b in range(count):
-                        for j in range(left, right):
-                            s = sums[b, j]
-                            peak = max(peak, abs(s))
-                            code = np.rint(s * to_code)
-                            if abs(code) > limit:
-                                over += 1
-                                code = limit if code > np.float32(0) else -limit
-                            output[b0 + b, j] += code * to_current
-                else:
+                        _add_noise(sums[b], power[b], np.uint32(first_read + b0 + b), t * pairs, pairs, k0, k1, normal)
+                for u in range(column_tiles):
+                    left, right = u * tile_outputs, min((u + 1) * tile_outputs, outputs)
                     for b in range(count):
-                        for j in range(left, right):
-                            s = sums[b, j]
-                            peak = max(peak, abs(s))
-                            output[b0 + b, j] += s
-                peaks[block, t, u] = peak
-                clipped[block, t, u] = over
+                        peak, over = _convert(sums[b, left:right], ranges[t, u], adc_steps, total[b, left:right])
+                        peaks[block, t, u] = max(peaks[block, t, u], peak)
+                        clipped[block, t, u] += over
+            for b in range(count):
+                for j in range(outputs):
+                    output[b0 + b, j] = total[b, j] * largest[b] * output_scale[j]

@@ -24,12 +24,12 @@ class ReadPath:
         self.conversions = 0
         self.ranges: NDArray[np.float32] | None = None
 
-    def load(self, programmed: Programmed, line_conductance: NDArray[np.float64]) -> None:
-        """Take over freshly programmed cells; `line_conductance` (inputs,) is the sum along each driven line."""
-        self.programmed, self.line_conductance = programmed, line_conductance
+    def load(self, programmed: Programmed) -> None:
+        """Take over freshly programmed cells."""
+        self.programmed = programmed
 
     def read(self, x: torch.Tensor, tracking: bool) -> Reading:
-        """Currents of the vectors x (vectors, inputs), and the state that reading leaves behind."""
+        """The products of the vectors x (vectors, inputs); counts the reads and moves the range registers."""
         adc, dac = self.hardware.adc, self.hardware.dac
         dac_steps, adc_steps = (0 if dac.exact else dac.steps), (0 if adc.exact else adc.steps)
         grid = self.programmed.grid
@@ -42,7 +42,7 @@ class ReadPath:
         result = read(x, self.programmed, Conversion(dac_steps, adc_steps, ranges), self.key, self.reads)
         self.reads += len(x)
         self.clipped += int(result.clipped.sum())
-        self.conversions += result.current.numel() * grid[0]
+        self.conversions += result.output.numel() * grid[0]
         if adc_steps and tracking and adc.range == "calibrated":
             self.ranges = np.maximum(np.float32(RANGE_DECAY) * ranges, result.peaks)
         return result

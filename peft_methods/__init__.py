@@ -8,7 +8,14 @@ from peft_methods.lorafusion import LoRAFusion
 from peft_methods.pool import Pool
 from peft_methods.training import accuracy, fine_tune
 
+METHODS: dict[str, type[Method]] = {
+    "full-fine-tuning": FullFineTuning,
+    "linear-probe": LinearProbe,
+    "lora": LoRA,
+    "lorafusion": LoRAFusion,
+}
+
 __all__ = [
-    "Adapter", "FullFineTuning", "LinearProbe", "LoRA", "LoRAFusion", "Method", "MethodError", "Pool",
+    "METHODS", "Adapter", "FullFineTuning", "LinearProbe", "LoRA", "LoRAFusion", "Method", "MethodError", "Pool",
     "accuracy", "fine_tune",
 ]  # fmt: skip

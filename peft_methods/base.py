@@ -13,7 +13,7 @@ from torch import nn
 from crossbar_sim import Chip, CrossbarError, MappedLinear
 from crossbar_sim.matrix import MappedMatrix
 from crossbar_sim.spec import Spec
-from peft_methods.placement import Placement
+from peft_methods.placement import PlacedMatrix, Placement, place
 from peft_methods.pool import Pool
 
 LinearLike = nn.Linear | MappedLinear
@@ -65,24 +65,34 @@ class Adapter:
         self.method, self.model, self.chip = method, model, chip
         self.groups: list[dict[str, Any]] = []
         self.matrices: list[MappedMatrix] = []
+        self.placed: list[tuple[PlacedMatrix, Placement]] = []
         self._replaced: list[tuple[nn.Module, str, nn.Module]] = []
-        self._requires_grad = {name: p.requires_grad for name, p in model.named_parameters()}
+        self._requires_grad = {parameter: parameter.requires_grad for parameter in model.parameters()}
+        self._originals: dict[nn.Parameter, torch.Tensor] = {}
         self._tiles_before = set(chip.matrices) if chip is not None else set()
         model.requires_grad_(False)
 
     def train(self, parameters: list[nn.Parameter], learning_rate: float, weight_decay: float = 0.0) -> None:
-        """Train these parameters with this learning rate."""
+        """Train these parameters with this learning rate; those of the backbone are remembered for `detach`."""
         for parameter in parameters:
+            if parameter in self._requires_grad:
+                self._originals[parameter] = parameter.detach().clone()
             parameter.requires_grad_(True)
         self.groups.append({"params": parameters, "lr": learning_rate, "weight_decay": weight_decay})
 
-    def train_matrix(self, matrix: nn.Module) -> nn.Parameter:
+    def place(
+        self, name: str, weight: torch.Tensor, placement: Placement, largest: float | None = None
+    ) -> PlacedMatrix:
+        """A new matrix of this adapter, on tiles or in SRAM; arguments as in `placement.place`."""
+        matrix = place(name, weight, placement, self.chip, largest)
+        self.placed.append((matrix, placement))
+        return matrix
+
+    def train_matrix(self, matrix: PlacedMatrix) -> nn.Parameter:
         """Register a placed matrix as trained: `write()` will program it if it is on tiles. Returns its master."""
         if isinstance(matrix, MappedMatrix):
             self.matrices.append(matrix)
-        parameter = matrix.master
-        assert isinstance(parameter, nn.Parameter)
-        return parameter
+        return matrix.master
 
     def replace(self, name: str, module: nn.Module) -> None:
         """Put `module` where the layer called `name` was."""
@@ -108,15 +118,25 @@ class Adapter:
         """For every changed linear layer, the merged weight minus the frozen one (outputs, inputs)."""
         raise MethodError(f"{self.method.label} cannot be merged into the backbone's weights")
 
+    @torch.no_grad()
     def detach(self) -> None:
-        """Put the original layers back and release the adapter's tiles; the backbone is bit-identical to before."""
+        """Put the original layers and values back and release the adapter's tiles.
+
+        Digital tensors are bit-identical to before. Cells of the backbone that were rewritten are written
+        back to their levels, with the programming error of a new write; all others were never touched.
+        """
         for owner, child, original in reversed(self._replaced):
             setattr(owner, child, original)
+        for parameter, value in self._originals.items():
+            parameter.copy_(value)
+        for matrix in self.matrices:
+            if matrix.master in self._originals:
+                matrix.program()
         if self.chip is not None:
             for name in set(self.chip.matrices) - self._tiles_before:
                 self.chip.release(name)
-        for name, parameter in self.model.named_parameters():
-            parameter.requires_grad_(self._requires_grad.get(name, True))
+        for parameter, required in self._requires_grad.items():
+            parameter.requires_grad_(required)
 
 
 def product(base: LinearLike, x: torch.Tensor) -> torch.Tensor:
@@ -127,13 +147,18 @@ def product(base: LinearLike, x: torch.Tensor) -> torch.Tensor:
     return nn.functional.linear(x, base.weight)
 
 
+def all_linear_layers(model: nn.Module) -> dict[str, LinearLike]:
+    """Every linear layer by dotted name, on tiles or digital."""
+    return {name: layer for name, layer in model.named_modules() if isinstance(layer, nn.Linear | MappedLinear)}
+
+
 def linear_layers(model: nn.Module, targets: tuple[str, ...] | None) -> dict[str, LinearLike]:
     """The linear layers a method changes, in the order of the model.
 
     targets: suffixes of dotted names ('query', 'mlp.up'); None: every linear layer inside a numbered block.
     Raises MethodError if a target matches nothing.
     """
-    layers = {n: m for n, m in model.named_modules() if isinstance(m, nn.Linear | MappedLinear)}
+    layers = all_linear_layers(model)
     if targets is None:
         chosen = {name: layer for name, layer in layers.items() if block_of(name) is not None}
         if not chosen:
@@ -161,6 +186,7 @@ def head_of(model: nn.Module) -> nn.Linear:
     head = getattr(model, "head", None)
     if not isinstance(head, nn.Linear):
         raise MethodError(
-            f"{type(model).__name__} has no digital nn.Linear called 'head'; keep it out of map_model with exclude=('head',)"
+            f"{type(model).__name__} has no digital nn.Linear called 'head'; "
+            "keep it out of map_model with exclude=('head',)"
         )
     return head

@@ -10,9 +10,9 @@ from pydantic import Field
 from torch import nn
 
 from crossbar_sim import Chip
-from peft_methods.base import Adapter, LinearLike, Method, linear_layers
+from peft_methods.base import Adapter, LinearLike, Method, MethodError, linear_layers
 from peft_methods.checkpoint import LoRAWeights
-from peft_methods.placement import Placement, PlacedMatrix, ledger_of, place
+from peft_methods.placement import PlacedMatrix, Placement, ledger_of
 from peft_methods.pool import Pool
 
 
@@ -89,15 +89,17 @@ class LoRAAdapter(Adapter):
         method, weight = self.method, base.weight
         outputs, inputs = weight.shape
         if method.rank > min(outputs, inputs):
-            raise_rank(name, method.rank, outputs, inputs)
+            raise MethodError(
+                f"{name} is {outputs} x {inputs}: rank must be at most {min(outputs, inputs)}, got {method.rank}"
+            )
         bound = 1 / math.sqrt(inputs)
         a = torch.empty(method.rank, inputs)
         a = a.uniform_(-bound, bound, generator=generator) if weight.device.type != "meta" else a.to("meta")
-        b = torch.zeros(outputs, method.rank, device=weight.device)
+        b = torch.zeros(outputs, method.rank, device=weight.device, dtype=weight.dtype)
         layer = LoRALinear(
             base,
-            place(f"{name}.lora_A", a.to(weight), method.placement, self.chip, method.a_range * bound),
-            place(f"{name}.lora_B", b.to(weight), method.placement, self.chip, method.b_range),
+            self.place(f"{name}.lora_A", a.to(weight), method.placement, method.a_range * bound),
+            self.place(f"{name}.lora_B", b, method.placement, method.b_range),
             method.scaling,
         )
         self.layers[name] = layer
@@ -116,10 +118,3 @@ class LoRAAdapter(Adapter):
             a={key: layer.a.master.detach().clone() for key, layer in self.layers.items()},
             b={key: layer.b.master.detach().clone() for key, layer in self.layers.items()},
         )
-
-
-def raise_rank(name: str, rank: int, outputs: int, inputs: int) -> None:
-    """Refuse a rank that the layer cannot have."""
-    from peft_methods.base import MethodError
-
-    raise MethodError(f"{name} is {outputs} x {inputs}: rank must be at most {min(outputs, inputs)}, got {rank}")

@@ -10,9 +10,9 @@ from pydantic import Field
 from torch import nn
 
 from crossbar_sim import Chip
-from peft_methods.base import Adapter, LinearLike, Method, MethodError, block_of, linear_layers, product
+from peft_methods.base import Adapter, LinearLike, Method, MethodError, all_linear_layers, block_of, product
 from peft_methods.checkpoint import LoRAWeights
-from peft_methods.placement import Placement, PlacedMatrix, bill_arithmetic, bill_sram, ledger_of, place
+from peft_methods.placement import PlacedMatrix, Placement, bill_arithmetic, bill_sram, ledger_of
 from peft_methods.pool import Pool
 
 
@@ -111,12 +111,13 @@ class FusedNorm(nn.Module):
     ) -> None:
         super().__init__()
         a = a_stack.detach().unflatten(0, (modules, -1))
-        b = b_stack.detach().unflatten(1, (modules, -1))
-        self.scaling = scaling
+        b = b_stack.detach().unflatten(1, (modules, -1)).transpose(0, 1)
+        c = torch.einsum("oi,nri->nor", weight, a)
+        gram = torch.einsum("nri,msi->nmrs", a, a)
+        self.scaling, self.outputs, self.rank = scaling, weight.shape[0], a.shape[1]
         self.register_buffer("squares", weight.square().sum(dim=1), persistent=False)
-        self.register_buffer("b", b.transpose(0, 1).contiguous(), persistent=False)
-        self.register_buffer("c", torch.einsum("oi,nri->nor", weight, a), persistent=False)
-        self.register_buffer("gram", torch.einsum("nri,msi->nmrs", a, a), persistent=False)
+        self.register_buffer("b_and_c", torch.stack([b, c], dim=1).flatten(1), persistent=False)
+        self.register_buffer("gram", gram.flatten(2).flatten(0, 1), persistent=False)
 
     def frozen(self) -> torch.Tensor:
         """||W||_row (d_out,)."""
@@ -125,11 +126,10 @@ class FusedNorm(nn.Module):
 
     def forward(self, w: torch.Tensor) -> torch.Tensor:
         """Row norms (d_out,) for coefficients w (N,)."""
-        b = torch.einsum("n,nor->or", w, self.get_buffer("b"))
-        c = torch.einsum("n,nor->or", w, self.get_buffer("c"))
-        gram = torch.einsum("n,m,nmrs->rs", w, w, self.get_buffer("gram"))
-        squares = self.get_buffer("squares") + 2 * self.scaling * (b * c).sum(1)
-        squares = squares + self.scaling**2 * torch.einsum("or,rs,os->o", b, gram, b)
+        b, c = (w @ self.get_buffer("b_and_c")).view(2, self.outputs, self.rank)
+        gram = (torch.outer(w, w).flatten() @ self.get_buffer("gram")).view(self.rank, self.rank)
+        added = ((2 * c + self.scaling * (b @ gram)) * b).sum(dim=1)
+        squares = self.get_buffer("squares") + self.scaling * added
         return squares.clamp_min(torch.finfo(squares.dtype).tiny).sqrt()
 
     @property
@@ -140,8 +140,7 @@ class FusedNorm(nn.Module):
     @property
     def operations(self) -> int:
         """Multiply-accumulates of one evaluation."""
-        rank = self.get_buffer("gram").shape[-1]
-        return self.stored_values + self.get_buffer("squares").numel() * rank * (rank + 1)
+        return self.stored_values + self.outputs * self.rank * (self.rank + 1)
 
 
 class LoRAFusionAdapter(Adapter):
@@ -152,10 +151,14 @@ class LoRAFusionAdapter(Adapter):
     def __init__(self, method: LoRAFusion, model: nn.Module, chip: Chip | None, pool: Pool, seed: int) -> None:
         super().__init__(method, model, chip)
         self.pool = pool
-        bases = linear_layers(model, tuple(pool.modules))
-        missing = [name for name in pool.modules if name not in bases]
+        layers = all_linear_layers(model)
+        missing = [name for name in pool.modules if name not in layers]
         if missing:
-            raise MethodError(f"the pool was trained for another backbone: it has no linear layer called {missing[0]}")
+            raise MethodError(
+                f"the pool was trained for another backbone: {type(model).__name__} has no linear layer "
+                f"called {missing[0]}"
+            )
+        bases = {name: layer for name, layer in layers.items() if name in pool.modules}
         blocks = list(dict.fromkeys(block_of(name) or name for name in bases))
         some = next(iter(bases.values())).weight
         self.coefficients = nn.Parameter(self._start(len(pool.names), len(blocks), some, seed))
@@ -170,15 +173,15 @@ class LoRAFusionAdapter(Adapter):
                     )
                 self.layers[name] = FusedLinear(
                     base,
-                    place(f"{name}.pool_A", a, "crossbar", chip),
-                    place(f"{name}.pool_B", b, "crossbar", chip),
+                    self.place(f"{name}.pool_A", a, "crossbar"),
+                    self.place(f"{name}.pool_B", b, "crossbar"),
                     pool.scaling, self.coefficients, blocks.index(block_of(name) or name), method.magnitude, chip,
                 )  # fmt: skip
                 self.replace(name, self.layers[name])
 
     def _start(self, modules: int, blocks: int, like: torch.Tensor, seed: int) -> torch.Tensor:
         if self.method.initial == "constant" or like.device.type == "meta":
-            return torch.full((modules, blocks), self.method.initial_coefficient, device=like.device)
+            return like.new_full((modules, blocks), self.method.initial_coefficient)
         bound = math.sqrt(6 / (modules + blocks))
         generator = torch.Generator().manual_seed(seed)
         return torch.empty(modules, blocks).uniform_(-bound, bound, generator=generator).to(like)

@@ -73,7 +73,7 @@ def fine_tune(
                 f"(now {method.learning_rate:g})"
             )
         with ledger.phase("adapt/backward"), count_digital("backward", len(batch)):
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
         with ledger.phase("adapt/update"):
             optimizer.step()
             schedule.step()

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from crossbar_sim.errors import SpecError
 from crossbar_sim.library import shelf_names, shelf_path
 from crossbar_sim.spec import SourcedSpec, Spec
 from crossbar_sim.units import Joule, Ohm, One, Second, Siemens, Volt, engineering
@@ -67,13 +68,13 @@ class DeviceModel(SourcedSpec):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.g_min >= self.g_max:
-            raise ValueError(
-                f"g_min ({engineering(self.g_min, 'S')}) must be below g_max ({engineering(self.g_max, 'S')}); "
-                "swap them or widen the window"
+            raise SpecError(
+                f"DeviceModel: g_min ({engineering(self.g_min, 'S')}) must be below g_max "
+                f"({engineering(self.g_max, 'S')}); swap them or widen the window"
             )
         if self.programming != "open_loop" and self.verify_acceptance is None:
-            raise ValueError(
-                f"programming = '{self.programming}' needs verify_acceptance (siemens); "
+            raise SpecError(
+                f"DeviceModel: programming = '{self.programming}' needs verify_acceptance (siemens); "
                 "give it, or choose programming = 'open_loop'"
             )
         return self

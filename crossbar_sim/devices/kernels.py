@@ -26,8 +26,9 @@ def program_cells(
 ):  # fmt: skip
     """Program every cell in `cells` from `conductance` to `target`; results go into the last seven arrays.
 
-    `sigma` is the published spread of the final state; the part that the stopping rule leaves inside the
-    acceptance window is subtracted, so the total spread equals the published one. `law` holds, in order,
+    `sigma` is the published spread of the final state around its target (negative: the target is reached
+    exactly); it contains what the stopping rule leaves. Open-loop pulses add it to where they end. `law` holds
+    in order
     g_min, g_max, step, cycle-to-cycle spread, acceptance, max pulses, set voltage, reset voltage, pulse
     width, access resistance, compliance voltage (0 = none), read voltage, read time, sense energy.
     """
@@ -79,8 +80,7 @@ def program_cells(
             g = min(max(goal + step * spread * np.sqrt(float(count)) * z0, g_min), g_max)
         if sigma[i] >= 0.0:
             z0, z1 = normal_pair(cell, first, k0, k1)
-            left = acceptance * acceptance / 3.0 if closed_loop else 0.0
-            g = max(g + np.sqrt(max(sigma[i] * sigma[i] - left, 0.0)) * z0, 0.0)
+            g = max((goal if closed_loop else g) + sigma[i] * z0, 0.0)
         else:
             g = goal
         achieved[i] = g

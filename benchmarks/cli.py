@@ -1,0 +1,134 @@
+"""The command line: xbar compare | run | estimate | device | hardware | methods."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from tyro.conf import Positional, arg
+
+app = tyro.extras.SubcommandApp()
+
+Json = Annotated[Path | None, arg(metavar="FILE", help="write records as JSON to FILE ('-' for standard output)")]
+Runs = Annotated[Path, arg(metavar="FOLDER", help="where results are kept and looked up")]
+Workers = Annotated[int, arg(metavar="N", help="processes that simulate side by side")]
+
+
+@app.command
+def compare(
+    suite: Annotated[str, arg(metavar="TOML", help="a comparison file, or the name of one that ships")] = "default",
+    /,
+    hardware: Annotated[str | None, arg(metavar="NAME|TOML", help="use this hardware instead of the suite's")] = None,
+    quick: Annotated[bool, arg(help="a smoke test: two tasks, one seed, few steps")] = False,
+    report: Annotated[Path | None, arg(metavar="HTML", help="where to write the report")] = Path("report.html"),
+    json: Json = None,
+    runs: Runs = Path("runs"),
+    workers: Workers = 2,
+) -> None:
+    """Fine-tune with every method on every task of a suite; print one table and write one report."""
+    from benchmarks import suites
+    from benchmarks.compare import run_all
+    from benchmarks.report import Report
+
+    comparison = suites.load_comparison(suite, hardware=hardware, quick=quick)
+    results = Report(run_all(comparison.experiments(), workers=workers, runs=runs))
+    if json is not None:
+        write_records(json, results.records())
+    if str(json) != "-":
+        print(results.table())
+    if report is not None:
+        print(f"report: {results.save(report)}", file=sys.stderr)
+
+
+@app.command
+def run(
+    suite: Annotated[Positional[str], arg(metavar="TOML", help="an experiment file, or the name of one that ships")],
+    json: Json = None,
+    runs: Runs = Path("runs"),
+    workers: Workers = 2,
+) -> None:
+    """Run one experiment and print its result."""
+    from benchmarks import suites
+    from benchmarks.compare import run_all
+
+    (result,) = run_all([suites.load_experiment(suite)], workers=workers, runs=runs)
+    if json is not None:
+        write_records(json, [result.record()])
+    if str(json) != "-":
+        print(result)
+
+
+@app.command
+def estimate(
+    model: Annotated[str, arg(metavar="NAME", help="flan-t5-large or digits-vit")] = "flan-t5-large",
+    method: Annotated[str, arg(metavar="NAME", help="a method of `xbar methods`")] = "lorafusion",
+    hardware: Annotated[str, arg(metavar="NAME|TOML", help="the chip design")] = "milo2021_128x128",
+    json: Json = None,
+) -> None:
+    """Count trained values, tiles and pool cells for a model of any size, without its weights."""
+    from benchmarks.estimate import estimate as count
+
+    record = count(model, method, hardware)
+    if json is not None:
+        write_records(json, record)
+    if str(json) != "-":
+        print("\n".join(f"{key:<22}{value:,}" if isinstance(value, int) else f"{key:<22}{value}"
+                        for key, value in record.items()))  # fmt: skip
+
+
+@app.command
+def device(
+    action: Annotated[Positional[Literal["list", "show"]], arg(help="what to do")] = "list",
+    name: Annotated[Positional[str], arg(metavar="NAME|TOML", help="for show")] = "milo2021",
+) -> None:
+    """List the published devices, or show the datasheet of one."""
+    from crossbar_sim.devices import DeviceModel, device_names
+
+    print(DeviceModel.load(name) if action == "show" else "\n".join(device_names()))
+
+
+@app.command
+def hardware(
+    action: Annotated[Positional[Literal["list", "show"]], arg(help="what to do")] = "list",
+    name: Annotated[Positional[str], arg(metavar="NAME|TOML", help="for show")] = "milo2021_128x128",
+) -> None:
+    """List the chip designs, or show the datasheet of one."""
+    from crossbar_sim.hardware import Hardware, hardware_names
+
+    print(Hardware.load(name) if action == "show" else "\n".join(hardware_names()))
+
+
+@app.command
+def methods() -> None:
+    """List the methods: where trained tensors live, whether cells are written, which reads they need."""
+    from peft_methods import METHODS
+
+    print(f"{'name':<18}{'writes cells':<14}{'transposed reads':<18}{'extra reads':<48}trained tensors")
+    for name, kind in METHODS.items():
+        placed = ", ".join(f"{tensor}: {place}" for tensor, place in kind().placements().items())  # type: ignore[call-arg]
+        print(f"{name:<18}{kind.writes_cells!s:<14}{kind.transposed_reads!s:<18}{kind.extra_reads:<48}{placed}")
+
+
+def write_records(path: Path, records: object) -> None:
+    """JSON to a file (atomically) or to standard output."""
+    from benchmarks.files import write_json
+
+    if str(path) == "-":
+        print(json.dumps(records, indent=1, allow_nan=False))
+    else:
+        write_json(path, records)
+
+
+def main() -> None:
+    """Run the command line; what the user can put right is one sentence and exit status 2."""
+    from crossbar_sim.errors import CrossbarError
+
+    try:
+        app.cli(prog="xbar", description=__doc__)
+    except CrossbarError as error:
+        sys.exit(f"xbar: {error}")
+    except KeyboardInterrupt:
+        sys.exit("xbar: interrupted; finished runs are kept, the same command resumes")

@@ -1,0 +1,65 @@
+"""Shared fixtures: small models and chips; one compute thread, so that parallel test workers do not fight."""
+
+from __future__ import annotations
+
+import numba
+import pytest
+import torch
+from torch import nn
+
+from crossbar_sim import Hardware
+from peft_methods import Pool
+from peft_methods.base import linear_layers
+from peft_methods.checkpoint import LoRAWeights
+
+torch.set_num_threads(1)
+numba.set_num_threads(1)
+
+
+class TinyNet(nn.Module):
+    """Two numbered blocks of three linear layers (one wide, one tall) and a digital head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        block = lambda: nn.ModuleDict({"up": nn.Linear(6, 10), "down": nn.Linear(10, 6), "mix": nn.Linear(6, 6)})  # noqa: E731
+        self.blocks = nn.ModuleList([block(), block()])
+        self.norm = nn.LayerNorm(6)
+        self.head = nn.Linear(6, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for block in self.blocks:
+            x = x + block["mix"](block["down"](torch.tanh(block["up"](x))))
+        logits: torch.Tensor = self.head(self.norm(x))
+        return logits
+
+
+def tiny_net(seed: int = 0, dtype: torch.dtype = torch.float32) -> TinyNet:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return TinyNet().to(dtype)
+
+
+def tiny_pool(model: nn.Module, size: int = 3, rank: int = 2, seed: int = 1) -> Pool:
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(rows: int, columns: int) -> torch.Tensor:
+        return 0.3 * torch.randn(rows, columns, generator=generator)
+
+    layers = linear_layers(model, None)
+    return Pool(tuple(
+        LoRAWeights(
+            name=f"module{index}", rank=rank, alpha=2.0 * rank,
+            a={name: draw(rank, layer.weight.shape[1]) for name, layer in layers.items()},
+            b={name: draw(layer.weight.shape[0], rank) for name, layer in layers.items()},
+        ) for index in range(size)
+    ))  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def milo() -> Hardware:
+    return Hardware.load("milo2021_128x128")
+
+
+@pytest.fixture(scope="session")
+def ideal(milo: Hardware) -> Hardware:
+    return milo.ideal()

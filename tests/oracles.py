@@ -1,0 +1,61 @@
+"""Slow, obvious twins of the fast kernels, in float64 loops."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from crossbar_sim.devices import DeviceModel
+from crossbar_sim.mvm import Conversion, Programmed
+
+
+def naive_read(x: np.ndarray, programmed: Programmed, conversion: Conversion) -> tuple[np.ndarray, np.ndarray]:
+    """The noise-free analog product and its clipped conversions per tile, one vector, tile and column at a time."""
+    outputs = programmed.current.shape[1]
+    y = np.zeros((len(x), outputs))
+    clipped = np.zeros(programmed.grid, int)
+    for b, vector in enumerate(np.asarray(x, float)):
+        scaled = vector * programmed.input_scale
+        largest = np.abs(scaled).max()
+        codes = scaled / largest if largest > 0 else scaled
+        if conversion.dac_steps:
+            codes = np.rint(codes * conversion.dac_steps) / conversion.dac_steps
+        for t in range(programmed.grid[0]):
+            rows = slice(t * programmed.tile_inputs, (t + 1) * programmed.tile_inputs)
+            for j in range(outputs):
+                current = float(codes[rows] @ programmed.current[rows, j].astype(float))
+                if conversion.adc_steps:
+                    u = j // programmed.tile_outputs
+                    code = np.rint(current / conversion.ranges[t, u] * conversion.adc_steps)
+                    clipped[t, u] += abs(code) > conversion.adc_steps
+                    code = np.clip(code, -conversion.adc_steps, conversion.adc_steps)
+                    current = code * conversion.ranges[t, u] / conversion.adc_steps
+                y[b, j] += current
+        y[b] *= largest * programmed.output_scale
+    return y, clipped
+
+
+def naive_write_verify(device: DeviceModel, start: float, goal: float, sense: float) -> dict[str, float]:
+    """Closed-loop programming of one cell without any spread, pulse by pulse."""
+
+    def energy(voltage: float, g: float) -> float:
+        current = voltage * g / (1 + g * device.access_resistance)
+        if device.compliance_voltage is not None:
+            current = min(current, device.compliance_voltage * g)
+        return voltage * current * device.pulse_width
+
+    g, result = start, {"set": 0.0, "reset": 0.0, "verify": 0.0, "pulses": 0, "reads": 0}
+    assert device.verify_acceptance is not None
+    if device.programming == "erase_write_verify" and g > device.g_min + device.verify_acceptance:
+        result["reset"] += energy(device.reset_voltage, (g + device.g_min) / 2)
+        result["pulses"] += 1
+        g = device.g_min
+    while True:
+        result["verify"] += device.read_voltage**2 * g * device.read_time + sense
+        result["reads"] += 1
+        if abs(g - goal) <= device.verify_acceptance:
+            return {**result, "g": g}
+        after = min(g + device.pulse_step, device.g_max) if g < goal else max(g - device.pulse_step, device.g_min)
+        kind, voltage = ("set", device.set_voltage) if g < goal else ("reset", device.reset_voltage)
+        result[kind] += energy(voltage, (g + after) / 2)
+        result["pulses"] += 1
+        g = after

@@ -1,0 +1,115 @@
+"""The crossbar's state: only programming changes it, only where asked, and always the same way for a seed."""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from crossbar_sim import DeviceModel
+from crossbar_sim.counter_random import stream_key
+from crossbar_sim.crossbar import Crossbar
+from tests.oracles import naive_write_verify
+
+DEVICES = ["milo2021", "wan2022"]
+
+
+def targets(device: DeviceModel, shape: tuple[int, ...], seed: int) -> np.ndarray:
+    return device.g_min + device.window * np.random.default_rng(seed).random(shape)
+
+
+@given(
+    where=arrays(bool, (5, 7)), again=arrays(bool, (5, 7)), seed=st.integers(0, 2**31), name=st.sampled_from(DEVICES)
+)
+@settings(max_examples=40, deadline=None)
+def test_writing_some_cells_leaves_the_others_bit_identical(
+    where: np.ndarray, again: np.ndarray, seed: int, name: str
+) -> None:
+    device = DeviceModel.load(name)
+    crossbar = Crossbar(device, (5, 7), stream_key(seed, "x"))
+    first = crossbar.program(targets(device, (5, 7), 0), where, 1e-12)
+    before = crossbar.conductance.copy()
+    second = crossbar.program(targets(device, (5, 7), 1), again, 1e-12)
+    assert np.array_equal(crossbar.conductance[~again], before[~again])
+    assert np.array_equal(crossbar.writes, where.astype(int) + again)
+    assert crossbar.pulses.sum() == first.pulses.sum() + second.pulses.sum()
+    assert (crossbar.conductance >= 0).all()
+    for result in (first, second):
+        assert (result.energy >= 0).all() and (result.verify_reads >= 1).all()
+        assert result.energy.sum() == pytest.approx(
+            result.set_energy.sum() + result.reset_energy.sum() + result.verify_energy.sum()
+        )
+
+
+@pytest.mark.parametrize("name", DEVICES)
+def test_the_write_loop_equals_its_slow_twin(name: str) -> None:
+    device = DeviceModel.load(name).replace(cycle_to_cycle=0.0, programming_error=None)
+    start, goal = targets(device, (200,), 2), targets(device, (200,), 3)
+    crossbar = Crossbar(device, (200,), stream_key(0, "twin"))
+    crossbar.conductance[:] = start
+    result = crossbar.program(goal, np.ones(200, bool), 2e-12)
+    for index in range(200):
+        slow = naive_write_verify(device, start[index], goal[index], 2e-12)
+        assert (result.pulses[index], result.verify_reads[index]) == (slow["pulses"], slow["reads"])
+        fast = (result.set_energy[index], result.reset_energy[index], result.verify_energy[index])
+        assert fast == pytest.approx((slow["set"], slow["reset"], slow["verify"]), rel=1e-9, abs=1e-25)
+    assert np.array_equal(crossbar.conductance, goal)  # without programming error the target is reached exactly
+
+
+def test_results_do_not_depend_on_threads_or_on_the_other_cells() -> None:
+    device = DeviceModel.load("milo2021")
+    goal = targets(device, (40, 50), 0)
+    outcomes = []
+    for threads in (1, min(2, numba.config.NUMBA_NUM_THREADS)):
+        numba.set_num_threads(threads)
+        crossbar = Crossbar(device, (40, 50), stream_key(5, "t"))
+        crossbar.program(goal, np.ones((40, 50), bool), 0.0)
+        outcomes.append(crossbar.conductance)
+    numba.set_num_threads(1)
+    alone = Crossbar(device, (40, 50), stream_key(5, "t"))
+    where = np.zeros((40, 50), bool)
+    where[7, 9] = True
+    alone.program(goal, where, 0.0)
+    assert np.array_equal(outcomes[0], outcomes[1])
+    assert alone.conductance[7, 9] == outcomes[0][7, 9]
+
+
+def test_another_seed_or_write_gives_other_errors() -> None:
+    device = DeviceModel.load("wan2022")
+    goal, everywhere = targets(device, (100,), 0), np.ones(100, bool)
+    one, other = (Crossbar(device, (100,), stream_key(seed, "s")) for seed in (0, 1))
+    first = one.program(goal, everywhere, 0.0).achieved
+    assert not np.isclose(first, other.program(goal, everywhere, 0.0).achieved, rtol=1e-12).any()
+    assert not np.isclose(first, one.program(goal, everywhere, 0.0).achieved, rtol=1e-12).any()
+
+
+def test_a_larger_change_costs_more_and_no_cell_costs_nothing() -> None:
+    device = DeviceModel.load("wan2022").replace(cycle_to_cycle=0.0)
+    steps = np.linspace(0.05, 1, 20)
+    crossbar = Crossbar(device, (20,), stream_key(0, "m"))
+    result = crossbar.program(device.g_min + device.window * steps, np.ones(20, bool), 1e-12)
+    assert (np.diff(result.pulses) >= 0).all() and (np.diff(result.energy) > 0).all()
+    nothing = crossbar.program(np.full(20, device.g_max), np.zeros(20, bool), 1e-12)
+    assert nothing.count == 0 and nothing.energy.sum() == 0
+
+
+def test_open_loop_pulses_accumulate_cycle_to_cycle_spread() -> None:
+    device = DeviceModel.load("wan2022").replace(programming="open_loop", programming_error=None)
+    exact = {"coefficients": [0.0], "conductance_scale": 1.0, "sigma_scale": 1.0, "source": "test", "kind": "assumed"}
+    device = device.replace(programming_error=exact)
+    cells = 20_000
+    crossbar = Crossbar(device, (cells,), stream_key(0, "open"))
+    result = crossbar.program(np.full(cells, 0.5 * (device.g_min + device.g_max)), np.ones(cells, bool), 1e-12)
+    count = result.pulses[0]
+    assert (result.pulses == count).all() and (result.verify_reads == 0).all() and count == round(22.5 / 2)
+    expected = device.pulse_step * device.cycle_to_cycle * np.sqrt(count)
+    assert result.achieved.std() == pytest.approx(expected, rel=0.03)
+
+
+def test_targets_outside_the_window_are_refused() -> None:
+    device = DeviceModel.load("wan2022")
+    with pytest.raises(ValueError, match="rescale the weights"):
+        Crossbar(device, (2,), stream_key(0, "w")).program(np.full(2, 1e-3), np.ones(2, bool), 0.0)

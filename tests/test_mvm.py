@@ -1,0 +1,143 @@
+"""The analog product: compiled kernel against a slow twin and a torch twin; its noise against per-cell drawing."""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from crossbar_sim.counter_random import normal_pair, stream_key, torch_normal_pair
+from crossbar_sim.mvm import Conversion, Programmed, programmed, read_numba, read_torch
+from tests.oracles import naive_read
+
+KEY = stream_key(0, "test")
+
+
+def make(inputs: int, outputs: int, tile: tuple[int, int], noise: float = 0.0, seed: int = 0) -> Programmed:
+    generator = np.random.default_rng(seed)
+    return programmed(
+        1e-5 * generator.standard_normal((inputs, outputs)),
+        np.full((inputs, outputs), noise**2) if noise else None,
+        1e-4 * generator.random(inputs), 0.5 + generator.random(inputs), 0.5 + generator.random(outputs), *tile,
+    )  # fmt: skip
+
+
+def converters(matrix: Programmed, dac: int, adc: int, full: float = 3e-5) -> Conversion:
+    return Conversion(dac, adc, np.full(matrix.grid, full, np.float32))
+
+
+@given(
+    vectors=st.integers(1, 9), inputs=st.integers(1, 40), outputs=st.integers(1, 20), rows=st.integers(1, 24),
+    columns=st.integers(1, 8), dac=st.sampled_from([0, 7, 127]), adc=st.sampled_from([0, 7, 127]),
+    seed=st.integers(0, 99),
+)  # fmt: skip
+@settings(max_examples=60, deadline=None)
+def test_kernel_equals_its_slow_twin(
+    vectors: int, inputs: int, outputs: int, rows: int, columns: int, dac: int, adc: int, seed: int
+) -> None:
+    matrix = make(inputs, outputs, (rows, columns), seed=seed)
+    conversion = converters(matrix, dac, adc)
+    x = torch.randn(vectors, inputs, generator=torch.Generator().manual_seed(seed))
+    fast = read_numba(x, matrix, conversion, KEY, 0)
+    slow, clipped = naive_read(x.numpy(), matrix, conversion)
+    one_code = 3e-5 / adc if adc else 0.0
+    limit = x.abs().max().item() * 3
+    wrong = ~np.isclose(fast.output, slow, rtol=1e-4, atol=1e-10)
+    # a current that lies on the edge between two codes may fall on either side in float32
+    assert wrong.mean() <= (0.02 if adc else 0.0) + 1 / wrong.size * bool(adc)
+    assert np.abs(fast.output.numpy() - slow).max() <= 1e-9 + limit * one_code * matrix.grid[0] * 2
+    assert abs(int(fast.clipped.sum()) - clipped.sum()) <= 1
+
+
+@pytest.mark.parametrize("noise", [0.0, 3e-7])
+@pytest.mark.parametrize(("vectors", "inputs", "outputs"), [(7, 64, 64), (5, 300, 131), (1, 4, 3), (170, 128, 10)])
+def test_kernel_equals_its_torch_twin(vectors: int, inputs: int, outputs: int, noise: float) -> None:
+    matrix = make(inputs, outputs, (128, 64), noise)
+    conversion = converters(matrix, 127, 127)
+    x = torch.randn(vectors, inputs, generator=torch.Generator().manual_seed(1))
+    ours, twin = (kernel(x, matrix, conversion, KEY, 11) for kernel in (read_numba, read_torch))
+    size = ours.output.abs().max()
+    codes_apart = (ours.output - twin.output).abs() > 1e-5 * size
+    assert codes_apart.float().mean() < 2e-3
+    assert ours.conduction == pytest.approx(twin.conduction, rel=1e-5)
+    np.testing.assert_allclose(ours.peaks, twin.peaks, rtol=1e-4)
+    assert abs(ours.clipped.sum() - twin.clipped.sum()) <= 1 + 2e-3 * ours.output.numel()
+
+
+def test_read_noise_equals_drawing_every_cell() -> None:
+    """Variance of a column current = sum of squared drives times cell variances; Gaussian; 99.99 % bounds."""
+    reads, inputs = 40_000, 50
+    matrix = make(inputs, 2, (128, 64), noise=2e-6)
+    x = torch.randn(1, inputs, generator=torch.Generator().manual_seed(2))
+    exact, _ = naive_read(x.numpy(), matrix, converters(matrix, 0, 0))
+    noisy = read_numba(x.expand(reads, -1), matrix, converters(matrix, 0, 0), KEY, 0).output.numpy().astype(float)
+    scaled = x.numpy()[0] * matrix.input_scale
+    cell_by_cell = np.sqrt((scaled**2).sum()) * 2e-6 * matrix.output_scale
+    z = (noisy - exact) / cell_by_cell
+    low, high = np.array(stats.chi2.interval(0.9999, reads - 1)) / (reads - 1)
+    for column in range(2):
+        assert low < z[:, column].var(ddof=1) < high
+        assert abs(z[:, column].mean()) < stats.norm.ppf(0.99995) / np.sqrt(reads)
+        assert stats.kstest(z[:, column], "norm").pvalue > 1e-4
+    assert abs(np.corrcoef(z.T)[0, 1]) < 4 / np.sqrt(reads)
+    assert abs(np.corrcoef(z[:-1, 0], z[1:, 0])[0, 1]) < 4 / np.sqrt(reads)
+
+
+def test_noise_belongs_to_the_read_number_not_to_the_batch_or_thread() -> None:
+    matrix = make(64, 33, (32, 16), noise=1e-6)
+    conversion = converters(matrix, 127, 127)
+    x = torch.randn(21, 64, generator=torch.Generator().manual_seed(3))
+    whole = read_numba(x, matrix, conversion, KEY, 5).output
+    pieces = [read_numba(x[a:b], matrix, conversion, KEY, 5 + a).output for a, b in ((0, 1), (1, 14), (14, 21))]
+    assert torch.equal(whole, torch.cat(pieces))
+    numba.set_num_threads(min(2, numba.config.NUMBA_NUM_THREADS))
+    assert torch.equal(whole, read_numba(x, matrix, conversion, KEY, 5).output)
+    numba.set_num_threads(1)
+    assert not torch.equal(whole, read_numba(x, matrix, conversion, KEY, 6).output)
+
+
+def test_adc_clips_at_its_range_and_counts_it() -> None:
+    matrix = programmed(np.full((4, 3), 1e-5), None, np.ones(4), np.ones(4), np.ones(3), 4, 3)
+    reading = read_numba(torch.ones(2, 4), matrix, converters(matrix, 0, 127, full=1e-5), KEY, 0)
+    assert torch.allclose(reading.output, torch.full((2, 3), 1e-5))
+    assert reading.clipped.item() == 6
+    assert reading.peaks.item() == pytest.approx(4e-5)
+
+
+def test_zero_and_nan_vectors() -> None:
+    matrix = make(8, 4, (8, 4))
+    assert read_numba(torch.zeros(3, 8), matrix, converters(matrix, 127, 127), KEY, 0).output.abs().sum() == 0
+    x = torch.ones(3, 8)
+    x[1, 2] = torch.nan
+    assert not np.isfinite(read_numba(x, matrix, converters(matrix, 127, 127), KEY, 0).conduction)
+
+
+def test_counter_normals_are_normal_and_equal_in_torch() -> None:
+    count = 100_000
+    drawn = draw(count, *KEY)
+    twin = torch.stack(torch_normal_pair(torch.arange(count), torch.full((count,), 7), KEY), 1).numpy()
+    assert np.abs(drawn - twin).max() < 3e-5
+    assert stats.kstest(drawn.reshape(-1), "norm").pvalue > 1e-4
+    assert abs(np.corrcoef(drawn.T)[0, 1]) < 4 / np.sqrt(count)
+
+
+@numba.njit
+def draw(count, k0, k1):  # type: ignore[no-untyped-def]
+    result = np.empty((count, 2), np.float32)
+    for i in range(count):
+        result[i] = normal_pair(np.uint32(i), np.uint32(7), k0, k1)
+    return result
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_torch_twin_gives_the_same_on_cuda() -> None:
+    matrix = make(300, 131, (128, 64), 3e-7)
+    conversion = converters(matrix, 127, 127)
+    x = torch.randn(50, 300, generator=torch.Generator().manual_seed(1))
+    ours, twin = read_numba(x, matrix, conversion, KEY, 0), read_torch(x.cuda(), matrix, conversion, KEY, 0)
+    apart = (ours.output - twin.output.cpu()).abs() > 1e-5 * ours.output.abs().max()
+    assert apart.float().mean() < 2e-3
