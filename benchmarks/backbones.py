@@ -21,10 +21,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from crossbar_sim import CrossbarError
+
 BACKBONE_FOLDER = Path(__file__).parent / "assets" / "backbones"
 
 
-class AssetError(ValueError):
+class AssetError(CrossbarError, ValueError):
     """A file that ships with the package is missing, truncated or not what its name says."""
 
 
@@ -115,13 +117,10 @@ class VisionTransformer(nn.Module):
                 raise ValueError(f"{argument} is {count}; it is a count and must be at least 1.")
         if image_size % patch_size:
             raise ValueError(
-                f"patch_size {patch_size} does not tile image_size {image_size}; "
-                f"choose a divisor of {image_size}."
+                f"patch_size {patch_size} does not tile image_size {image_size}; choose a divisor of {image_size}."
             )
         if width % heads:
-            raise ValueError(
-                f"heads {heads} do not divide width {width}; choose a divisor of {width}."
-            )
+            raise ValueError(f"heads {heads} do not divide width {width}; choose a divisor of {width}.")
         self.image_size = image_size
         self.patch_size = patch_size
         patches = (image_size // patch_size) ** 2

@@ -19,7 +19,7 @@ import torch
 from pydantic import Field, SerializeAsAny, field_serializer, field_validator
 from torch import nn
 
-from benchmarks.backbones import load_backbone
+from benchmarks.backbones import BACKBONE_FOLDER, load_backbone
 from benchmarks.files import write_json
 from benchmarks.result import Result
 from benchmarks.tasks import TASKS, base_data, few_shot, get_task
@@ -66,16 +66,20 @@ class Experiment(Spec):
     def _hardware_by_name(cls, value: Any) -> Any:
         return Hardware.load(value) if isinstance(value, str) else value
 
+    @field_validator("backbone")
+    @classmethod
+    def _known_backbone(cls, value: str) -> str:
+        known = sorted(path.stem for path in BACKBONE_FOLDER.glob("*.safetensors"))
+        if value not in known:
+            raise SpecError(f"backbone: no backbone '{value}'{nearest(value, known)}")
+        return value
+
     @field_validator("task")
     @classmethod
     def _known_task(cls, value: str) -> str:
         if value not in TASKS:
             raise SpecError(f"task: no task '{value}'{nearest(value, list(TASKS))}")
         return value
-
-    def digest(self) -> str:
-        """Names the folder of the result; covers everything that can change it, the seeds' order too."""
-        return super().digest()
 
     def folder(self, runs: Path = RUNS) -> Path:
         """Where the result is kept: runs/<digest>."""
@@ -89,8 +93,7 @@ class Experiment(Spec):
         """The record of one seed: from its file if it is there, else simulated and written."""
         path = self.folder(runs) / f"seed_{seed}.json"
         if path.is_file():
-            record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            return record
+            return read_record(path)
         with one_thread():
             record = simulate(self, seed)
         write_json(path, record)
@@ -104,6 +107,15 @@ class Experiment(Spec):
         if not path.is_file():
             write_json(path, result.as_json())
         return result
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """A stored record; CrossbarError if the file is not whole."""
+    try:
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CrossbarError(f"{path} is not a whole result ({error}); delete it and run again") from None
+    return record
 
 
 def method_name(method: Method) -> str:

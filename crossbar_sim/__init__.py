@@ -1,13 +1,32 @@
 """Hardware storey: devices, crossbars, tiles, converters and the ledger. Knows no method and no task."""
 
-from crossbar_sim.chip import Chip, Plan
-from crossbar_sim.devices import DeviceModel
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from crossbar_sim.errors import CrossbarError, MappingError, SpecError
-from crossbar_sim.hardware import Hardware
-from crossbar_sim.layers import MappedLinear, map_model
-from crossbar_sim.ledger import Ledger
+
+if TYPE_CHECKING:
+    from crossbar_sim.chip import Chip, Plan
+    from crossbar_sim.devices import DeviceModel
+    from crossbar_sim.hardware import Hardware
+    from crossbar_sim.layers import MappedLinear, map_model
+    from crossbar_sim.ledger import Ledger
 
 __all__ = [
     "Chip", "CrossbarError", "DeviceModel", "Hardware", "Ledger", "MappedLinear", "MappingError", "Plan",
     "SpecError", "map_model",
 ]  # fmt: skip
+
+_HOMES = {
+    "Chip": "chip", "Plan": "chip", "DeviceModel": "devices", "Hardware": "hardware",
+    "MappedLinear": "layers", "map_model": "layers", "Ledger": "ledger",
+}  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use: reading a TOML file or printing help does not load torch."""
+    if name in _HOMES:
+        return getattr(import_module(f"crossbar_sim.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'crossbar_sim' has no attribute '{name}'")

@@ -21,6 +21,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from crossbar_sim import CrossbarError
+
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
 PICKLE_FILE = "adapter_model.bin"
@@ -33,7 +35,7 @@ PEFT_DEFAULT_ALPHA = 8
 BASE_CHANGING_INITIALISATIONS = ("pissa", "olora", "corda", "lora_ga")
 
 
-class CheckpointError(ValueError):
+class CheckpointError(CrossbarError, ValueError):
     """An adapter cannot be read, written or trusted; the message says what to do."""
 
 
@@ -87,17 +89,12 @@ class LoRAWeights:
     ) -> None:
         for module in sorted(set(left) ^ set(right)):
             has, lacks = (first, second) if module in left else (second, first)
-            raise self._error(
-                f"module {module!r} has {has} but no {lacks}; the file is incomplete, save it again"
-            )
+            raise self._error(f"module {module!r} has {has} but no {lacks}; the file is incomplete, save it again")
 
-    def _check_shape(
-        self, factor: str, module: str, tensor: Tensor, wanted: tuple[int | None, ...]
-    ) -> None:
+    def _check_shape(self, factor: str, module: str, tensor: Tensor, wanted: tuple[int | None, ...]) -> None:
         shape = tuple(tensor.shape)
         fits = len(shape) == len(wanted) and all(
-            length > 0 if want is None else length == want
-            for length, want in zip(shape, wanted, strict=True)
+            length > 0 if want is None else length == want for length, want in zip(shape, wanted, strict=True)
         )
         if not fits:
             names = ["any" if want is None else str(want) for want in wanted]
@@ -108,10 +105,9 @@ class LoRAWeights:
             )
         if not tensor.is_floating_point():
             raise self._error(
-                f"{factor} of module {module!r} holds {tensor.dtype}; convert it to a "
-                "floating-point type"
+                f"{factor} of module {module!r} holds {tensor.dtype}; convert it to a floating-point type"
             )
-        if not bool(torch.isfinite(tensor).all()):
+        if tensor.device.type != "meta" and not bool(torch.isfinite(tensor).all()):
             raise self._error(
                 f"{factor} of module {module!r} holds NaN or infinite values; the training "
                 "diverged, train it again with a lower learning rate"
@@ -235,8 +231,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
     path = folder / CONFIG_FILE
     if not path.is_file():
         raise CheckpointError(
-            f"{path} does not exist; give the folder of one adapter, saved with "
-            "save_pretrained or save_lora."
+            f"{path} does not exist; give the folder of one adapter, saved with save_pretrained or save_lora."
         )
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
@@ -258,9 +253,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
         )
     for key in ("layer_replication", "use_qalora"):
         if config.get(key):
-            raise CheckpointError(
-                f"{path}: {key} is set and changes what B A means; train the adapter without it."
-            )
+            raise CheckpointError(f"{path}: {key} is set and changes what B A means; train the adapter without it.")
     return config
 
 
@@ -301,9 +294,7 @@ def _group(
     return groups[SUFFIX_A], groups[SUFFIX_B], groups[SUFFIX_MAGNITUDE]
 
 
-def _from_pattern(
-    folder: Path, config: Mapping[str, Any], key: str, module: str, default: object
-) -> object:
+def _from_pattern(folder: Path, config: Mapping[str, Any], key: str, module: str, default: object) -> object:
     """The value of the first pattern that matches the end of ``module``, as PEFT resolves it."""
     patterns = config.get(key) or {}
     if not isinstance(patterns, dict):
@@ -314,8 +305,7 @@ def _from_pattern(
                 return value
         except re.error as error:
             raise CheckpointError(
-                f"{folder}: {key} has the pattern {pattern!r}, which is no regular expression "
-                f"({error}); correct it."
+                f"{folder}: {key} has the pattern {pattern!r}, which is no regular expression ({error}); correct it."
             ) from error
     return default
 
@@ -323,8 +313,7 @@ def _from_pattern(
 def _positive_integer(folder: Path, key: str, value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise CheckpointError(
-            f"{folder}: {key} is {value!r}; a rank is an integer of at least 1, correct "
-            f"{CONFIG_FILE}."
+            f"{folder}: {key} is {value!r}; a rank is an integer of at least 1, correct {CONFIG_FILE}."
         )
     return value
 
@@ -332,7 +321,6 @@ def _positive_integer(folder: Path, key: str, value: object) -> int:
 def _positive_number(folder: Path, key: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
         raise CheckpointError(
-            f"{folder}: {key} is {value!r}; alpha is a positive finite number, correct "
-            f"{CONFIG_FILE}."
+            f"{folder}: {key} is {value!r}; alpha is a positive finite number, correct {CONFIG_FILE}."
         )
     return float(value)

@@ -13,10 +13,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from crossbar_sim import CrossbarError
 from peft_methods.checkpoint import LoRAWeights, load_lora, pad_rank
 
 
-class PoolError(ValueError):
+class PoolError(CrossbarError, ValueError):
     """Members that cannot be mixed; the message names the member, the module and the shapes."""
 
 
@@ -40,8 +41,7 @@ class Pool:
                 raise PoolError(f"two members are called {member.name!r}; rename one of them.")
             if member.magnitude is not None:
                 raise PoolError(
-                    f"member {member.name!r} has DoRA magnitudes, which a pool cannot mix; train "
-                    "it with plain LoRA."
+                    f"member {member.name!r} has DoRA magnitudes, which a pool cannot mix; train it with plain LoRA."
                 )
             _check_agreement(members[0], member)
         rank = max(member.rank for member in members)
@@ -55,16 +55,10 @@ class Pool:
         skipped.
         """
         if not folder.is_dir():
-            raise PoolError(
-                f"{folder} is not a folder; give one that has a sub-folder for every adapter."
-            )
-        folders = sorted(
-            entry for entry in folder.iterdir() if entry.is_dir() and entry.name[0] != "."
-        )
+            raise PoolError(f"{folder} is not a folder; give one that has a sub-folder for every adapter.")
+        folders = sorted(entry for entry in folder.iterdir() if entry.is_dir() and entry.name[0] != ".")
         if not folders:
-            raise PoolError(
-                f"{folder} has no sub-folders; save one adapter in each with save_lora."
-            )
+            raise PoolError(f"{folder} has no sub-folders; save one adapter in each with save_lora.")
         return cls(tuple(load_lora(entry) for entry in folders))
 
     def __len__(self) -> int:
@@ -158,7 +152,4 @@ def _unify(member: LoRAWeights, rank: int, scaling: float) -> LoRAWeights:
 
 def _natural(module: str) -> list[tuple[int, int, str]]:
     """Sort key under which numbers inside a dotted name compare as numbers."""
-    return [
-        (0, int(part), "") if part.isdecimal() else (1, 0, part)
-        for part in re.split(r"(\d+)", module)
-    ]
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", module)]
