@@ -9,7 +9,6 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -199,7 +198,7 @@ def worn_tile(chip: Chip) -> dict[str, Any]:
 @cache
 def load_pool(backbone: str) -> Pool:
     """The pool of LoRA modules that ships for a backbone."""
-    return Pool.load(Path(str(resources.files("benchmarks") / "assets" / "pools" / backbone)))
+    return Pool.load(BACKBONE_FOLDER.parent / "pools" / backbone)
 
 
 @contextmanager

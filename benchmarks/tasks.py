@@ -201,10 +201,7 @@ def few_shot(task: Task, shots_per_class: int, seed: int) -> TaskData:
         raise ValueError(f"seed is {seed}; choose an integer from 0 to 2**32 - 1.")
     stream = np.random.RandomState(seed)
     _, labels = _split("target")
-    chosen = [
-        stream.permutation(np.flatnonzero(labels.numpy() == label))[:shots_per_class]
-        for label in range(CLASSES)
-    ]
+    chosen = [stream.permutation(np.flatnonzero(labels.numpy() == label))[:shots_per_class] for label in range(CLASSES)]
     return _task_data(task, "target", torch.from_numpy(np.concatenate(chosen)))
 
 
@@ -212,9 +209,7 @@ def _task_data(task: Task | None, train_split: str, chosen: Tensor | None) -> Ta
     train_images, train_labels = _shifted(task, train_split)
     if chosen is not None:
         train_images, train_labels = train_images[chosen], train_labels[chosen]
-    return TaskData(
-        train_images, train_labels, *_shifted(task, "validation"), *_shifted(task, "test")
-    )
+    return TaskData(train_images, train_labels, *_shifted(task, "validation"), *_shifted(task, "test"))
 
 
 def _shifted(task: Task | None, split: str) -> tuple[Tensor, Tensor]:

@@ -22,7 +22,7 @@ class LoRAFusion(Method):
     Trained: one coefficient w_i per pool module and transformer block, and the magnitude vector m
     (d_out per layer, starting at ||W||_row; the norm takes no gradient). The stacks of all A_i and of all
     B_i stand on two sets of tiles, programmed once. w does not start at zero, where the gradient vanishes:
-    'xavier' is the paper's uniform +-sqrt(6 / (N + blocks)), 'constant' is `initial_coefficient` for all.
+    'xavier' is the paper's uniform +-sqrt(6 / (N + blocks)), 'average' is 1 / N for every module.
     magnitude = 'gain' trains the post-ADC gain g = m / ||W + dW||_row itself; 'none' keeps g = 1.
     """
 
@@ -32,8 +32,7 @@ class LoRAFusion(Method):
     extra_reads: ClassVar[str] = "two stacked products per layer"
     needs_pool: ClassVar[bool] = True
 
-    initial: Literal["xavier", "constant"] = "xavier"
-    initial_coefficient: float = 0.35
+    initial: Literal["xavier", "average"] = "xavier"
     magnitude: Literal["vector", "gain", "none"] = "vector"
     learning_rate: Annotated[float, Field(gt=0)] = 2e-2
     magnitude_learning_rate: Annotated[float, Field(gt=0)] = 5e-3
@@ -180,8 +179,8 @@ class LoRAFusionAdapter(Adapter):
                 self.replace(name, self.layers[name])
 
     def _start(self, modules: int, blocks: int, like: torch.Tensor, seed: int) -> torch.Tensor:
-        if self.method.initial == "constant" or like.device.type == "meta":
-            return like.new_full((modules, blocks), self.method.initial_coefficient)
+        if self.method.initial == "average" or like.device.type == "meta":
+            return like.new_full((modules, blocks), 1 / modules)
         bound = math.sqrt(6 / (modules + blocks))
         generator = torch.Generator().manual_seed(seed)
         return torch.empty(modules, blocks).uniform_(-bound, bound, generator=generator).to(like)

@@ -15,8 +15,9 @@ from benchmarks.backbones import (
     read_backbone_facts,
     save_backbone,
 )
-from benchmarks.pretrain import BackboneRecipe, accuracy, main, pretrain_backbone
+from benchmarks.pretrain import BackboneRecipe, main, pretrain_backbone
 from benchmarks.tasks import base_data
+from peft_methods import accuracy
 
 SHIPPED = BACKBONE_FOLDER / "digits_vit.safetensors"
 
@@ -26,9 +27,7 @@ def test_every_product_is_a_named_linear_layer() -> None:
     names = {name for name, module in model.named_modules() if isinstance(module, nn.Linear)}
     projections = ("attention.query", "attention.key", "attention.value", "attention.output")
     expected = {
-        f"blocks.{block}.{projection}"
-        for block in range(3)
-        for projection in (*projections, "mlp.up", "mlp.down")
+        f"blocks.{block}.{projection}" for block in range(3) for projection in (*projections, "mlp.up", "mlp.down")
     }
     assert names == expected | {"embed", "head"}
     assert isinstance(model.norm, nn.LayerNorm)
@@ -44,9 +43,7 @@ def test_patches_are_cut_row_by_row() -> None:
 def test_block_agrees_with_torch() -> None:
     """torch's own encoder layer is the same block when it holds the same weights."""
     block = load_backbone().blocks[0]
-    oracle = nn.TransformerEncoderLayer(
-        64, 4, 128, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
-    )
+    oracle = nn.TransformerEncoderLayer(64, 4, 128, dropout=0.0, activation="gelu", batch_first=True, norm_first=True)
     attention = block.attention
     projections = (attention.query, attention.key, attention.value)
     oracle.self_attn.in_proj_weight.copy_(torch.cat([p.weight for p in projections]))
@@ -144,9 +141,7 @@ def test_pretraining_is_deterministic_and_leaves_the_global_generator_to_itself(
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_command_line_writes_a_loadable_backbone(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_command_line_writes_a_loadable_backbone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["backbone", "--epochs", "1", "--output", str(tmp_path / "short.safetensors")])
     accuracy_printed = capsys.readouterr().out.split()[-1]
     assert read_backbone_facts("short", tmp_path)["test_accuracy"] == accuracy_printed

@@ -77,9 +77,7 @@ module_names = st.lists(
 )
 
 
-@settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     names=module_names,
     rank=st.integers(1, 5),
@@ -122,9 +120,7 @@ def test_files_are_those_of_peft(tmp_path: Path, dora: bool) -> None:
 
 def test_weight_change_is_scaling_times_b_a() -> None:
     weights = make_weights(rank=2, alpha=6.0)
-    torch.testing.assert_close(
-        weights.weight_change(DOWN), 3.0 * weights.b[DOWN] @ weights.a[DOWN], rtol=1e-6, atol=0
-    )
+    torch.testing.assert_close(weights.weight_change(DOWN), 3.0 * weights.b[DOWN] @ weights.a[DOWN], rtol=1e-6, atol=0)
 
 
 def test_saving_again_replaces_and_leaves_no_temporary_file(tmp_path: Path) -> None:
@@ -137,9 +133,7 @@ def test_saving_again_replaces_and_leaves_no_temporary_file(tmp_path: Path) -> N
 
 def test_shared_memory_is_saved_as_separate_tensors(tmp_path: Path) -> None:
     shared = torch.ones(2, 3)
-    weights = LoRAWeights(
-        "one", 2, 2.0, {"p": shared, "q": shared}, {"p": torch.ones(4, 2), "q": torch.ones(4, 2)}
-    )
+    weights = LoRAWeights("one", 2, 2.0, {"p": shared, "q": shared}, {"p": torch.ones(4, 2), "q": torch.ones(4, 2)})
     save_lora(tmp_path / "one", weights, "digits_vit")
     assert_same(load_lora(tmp_path / "one"), weights)
 
@@ -218,9 +212,7 @@ KEY_A, KEY_B = factors()
         ({KEY_A: None, KEY_B: None}, "holds no LoRA factor"),
     ],
 )
-def test_refused_tensors(
-    tmp_path: Path, change: dict[str, torch.Tensor | None], message: str
-) -> None:
+def test_refused_tensors(tmp_path: Path, change: dict[str, torch.Tensor | None], message: str) -> None:
     tensors = {key: value for key, value in (factors() | change).items() if value is not None}
     write(tmp_path, tensors, r=2, lora_alpha=4)
     with pytest.raises(CheckpointError, match=message):

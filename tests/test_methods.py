@@ -35,7 +35,7 @@ CASES = [
     Case(LoRA(rank=3, targets=("up",)), 2 * 3 * 16, True),
     Case(LoRAFusion(), 3 * 2 + 2 * (10 + 6 + 6), False),
     Case(LoRAFusion(magnitude="gain"), 3 * 2 + 2 * (10 + 6 + 6), False),
-    Case(LoRAFusion(magnitude="none", initial="constant"), 3 * 2, False),
+    Case(LoRAFusion(magnitude="none", initial="average"), 3 * 2, False),
 ]
 IDS = [f"{case.method.display_name}-{index}" for index, case in enumerate(CASES)]
 table = pytest.mark.parametrize("case", CASES, ids=IDS)

@@ -109,9 +109,7 @@ def test_load_sorts_by_name_and_skips_hidden_folders(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("a pool", encoding="utf-8")
     pool = Pool.load(tmp_path)
     assert pool.names == ("blur", "invert", "rot90")
-    assert torch.equal(
-        pool.stacked_a("blocks.2.mlp.up")[:2], make_member("blur", seed=1).a["blocks.2.mlp.up"]
-    )
+    assert torch.equal(pool.stacked_a("blocks.2.mlp.up")[:2], make_member("blur", seed=1).a["blocks.2.mlp.up"])
 
 
 @pytest.mark.parametrize(
@@ -128,11 +126,7 @@ def test_load_sorts_by_name_and_skips_hidden_folders(tmp_path: Path) -> None:
             "'blocks.2.mlp.up' is 6 x 4 \\(out x in\\) in member 'x' but 6 x 5 in member 'y'",
         ),
         (
-            (
-                replace(
-                    make_member("x"), magnitude={m: torch.ones(o) for m, (o, _) in SHAPES.items()}
-                ),
-            ),
+            (replace(make_member("x"), magnitude={m: torch.ones(o) for m, (o, _) in SHAPES.items()}),),
             "'x' has DoRA magnitudes",
         ),
     ],

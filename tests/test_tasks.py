@@ -8,10 +8,7 @@ import torch
 from benchmarks.tasks import TASKS, TaskData, base_data, few_shot, get_task, rot90, source_data
 from benchmarks.tasks import shuffle_patches as shuffle
 
-KINDS = {
-    kind: [t for t in TASKS.values() if t.kind == kind]
-    for kind in ("source", "related", "unrelated")
-}
+KINDS = {kind: [t for t in TASKS.values() if t.kind == kind] for kind in ("source", "related", "unrelated")}
 
 
 def rows(images: torch.Tensor) -> set[bytes]:
@@ -85,13 +82,8 @@ def test_shifts_do_what_their_names_say() -> None:
     assert rot90(image, None)[0, 0, 0] == image[0, 0, -1]
     shuffled = shuffle(image, None)
     assert sorted(shuffled.flatten().tolist()) == sorted(image.flatten().tolist())
-    patches = {
-        tuple(p.flatten().tolist()) for p in image[0].unfold(0, 2, 2).unfold(1, 2, 2).flatten(0, 1)
-    }
-    after = {
-        tuple(p.flatten().tolist())
-        for p in shuffled[0].unfold(0, 2, 2).unfold(1, 2, 2).flatten(0, 1)
-    }
+    patches = {tuple(p.flatten().tolist()) for p in image[0].unfold(0, 2, 2).unfold(1, 2, 2).flatten(0, 1)}
+    after = {tuple(p.flatten().tolist()) for p in shuffled[0].unfold(0, 2, 2).unfold(1, 2, 2).flatten(0, 1)}
     assert patches == after
     assert not TASKS["occlude"].transform(image, None)[0, :3].any()
     assert TASKS["shift"].transform(image, None)[0, 1, 1] == image[0, 0, 0]
@@ -142,9 +134,7 @@ def test_seed_out_of_range(seed: int) -> None:
 
 
 def test_unknown_task_names_the_nearest() -> None:
-    with pytest.raises(
-        ValueError, match=r"no task named 'fliplr\+dum'. Did you mean 'fliplr\+dim'\?"
-    ):
+    with pytest.raises(ValueError, match=r"no task named 'fliplr\+dum'. Did you mean 'fliplr\+dim'\?"):
         get_task("fliplr+dum")
 
 
