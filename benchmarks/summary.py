@@ -7,6 +7,7 @@ import math
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from benchmarks.result import Result
@@ -94,12 +95,8 @@ class MethodSummary:
 
         None if no task of this kind was run.
         """
-        read: Callable[[dict[str, Any]], float] = value if callable(value) else lambda record: record[value]
         results = [result for result in self.results if kind is None or result.task_kind == kind]
-        if not results:
-            return None
-        per_seed = [statistics.fmean(map(read, records)) for records in zip(*(r.seeds for r in results), strict=True)]
-        return Spread(statistics.fmean(per_seed), statistics.stdev(per_seed) if len(per_seed) > 1 else None)
+        return spread_of(results, value) if results else None
 
     def mean(self, key: str) -> float:
         """Mean of a record's number over tasks and seeds."""
@@ -118,8 +115,14 @@ class MethodSummary:
         """Steps, and a number of the curve at each ('write_energy_J', 'validation_accuracy'); empty without a curve."""
         curves = [{point["step"]: point[key] for point in record["curve"]} for record in self.records]
         steps = sorted(set(curves[0]).intersection(*curves[1:]))
-        spreads = [self.spread(lambda record, at=step: _at(record, at, key)) for step in steps]  # type: ignore[misc]
-        return steps, [spread for spread in spreads if spread is not None]
+        return steps, [spread_of(self.results, partial(_at, step=step, key=key)) for step in steps]
+
+
+def spread_of(results: Sequence[Result], value: str | Callable[[dict[str, Any]], float]) -> Spread:
+    """Mean over the results per seed, then mean and sample standard deviation over the seeds, which they share."""
+    read: Callable[[dict[str, Any]], float] = value if callable(value) else lambda record: record[value]
+    per_seed = [statistics.fmean(map(read, records)) for records in zip(*(r.seeds for r in results), strict=True)]
+    return Spread(statistics.fmean(per_seed), statistics.stdev(per_seed) if len(per_seed) > 1 else None)
 
 
 def summarise(results: Sequence[Result]) -> list[MethodSummary]:
