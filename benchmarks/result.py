@@ -59,6 +59,7 @@ class Result:
             "energy_by_component_J": self.mean_of("energy_by_component_J"),
             "adapt_energy_by_component_J": self.mean_of("adapt_energy_by_component_J"),
             "max_writes_per_cell": max(record["max_writes_per_cell"] for record in self.seeds),
+            "max_task_writes_per_cell": max(record["max_task_writes_per_cell"] for record in self.seeds),
             "p99_writes_per_cell": self.mean("p99_writes_per_cell"),
             "mean_writes_per_cell": self.mean("mean_writes_per_cell"),
             "adaptations_until_wearout": min(wearouts) if wearouts else None,

@@ -56,39 +56,33 @@ class Crossbar:
         self.writes = np.zeros(shape, dtype=np.int64)
         self.pulses = np.zeros(shape, dtype=np.int64)
 
-    def program(self, target: Floats, where: NDArray[np.bool_], sense_energy: float) -> Programming:
-        """Program the cells selected by `where` to `target` (siemens, shape of the array).
+    def program(self, cells: NDArray[np.int64], target: Floats, sense_energy: float) -> Programming:
+        """Program the cells with flat indices `cells` (each at most once) to `target` (siemens, same length).
 
         Every other cell stays bit-identical. `sense_energy` is the joule of sensing one verify read.
         Returns achieved conductances, pulses, verify reads and energies per cell.
         """
-        if target.shape != self.conductance.shape or where.shape != self.conductance.shape:
-            raise ValueError(
-                f"target and where must have shape {self.conductance.shape}, got {target.shape}, {where.shape}"
-            )
-        cells = np.flatnonzero(where)
-        goal = target.reshape(-1)[cells]
+        if target.shape != cells.shape:
+            raise ValueError(f"one target per cell: got {cells.shape} cells and {target.shape} targets")
         low, high = self.device.g_min * (1 - 1e-9), self.device.g_max * (1 + 1e-9)
-        if cells.size and not (goal.min() >= low and goal.max() <= high):
+        if cells.size and not (target.min() >= low and target.max() <= high):
             raise ValueError(
                 f"target conductances must lie in [{self.device.g_min:g}, {self.device.g_max:g}] S, "
-                f"got {goal.min():g} to {goal.max():g}; rescale the weights"
+                f"got {target.min():g} to {target.max():g}; rescale the weights"
             )
-        law = self.device.programming_error
-        sigma = law(goal) if law is not None else np.full(cells.size, -1.0)
-        result = Programming(
-            cells, np.empty(cells.size),
-            np.empty(cells.size, np.int32), np.empty(cells.size, np.int32), np.empty(cells.size, np.int32),
-            np.empty(cells.size), np.empty(cells.size), np.empty(cells.size),
-        )  # fmt: skip
+        law, count = self.device.programming_error, cells.size
+        sigma = law(target) if law is not None else np.full(count, -1.0)
+        set_pulses, reset_pulses, verify_reads = np.empty((3, count), np.int32)
+        achieved, set_energy, reset_energy, verify_energy = np.empty((4, count))
         conductance, writes = self.conductance.reshape(-1), self.writes.reshape(-1)
         program_cells(
-            cells, writes[cells], conductance[cells], goal, sigma, self.device.law(sense_energy),
+            cells, writes[cells], conductance[cells], target, sigma, self.device.law(sense_energy),
             self.device.programming != "open_loop", self.device.programming == "erase_write_verify", self.key,
-            result.achieved, result.set_pulses, result.reset_pulses, result.verify_reads,
-            result.set_energy, result.reset_energy, result.verify_energy,
+            achieved, set_pulses, reset_pulses, verify_reads, set_energy, reset_energy, verify_energy,
         )  # fmt: skip
-        conductance[cells] = result.achieved
+        conductance[cells] = achieved
         writes[cells] += 1
-        self.pulses.reshape(-1)[cells] += result.pulses
-        return result
+        self.pulses.reshape(-1)[cells] += set_pulses + reset_pulses
+        return Programming(
+            cells, achieved, set_pulses, reset_pulses, verify_reads, set_energy, reset_energy, verify_energy
+        )

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from crossbar_sim import mapping_kernels
 from crossbar_sim.devices import DeviceModel
 from crossbar_sim.errors import MappingError
 from crossbar_sim.spec import SourcedSpec
@@ -84,10 +85,25 @@ def to_conductance(weight: Floats, scale: Floats, device: DeviceModel) -> Floats
 
     Weights beyond their column's scale are clipped to it: that is all the window can hold.
     """
+    target = np.full((CELLS_PER_WEIGHT, *weight.shape), np.nan)
+    retarget(np.ascontiguousarray(weight.T), scale, device, target)
+    return target
+
+
+def retarget(
+    weight: NDArray[np.floating], scale: Floats, device: DeviceModel, target: Floats
+) -> tuple[NDArray[np.int64], Floats]:
+    """Move `target` (2, inputs, outputs) to the targets of `weight` (outputs, inputs), in place.
+
+    Returns the flat indices of the cells whose target changed (all, where target was NaN) and their new
+    targets. Raises MappingError for weights that are not finite.
+    """
     if not np.isfinite(weight).all():
         raise MappingError("weights to be mapped must be finite, got NaN or infinity; check the model's weights")
-    fraction = np.clip(weight / scale, -1.0, 1.0)
-    return device.g_min + device.window * device.quantize(np.stack([np.maximum(fraction, 0), np.maximum(-fraction, 0)]))
+    cells, goals = np.empty(target.size, np.int64), np.empty(target.size)
+    levels = device.levels if device.levels is not None else 0
+    count = mapping_kernels.retarget(weight, scale, device.g_min, device.window, levels, target, cells, goals)
+    return cells[:count], goals[:count]
 
 
 def to_weight(conductance: Floats, scale: Floats, device: DeviceModel) -> Floats:

@@ -14,8 +14,9 @@ from crossbar_sim.crossbar import Crossbar, Programming
 from crossbar_sim.errors import MappingError
 from crossbar_sim.hardware import Hardware
 from crossbar_sim.ledger import Ledger
-from crossbar_sim.mapping import CELLS_PER_WEIGHT, Tile, column_scale, cut, to_conductance, to_weight
-from crossbar_sim.mvm import programmed
+from crossbar_sim.mapping import CELLS_PER_WEIGHT, Tile, column_scale, cut, retarget, to_weight
+from crossbar_sim.mapping_kernels import prepare_reads
+from crossbar_sim.mvm import Programmed
 from crossbar_sim.read_path import ReadPath
 
 
@@ -39,26 +40,20 @@ class MappedMatrix(nn.Module):
         self.master = nn.Parameter(weight.detach().clone().float(), requires_grad=False)
         outputs, inputs = weight.shape
         self.tiles: tuple[Tile, ...] = cut(name, inputs, outputs, hardware.tile)
-        values = self._values()
-        self.scale = column_scale(values, hardware.tile.scale) if scale is None else np.asarray(scale, np.float64)
-        self.crossbar = Crossbar(
-            hardware.device, (CELLS_PER_WEIGHT, inputs, outputs), stream_key(seed, name, "program")
-        )
-        self.target: NDArray[np.float64] | None = None
+        if scale is None:
+            scale = column_scale(weight.detach().cpu().double().numpy().T, hardware.tile.scale)
+        self.scale = np.ascontiguousarray(scale, np.float64)
+        shape = (CELLS_PER_WEIGHT, inputs, outputs)
+        self.crossbar = Crossbar(hardware.device, shape, stream_key(seed, name, "program"))
+        self.target = np.full(shape, np.nan)
         self.task_writes = np.zeros(self.crossbar.writes.shape, np.int64)
-        self._paths = {
-            transposed: ReadPath(hardware, stream_key(seed, name, "backward" if transposed else "forward"))
-            for transposed in (False, True)
-        }
+        self._paths = self._read_paths(seed)
         self.program()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """x (..., inputs) -> (..., outputs)."""
         product: torch.Tensor = _AnalogProduct.apply(x, self.master, self)
         return product
-
-    def _values(self) -> NDArray[np.float64]:
-        return self.master.detach().cpu().double().numpy().T
 
     def weight(self) -> torch.Tensor:
         """The weights (outputs, inputs) that the achieved conductances stand for."""
@@ -70,10 +65,8 @@ class MappedMatrix(nn.Module):
         """Write the cells whose target level differs from what they were last programmed to."""
         limit = torch.from_numpy(self.scale).to(self.master)[:, None]
         self.master.clamp_(-limit, limit)
-        target = to_conductance(self._values(), self.scale, self.hardware.device)
-        where = np.ones(target.shape, np.bool_) if self.target is None else target != self.target
-        self.target = target
-        result = self.crossbar.program(target, where, self.hardware.adc.energy)
+        cells, goals = retarget(self.master.detach().cpu().numpy(), self.scale, self.hardware.device, self.target)
+        result = self.crossbar.program(cells, goals, self.hardware.adc.energy)
         if result.count:
             if self.ledger.current_phase.startswith("adapt"):
                 self.task_writes.reshape(-1)[result.cells] += 1
@@ -81,21 +74,30 @@ class MappedMatrix(nn.Module):
             self._prepare_reads()
         return result
 
+    def _read_paths(self, seed: int) -> dict[bool, ReadPath]:
+        """Forward (False) and transposed (True) reads of the same cells."""
+        device, tile, name = self.hardware.device, self.hardware.tile, self.name
+        outputs, inputs = self.master.shape
+        full_drive, noisy = device.read_voltage * device.window, device.read_noise is not None
+        forward = Programmed.empty(inputs, outputs, tile.rows, tile.outputs, noisy)
+        forward.input_scale[:], forward.output_scale[:] = 1.0, self.scale / full_drive
+        back = Programmed.empty(outputs, inputs, tile.outputs, tile.rows, noisy)
+        back.input_scale[:], back.output_scale[:] = self.scale, 1.0 / full_drive
+        return {
+            False: ReadPath(self.hardware, forward, stream_key(seed, name, "forward")),
+            True: ReadPath(self.hardware, back, stream_key(seed, name, "backward")),
+        }
+
     def _prepare_reads(self) -> None:
-        device, tile = self.hardware.device, self.hardware.tile
-        g = self.crossbar.conductance
-        current = device.read_voltage * (g[0] - g[1])
-        variance = None
-        if device.read_noise is not None:
-            cells = device.read_noise(g)
-            variance = device.read_voltage**2 * (cells[0] ** 2 + cells[1] ** 2)
-        inputs = current.shape[0]
-        full_drive = device.read_voltage * device.window
-        lines, pairs = g.sum(axis=(0, 2)), g.sum(axis=(0, 1))
-        ones, scale = np.ones(inputs), self.scale
-        self._paths[False].load(programmed(current, variance, lines, ones, scale / full_drive, tile.rows, tile.outputs))
-        current, variance = current.T, None if variance is None else variance.T
-        self._paths[True].load(programmed(current, variance, pairs, scale, ones / full_drive, tile.outputs, tile.rows))
+        device, forward, back = self.hardware.device, self._paths[False].programmed, self._paths[True].programmed
+        law = device.read_noise
+        coefficients, g_scale, sigma_scale = ((), 1.0, 1.0) if law is None else law.numbers
+        prepare_reads(
+            self.crossbar.conductance, device.read_voltage, np.array(coefficients, np.float64), g_scale, sigma_scale,
+            forward.current, forward.current if forward.variance is None else forward.variance,
+            back.current, back.current if back.variance is None else back.variance,
+            forward.line_conductance, back.line_conductance,
+        )  # fmt: skip
 
     def read(self, x: torch.Tensor, transposed: bool = False) -> torch.Tensor:
         """One analog read per vector of x: (vectors, inputs) -> (vectors, outputs), or the reverse."""

@@ -18,12 +18,12 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Programmed:
-    """What reads in one direction need, computed once when cells are programmed.
+    """What reads in one direction need, computed once when cells are programmed (the arrays are refilled then).
 
     current (inputs, outputs): ampere of each differential pair at full drive; variance (same shape): its
-    read-noise variance, ampere^2, or None; line_conductance (inputs,): siemens along each driven line;
-    input_scale, output_scale: digital factors before the DAC and after the ADC; tile_inputs,
-    tile_outputs: how many inputs and outputs share one tile.
+    read-noise variance, ampere^2, or None; both are views of arrays whose columns are padded for the kernel;
+    line_conductance (inputs,): siemens along each driven line; input_scale, output_scale: digital factors
+    before the DAC and after the ADC; tile_inputs, tile_outputs: how many inputs and outputs share one tile.
     """
 
     current: Singles
@@ -34,26 +34,22 @@ class Programmed:
     tile_inputs: int
     tile_outputs: int
 
+    @classmethod
+    def empty(cls, inputs: int, outputs: int, tile_inputs: int, tile_outputs: int, noisy: bool) -> Programmed:
+        """All zeros, to be filled in place."""
+        padded = (inputs, -(-outputs // mvm_kernels.PANEL) * mvm_kernels.PANEL)
+        return cls(
+            np.zeros(padded, np.float32)[:, :outputs],
+            np.zeros(padded, np.float32)[:, :outputs] if noisy else None,
+            np.zeros(inputs, np.float32), np.zeros(inputs, np.float32), np.zeros(outputs, np.float32),
+            tile_inputs, tile_outputs,
+        )  # fmt: skip
+
     @property
     def grid(self) -> tuple[int, int]:
         """Tiles along inputs and outputs."""
         inputs, outputs = self.current.shape
         return -(-inputs // self.tile_inputs), -(-outputs // self.tile_outputs)
-
-
-def programmed(
-    current: Floats, variance: Floats | None, line_conductance: Floats, input_scale: Floats, output_scale: Floats,
-    tile_inputs: int, tile_outputs: int,
-) -> Programmed:  # fmt: skip
-    """A `Programmed` from float64 arrays, in the contiguous float32 that reads use."""
-
-    def single(array: Floats) -> Singles:
-        return np.ascontiguousarray(array, dtype=np.float32)
-
-    return Programmed(
-        single(current), None if variance is None else single(variance), single(line_conductance),
-        single(input_scale), single(output_scale), tile_inputs, tile_outputs,
-    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -88,21 +84,17 @@ def read(x: torch.Tensor, programmed: Programmed, conversion: Conversion, key: K
 
 def read_numba(x: torch.Tensor, programmed: Programmed, conversion: Conversion, key: Key, first_read: int) -> Reading:
     """`read` by the compiled kernel; bit-identical for any number of threads."""
-    blocks = -(-len(x) // mvm_kernels.BLOCK)
-    output = np.empty((len(x), programmed.current.shape[1]), np.float32)
-    peaks = np.zeros((blocks, *programmed.grid), np.float32)
-    clipped = np.zeros((blocks, *programmed.grid), np.int64)
-    conduction = np.zeros(blocks)
+    output = np.empty((len(x), programmed.output_scale.size), np.float32)
+    peaks, clipped = np.zeros(programmed.grid, np.float32), np.zeros(programmed.grid, np.int64)
     noisy = programmed.variance is not None
-    mvm_kernels.analog_read(
-        x.detach().contiguous().numpy(), programmed.input_scale, conversion.dac_steps,
-        programmed.current, programmed.variance if noisy else programmed.current, noisy, programmed.line_conductance,
+    conduction = mvm_kernels.analog_read(
+        x.detach().contiguous().numpy(), programmed.input_scale, conversion.dac_steps, programmed.current.base,
+        (programmed.variance if noisy else programmed.current).base, noisy, programmed.line_conductance,
         programmed.tile_inputs, programmed.tile_outputs, conversion.adc_steps, conversion.ranges,
-        programmed.output_scale, key, first_read, output, peaks, clipped, conduction,
-        min(numba.get_num_threads(), blocks),
+        programmed.output_scale, key, first_read, output, peaks, clipped,
+        max(1, min(numba.get_num_threads(), -(-len(x) // mvm_kernels.BLOCK))),
     )  # fmt: skip
-    peak = peaks.max(axis=0, initial=0.0)
-    return Reading(torch.from_numpy(output), float(conduction.sum()), peak, clipped.sum(axis=0))
+    return Reading(torch.from_numpy(output), conduction, peaks, clipped)
 
 
 def read_torch(x: torch.Tensor, programmed: Programmed, conversion: Conversion, key: Key, first_read: int) -> Reading:

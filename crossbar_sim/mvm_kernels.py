@@ -5,9 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, prange
 
+from crossbar_sim import microkernel
 from crossbar_sim.counter_random import normal_pair
+from crossbar_sim.microkernel import multiply_panel
 
-BLOCK = 4  # vectors that share one pass over the conductances
+BLOCK = microkernel.VECTORS  # vectors that share one pass over the conductances
+PANEL = microkernel.PANEL
 
 
 @njit(fastmath=True)  # a NaN may be overlooked here; it reaches the codes and `conduction` all the same
@@ -36,40 +39,35 @@ def _drive(x, input_scale, steps, codes):
     return largest
 
 
-@njit(fastmath={"nnan", "nsz", "reassoc", "contract"})
+@njit(fastmath={"contract"})
 def _convert(sums, full, steps, output):
     """Add the ADC's readings of sums to output; returns the largest |sum| and the clipped count."""
-    peak = np.float32(0)
-    over = np.int32(0)
+    peak = _largest(sums)
+    over = 0
     if steps > 0:
         limit = np.float32(steps)
         to_code, to_current = limit / full, full / limit
         for j in range(sums.size):
-            peak = max(peak, abs(sums[j]))
-            code = np.rint(sums[j] * to_code)
-            over += np.int32(1) if abs(code) > limit else np.int32(0)
-            output[j] += min(max(code, -limit), limit) * to_current
+            output[j] += min(max(np.rint(sums[j] * to_code), -limit), limit) * to_current
+        if peak * to_code > limit:
+            for j in range(sums.size):
+                over += abs(np.rint(sums[j] * to_code)) > limit
     else:
         for j in range(sums.size):
-            peak = max(peak, abs(sums[j]))
             output[j] += sums[j]
     return peak, over
 
 
-@njit(fastmath={"contract"})
+@njit
 def _multiply(codes, matrix, top, bottom, sums):
-    """sums (4, outputs) = codes[:, top:bottom] @ matrix[top:bottom]."""
-    sums[:] = np.float32(0)
-    s0, s1, s2, s3 = sums[0], sums[1], sums[2], sums[3]
-    for k in range(top, bottom):
-        row = matrix[k]
-        c0, c1, c2, c3 = codes[0, k], codes[1, k], codes[2, k], codes[3, k]
-        for j in range(row.size):
-            g = row[j]
-            s0[j] += c0 * g
-            s1[j] += c1 * g
-            s2[j] += c2 * g
-            s3[j] += c3 * g
+    """sums (4, padded outputs) = codes[:, top:bottom] @ matrix[top:bottom]."""
+    codes_address = codes.ctypes.data + 4 * top
+    matrix_address = matrix.ctypes.data + top * matrix.strides[0]
+    for left in range(0, matrix.shape[1], PANEL):
+        multiply_panel(
+            codes_address, codes.strides[0], matrix_address + 4 * left, matrix.strides[0], bottom - top,
+            sums.ctypes.data + 4 * left, sums.strides[0],
+        )  # fmt: skip
 
 
 @njit(fastmath={"contract"})
@@ -84,31 +82,35 @@ def _add_noise(sums, power, read, first_pair, pairs, k0, k1, normal):
 @njit(cache=True, parallel=True, fastmath={"contract"})
 def analog_read(
     x, input_scale, dac_steps, current, variance, noisy, line_conductance, tile_inputs, tile_outputs,
-    adc_steps, ranges, output_scale, key, first_read, output, peaks, clipped, conduction, workers,
+    adc_steps, ranges, output_scale, key, first_read, output, peaks, clipped, workers,
 ):  # fmt: skip
     """output = m output_scale * sum over row tiles of ADC(codes @ current + noise), one ADC per tile column.
 
-    x (vectors, inputs); current (inputs, outputs) ampere at full drive; variance (inputs, outputs) ampere^2;
-    ranges (row tiles, column tiles) ampere, used if adc_steps > 0. Per block of vectors: peaks and clipped
-    (blocks, row tiles, column tiles) receive the largest |current| and the clipped conversions, conduction
-    (blocks,) the sum of codes^2 times the conductance of their line, siemens.
+    x (vectors, inputs); current (inputs, outputs) ampere at full drive; variance (inputs, outputs) ampere^2, both
+    padded to a multiple of PANEL columns;
+    ranges (row tiles, column tiles) ampere, used if adc_steps > 0. peaks and clipped (row tiles, column
+    tiles) receive the largest |current| and the clipped conversions. Returns the sum of codes^2 times the
+    conductance of their line, siemens.
     The blocks are shared among `workers` threads; the result does not depend on how many.
     The noise of (vector b, row tile t, output j) has the counter (first_read + b, t, j).
     """
     vectors, inputs = x.shape
-    outputs = current.shape[1]
+    outputs = output_scale.size
     row_tiles, column_tiles = ranges.shape
     pairs = (outputs + 1) // 2
     k0, k1 = key
     blocks = (vectors + BLOCK - 1) // BLOCK
+    block_peaks = np.zeros((blocks, row_tiles, column_tiles), np.float32)
+    block_clipped = np.zeros((blocks, row_tiles, column_tiles), np.int64)
+    conduction = np.zeros(blocks)
     for worker in prange(workers):
         codes = np.zeros((BLOCK, inputs), np.float32)
         squares = np.zeros((BLOCK, inputs), np.float32)
         line = np.zeros(inputs, np.float32)
         largest = np.zeros(BLOCK, np.float32)
         total = np.zeros((BLOCK, outputs), np.float32)
-        sums = np.empty((BLOCK, outputs), np.float32)
-        power = np.empty((BLOCK, outputs), np.float32)
+        sums = np.empty((BLOCK, current.shape[1]), np.float32)
+        power = np.empty((BLOCK, current.shape[1]), np.float32)
         normal = np.empty(2 * pairs, np.float32)
         for block in range(worker * blocks // workers, (worker + 1) * blocks // workers):
             b0 = block * BLOCK
@@ -132,13 +134,20 @@ def analog_read(
                 if noisy:
                     _multiply(squares, variance, top, bottom, power)
                     for b in range(count):
-                        _add_noise(sums[b], power[b], np.uint32(first_read + b0 + b), t * pairs, pairs, k0, k1, normal)
+                        read = np.uint32(first_read + b0 + b)
+                        _add_noise(sums[b, :outputs], power[b, :outputs], read, t * pairs, pairs, k0, k1, normal)
                 for u in range(column_tiles):
                     left, right = u * tile_outputs, min((u + 1) * tile_outputs, outputs)
                     for b in range(count):
                         peak, over = _convert(sums[b, left:right], ranges[t, u], adc_steps, total[b, left:right])
-                        peaks[block, t, u] = max(peaks[block, t, u], peak)
-                        clipped[block, t, u] += over
+                        block_peaks[block, t, u] = max(block_peaks[block, t, u], peak)
+                        block_clipped[block, t, u] += over
             for b in range(count):
                 for j in range(outputs):
                     output[b0 + b, j] = total[b, j] * largest[b] * output_scale[j]
+    for block in range(blocks):
+        for t in range(row_tiles):
+            for u in range(column_tiles):
+                peaks[t, u] = max(peaks[t, u], block_peaks[block, t, u])
+                clipped[t, u] += block_clipped[block, t, u]
+    return conduction.sum()

@@ -17,16 +17,12 @@ class ReadPath:
     """Forward or transposed reads. The ADC range registers are calibrated by the first read and, while
     `tracking`, follow the largest current of the batch before: range <- max(0.95 range, peak)."""
 
-    def __init__(self, hardware: Hardware, key: Key) -> None:
-        self.hardware, self.key = hardware, key
+    def __init__(self, hardware: Hardware, programmed: Programmed, key: Key) -> None:
+        self.hardware, self.programmed, self.key = hardware, programmed, key
         self.reads = 0
         self.clipped = 0
         self.conversions = 0
         self.ranges: NDArray[np.float32] | None = None
-
-    def load(self, programmed: Programmed) -> None:
-        """Take over freshly programmed cells."""
-        self.programmed = programmed
 
     def read(self, x: torch.Tensor, tracking: bool) -> Reading:
         """The products of the vectors x (vectors, inputs); counts the reads and moves the range registers."""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from crossbar_sim.counter_random import normal_pair, stream_key, torch_normal_pair
-from crossbar_sim.mvm import Conversion, Programmed, programmed, read_numba, read_torch
+from crossbar_sim.mvm import Conversion, Programmed, read_numba, read_torch
 from tests.oracles import naive_read
 
 KEY = stream_key(0, "test")
@@ -19,11 +19,13 @@ KEY = stream_key(0, "test")
 
 def make(inputs: int, outputs: int, tile: tuple[int, int], noise: float = 0.0, seed: int = 0) -> Programmed:
     generator = np.random.default_rng(seed)
-    return programmed(
-        1e-5 * generator.standard_normal((inputs, outputs)),
-        np.full((inputs, outputs), noise**2) if noise else None,
-        1e-4 * generator.random(inputs), 0.5 + generator.random(inputs), 0.5 + generator.random(outputs), *tile,
-    )  # fmt: skip
+    matrix = Programmed.empty(inputs, outputs, *tile, noisy=noise > 0)
+    matrix.current[:] = 1e-5 * generator.standard_normal((inputs, outputs))
+    if matrix.variance is not None:
+        matrix.variance[:] = noise**2
+    matrix.line_conductance[:] = 1e-4 * generator.random(inputs)
+    matrix.input_scale[:], matrix.output_scale[:] = 0.5 + generator.random(inputs), 0.5 + generator.random(outputs)
+    return matrix
 
 
 def converters(matrix: Programmed, dac: int, adc: int, full: float = 3e-5) -> Conversion:
@@ -101,7 +103,8 @@ def test_noise_belongs_to_the_read_number_not_to_the_batch_or_thread() -> None:
 
 
 def test_adc_clips_at_its_range_and_counts_it() -> None:
-    matrix = programmed(np.full((4, 3), 1e-5), None, np.ones(4), np.ones(4), np.ones(3), 4, 3)
+    matrix = Programmed.empty(4, 3, 4, 3, noisy=False)
+    matrix.current[:], matrix.input_scale[:], matrix.output_scale[:] = 1e-5, 1, 1
     reading = read_numba(torch.ones(2, 4), matrix, converters(matrix, 0, 127, full=1e-5), KEY, 0)
     assert torch.allclose(reading.output, torch.full((2, 3), 1e-5))
     assert reading.clipped.item() == 6

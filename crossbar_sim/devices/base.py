@@ -31,6 +31,11 @@ class ConductancePolynomial(Spec):
     kind: Literal["measured", "fitted", "assumed"]
     valid: str = ""
 
+    @property
+    def numbers(self) -> tuple[tuple[float, ...], float, float]:
+        """Coefficients, conductance scale and sigma scale, for compiled code."""
+        return self.coefficients, self.conductance_scale, self.sigma_scale
+
     def __call__(self, conductance: NDArray[np.float64]) -> NDArray[np.float64]:
         """sigma in siemens, same shape as `conductance` (siemens)."""
         x = np.asarray(conductance, dtype=np.float64) / self.conductance_scale
@@ -93,12 +98,6 @@ class DeviceModel(SourcedSpec):
     def pulses_per_level(self) -> float | None:
         """Pulses between neighbouring levels, or None for a continuous device."""
         return None if self.levels is None else self.full_swing_pulses / (self.levels - 1)
-
-    def quantize(self, fraction: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Nearest level of a fraction of the window in [0, 1] (round half to even); identity without levels."""
-        if self.levels is None:
-            return fraction
-        return np.rint(fraction * (self.levels - 1)) / (self.levels - 1)
 
     def law(self, sense_energy: Joule) -> NDArray[np.float64]:
         """The numbers `kernels.program_cells` needs, in its order."""

@@ -1,0 +1,70 @@
+"""Numba kernels between weights and cells: which cells must change, and what reads of the cells need."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+
+@njit(cache=True)
+def retarget(weight, scale, g_min, window, levels, target, cells, goals):
+    """Write the target conductances of `weight` into `target`; return how many differ from before.
+
+    weight (outputs, inputs); scale (outputs,); target (2, inputs, outputs) siemens, NaN where nothing was
+    ever programmed; levels per cell (0: continuous). The flat indices of the cells that differ and their
+    new targets go, in ascending order, into `cells` and `goals` (at least as long as target). A weight
+    beyond its scale is clipped.
+    """
+    outputs, inputs = weight.shape
+    steps = levels - 1
+    count = 0
+    for side in range(2):
+        sign = 1.0 - 2.0 * side
+        for k in range(inputs):
+            for j in range(outputs):
+                fraction = min(max(sign * weight[j, k] / scale[j], 0.0), 1.0)
+                if levels > 0:
+                    fraction = np.rint(fraction * steps) / steps
+                goal = g_min + window * fraction
+                if goal != target[side, k, j]:
+                    target[side, k, j] = goal
+                    cells[count] = (side * inputs + k) * outputs + j
+                    goals[count] = goal
+                    count += 1
+    return count
+
+
+@njit(cache=True)
+def prepare_reads(
+    conductance, read_voltage, coefficients, conductance_scale, sigma_scale,
+    current, variance, current_back, variance_back, lines, pairs,
+):  # fmt: skip
+    """What reads of both directions need, from conductance (2, inputs, outputs) siemens.
+
+    current[k, j] = V (G+ - G-), variance[k, j] = V^2 (sigma(G+)^2 + sigma(G-)^2) with the polynomial sigma
+    of the read noise (no coefficients: none); the same transposed; lines[k] and pairs[j] are the
+    conductances summed along each word line and each pair of bit lines. Without coefficients the
+    variances are left alone.
+    """
+    inputs, outputs = conductance.shape[1:]
+    lines[:] = 0.0
+    pairs[:] = 0.0
+    for k in range(inputs):
+        for j in range(outputs):
+            plus, minus = conductance[0, k, j], conductance[1, k, j]
+            difference = np.float32(read_voltage * (plus - minus))
+            current[k, j] = difference
+            current_back[j, k] = difference
+            lines[k] += plus + minus
+            pairs[j] += plus + minus
+            if coefficients.size > 0:
+                total = 0.0
+                for g in (plus, minus):
+                    sigma = 0.0
+                    for power in range(coefficients.size - 1, -1, -1):
+                        sigma = sigma * (g / conductance_scale) + coefficients[power]
+                    sigma = sigma_scale * max(sigma, 0.0)
+                    total += sigma * sigma
+                noise = np.float32(read_voltage * read_voltage * total)
+                variance[k, j] = noise
+                variance_back[j, k] = noise
