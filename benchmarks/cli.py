@@ -123,7 +123,7 @@ def write_records(path: Path, records: object) -> None:
 
 
 def main() -> None:
-    """Run the command line; what the user can put right is one sentence and exit status 2."""
+    """Run the command line; what the user can put right is one sentence and exit status 1."""
     from crossbar_sim.errors import CrossbarError
 
     try:

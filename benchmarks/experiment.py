@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 import platform
 import sys
@@ -81,8 +82,9 @@ class Experiment(Spec):
         return value
 
     def folder(self, runs: Path = RUNS) -> Path:
-        """Where the result is kept: runs/<digest>."""
-        return runs / f"{self.digest()}-{FORMAT}"
+        """Where the result is kept: runs/<digest of this spec, the shipped weights and the record format>."""
+        parts = f"{self.digest()} {weights_digest(self.backbone)} {FORMAT}"
+        return runs / hashlib.sha256(parts.encode()).hexdigest()[:16]
 
     def run(self, runs: Path = RUNS) -> Result:
         """Run what is not on disk yet, one seed after the other, and return the result."""
@@ -143,7 +145,7 @@ def simulate(experiment: Experiment, seed: int) -> dict[str, Any]:
 
     history = fine_tune(model, adapter, data.train_images, data.train_labels, seed=seed, on_step=watch)
     test = accuracy(model, data.test_images, data.test_labels, chip)
-    with chip.ledger.paused():
+    with chip.looking():
         validation = accuracy(model, data.validation_images, data.validation_labels)
     return {
         "seed": seed, "accuracy": test, "validation_accuracy": validation,
@@ -199,6 +201,15 @@ def worn_tile(chip: Chip) -> dict[str, Any]:
 def load_pool(backbone: str) -> Pool:
     """The pool of LoRA modules that ships for a backbone."""
     return Pool.load(BACKBONE_FOLDER.parent / "pools" / backbone)
+
+
+@cache
+def weights_digest(backbone: str) -> str:
+    """SHA-256 over the files of a backbone and its pool."""
+    total = hashlib.sha256((BACKBONE_FOLDER / f"{backbone}.safetensors").read_bytes())
+    for path in sorted((BACKBONE_FOLDER.parent / "pools" / backbone).rglob("adapter_*")):
+        total.update(path.read_bytes())
+    return total.hexdigest()
 
 
 @contextmanager

@@ -240,7 +240,9 @@ def worn_tiles(results: Sequence[Result]) -> Figure:
         for axis, line in zip(grid.flat, lines, strict=False):
             tile = line.summary.worst_record["worn_tile"]
             writes = np.array(tile["writes"])
-            cells = np.ma.masked_all((tile["rows"], tile["columns"]))
+            unused = np.ones((tile["rows"], tile["columns"]), np.bool_)
+            unused[: writes.shape[0], : writes.shape[1]] = False
+            cells = np.ma.array(np.zeros(unused.shape), mask=unused)
             cells[: writes.shape[0], : writes.shape[1]] = writes
             axis.set_facecolor(UNUSED)
             image = axis.imshow(cells, cmap=matplotlib.colormaps["cividis"], vmin=0, vmax=most, interpolation="none")

@@ -22,6 +22,8 @@ from sklearn.datasets import load_digits
 from torch import Tensor
 from torch.nn import functional
 
+from crossbar_sim import CrossbarError
+
 CLASSES = 10
 SPLIT_SIZES = {"target": 160, "base": 600, "source": 500, "test": 400, "validation": 137}
 SHOTS_PER_CLASS_LIMIT = SPLIT_SIZES["target"] // CLASSES
@@ -29,6 +31,10 @@ SHOTS_PER_CLASS_LIMIT = SPLIT_SIZES["target"] // CLASSES
 Kind = Literal["source", "related", "unrelated"]
 Transform = Callable[[Tensor, np.random.RandomState], Tensor]
 """Images (n, 8, 8) in [0, 1] and a stream of random numbers in; images of the same shape out."""
+
+
+class TaskError(CrossbarError, ValueError):
+    """A task, seed or number of shots that does not exist."""
 
 
 @dataclass(frozen=True)
@@ -156,12 +162,12 @@ TASKS: dict[str, Task] = {task.name: task for task in _ALL_TASKS}
 
 
 def get_task(name: str) -> Task:
-    """The task called ``name``; ``ValueError`` that names the nearest task if there is none."""
+    """The task called ``name``; ``TaskError`` that names the nearest task if there is none."""
     if name in TASKS:
         return TASKS[name]
     nearest = difflib.get_close_matches(name, TASKS, n=1)
     hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
-    raise ValueError(f"no task named {name!r}.{hint} Available: {', '.join(TASKS)}.")
+    raise TaskError(f"no task named {name!r}.{hint} Available: {', '.join(TASKS)}.")
 
 
 def base_data() -> TaskData:
@@ -174,10 +180,10 @@ def base_data() -> TaskData:
 def source_data(task: Task) -> TaskData:
     """All 500 images of the source split under a source task, to train one module of the pool.
 
-    ``ValueError`` for a target task: a pool that has seen it would measure nothing.
+    ``TaskError`` for a target task: a pool that has seen it would measure nothing.
     """
     if task.kind != "source":
-        raise ValueError(
+        raise TaskError(
             f"task {task.name!r} is a target ({task.kind}) and must stay out of the pool; train "
             "the pool on source tasks: "
             f"{', '.join(t.name for t in _ALL_TASKS if t.kind == 'source')}."
@@ -189,16 +195,16 @@ def few_shot(task: Task, shots_per_class: int, seed: int) -> TaskData:
     """``shots_per_class`` training images of each class from the target split, 1 to 16.
 
     The choice follows ``seed`` alone, so every task and every method of one seed sees the same
-    digits. Validation and test images are whole splits.  ``ValueError`` for a count or seed out of
+    digits. Validation and test images are whole splits.  ``TaskError`` for a count or seed out of
     range.
     """
     if not 1 <= shots_per_class <= SHOTS_PER_CLASS_LIMIT:
-        raise ValueError(
+        raise TaskError(
             f"shots_per_class is {shots_per_class}; the target split has {SHOTS_PER_CLASS_LIMIT} "
             f"images of each class, so choose 1 to {SHOTS_PER_CLASS_LIMIT}."
         )
     if not 0 <= seed < 2**32:
-        raise ValueError(f"seed is {seed}; choose an integer from 0 to 2**32 - 1.")
+        raise TaskError(f"seed is {seed}; choose an integer from 0 to 2**32 - 1.")
     stream = np.random.RandomState(seed)
     _, labels = _split("target")
     chosen = [stream.permutation(np.flatnonzero(labels.numpy() == label))[:shots_per_class] for label in range(CLASSES)]

@@ -1,7 +1,7 @@
 """Tuning: the same search budget for every method, on validation images only.
 
 python -m benchmarks.tune [--trials N] [--methods NAME ...] prints the best setting of every method and keeps
-every trial in runs/tuning.json. The seeds differ from those that results are reported for.
+every trial in runs/tuning/tuning.json. The seeds differ from those that results are reported for.
 """
 
 from __future__ import annotations
@@ -61,8 +61,9 @@ def tune(method: dict[str, Any], suite: str, trials: int, runs: Path, workers: i
     comparison = load_comparison(suite)
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=SAMPLER_SEED))
     space = search_space(method)
-    if all(key in method for key in space):
-        study.enqueue_trial({key: method[key] for key in space})
+    settings = {key: value for key, value in method.items() if key != "name"}
+    start = METHODS[method["name"]](**settings)
+    study.enqueue_trial({key: getattr(start, key) for key in space})
     for _ in range(trials):
         trial = study.ask(space)
         tuned = comparison.replace(methods=({**method, **trial.params},), seeds=SEEDS)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from crossbar_sim.crossbar import Crossbar
 from crossbar_sim.errors import MappingError
 from crossbar_sim.hardware import Hardware
 from crossbar_sim.ledger import Ledger
@@ -22,25 +25,41 @@ class Chip:
         self.ledger = Ledger()
         self.matrices: dict[str, MappedMatrix] = {}
         self.skipped: list[tuple[str, str]] = []
+        self._released: dict[str, Crossbar] = {}
 
     def matrix(self, name: str, weight: torch.Tensor, scale: NDArray[np.float64] | None = None) -> MappedMatrix:
         """Program a new matrix (outputs, inputs), billed to the current phase; `scale` as in MappedMatrix."""
         if name in self.matrices:
             raise MappingError(f"the chip already holds a matrix called '{name}'; release it first")
-        matrix = MappedMatrix(self.hardware, self.ledger, self.seed, name, weight, scale)
+        worn = self._released.pop(name, None)
+        matrix = MappedMatrix(self.hardware, self.ledger, self.seed, name, weight, scale, worn)
         self.matrices[name] = matrix
         return matrix
 
     def release(self, name: str) -> None:
-        """Give the tiles of a matrix back."""
-        del self.matrices[name]
+        """Give the tiles of a matrix back; a later matrix of that name and shape gets the same, worn cells."""
+        self._released[name] = self.matrices.pop(name).crossbar
+
+    def start_task(self) -> None:
+        """Count `task_writes` from here."""
+        for matrix in self.matrices.values():
+            matrix.task_writes[:] = 0
+
+    @contextmanager
+    def looking(self) -> Iterator[None]:
+        """Reads inside are neither billed nor remembered: looking at a run does not change it."""
+        states = {matrix: matrix.read_state() for matrix in self.matrices.values()}
+        with self.ledger.paused():
+            yield
+        for matrix, state in states.items():
+            matrix.restore_reads(state)
 
     def writes(self) -> NDArray[np.int64]:
         """Program operations of every cell on the chip since it was made (flat)."""
         return np.concatenate([matrix.crossbar.writes.reshape(-1) for matrix in self.matrices.values()])
 
     def task_writes(self) -> NDArray[np.int64]:
-        """Program operations of every cell in the 'adapt' phases (flat, same order)."""
+        """Program operations of every cell in the 'adapt' phases since `start_task` (flat, same order)."""
         return np.concatenate([matrix.task_writes.reshape(-1) for matrix in self.matrices.values()])
 
     @property

@@ -11,6 +11,8 @@ from crossbar_sim.errors import SpecError
 from crossbar_sim.spec import SourcedSpec
 from crossbar_sim.units import Hertz, Joule, Meter
 
+ADC_ENERGY_SOURCE = "andrulis2024adc"
+
 
 class DAC(SourcedSpec):
     """Drives one word line with a signed value: v = round(x / max|x| * (2^(bits-1) - 1)) / (2^(bits-1) - 1).
@@ -38,7 +40,7 @@ class ADC(SourcedSpec):
     """Reads one column current: mid-tread, round half to even, clipped at the range.
 
     range = 'calibrated': each tile's range register follows the largest current seen in training mode;
-    'full_scale': rows x read voltage x window, which can never clip.
+    'full_scale': rows x read voltage x window, which no noise-free sum inside the window can exceed.
     `exact = True` switches rounding and clipping off; the conversion still costs energy.
     """
 

@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 
 from pydantic import model_validator
 
-from crossbar_sim.converters import ADC, DAC
+from crossbar_sim.converters import ADC, ADC_ENERGY_SOURCE, DAC
 from crossbar_sim.devices import DeviceModel
 from crossbar_sim.digital import Digital
 from crossbar_sim.errors import SpecError
@@ -22,7 +22,7 @@ NON_IDEALITIES = ("levels", "programming_error", "read_noise", "dac", "adc")
 
 class Hardware(Spec):
     """A chip design. `backward` says what gradients pass through: 'analog' (the transposed noisy tiles with
-    converters), 'noise_free' (the achieved conductances, exact) or 'ideal' (the target weights)."""
+    converters), 'noise_free' (the achieved conductances, exact) or 'ideal' (the float master copy)."""
 
     name: str
     device: DeviceModel
@@ -86,7 +86,7 @@ class Hardware(Spec):
 
     def sources(self) -> list[str]:
         """Citation keys of everything this hardware states."""
-        keys = set(self.device.sources())
+        keys = {ADC_ENERGY_SOURCE, *self.device.sources()}
         for part in (self.tile, self.dac, self.adc, self.digital):
             keys |= {note.source for note in part.provenance.values()}
         return sorted(keys)
@@ -102,6 +102,9 @@ class Hardware(Spec):
                 value = engineering(getattr(spec, key), _base_unit(spec, key))
                 rows.append({"part": part, "name": key, "value": value, "source": note.source,
                              "where": note.where, "kind": note.kind, "valid": note.valid})  # fmt: skip
+        rows.append({"part": "adc", "name": "energy", "value": engineering(self.adc.energy, "J"),
+                     "source": ADC_ENERGY_SOURCE, "where": "regression on the Murmann survey, best 20 %",
+                     "kind": "fitted", "valid": "4-14 bits, up to 10 GS/s"})  # fmt: skip
         for key in ("programming_error", "read_noise"):
             law = getattr(self.device, key)
             if law is not None:

@@ -15,6 +15,7 @@ PHASES: tuple[str, ...] = ("deploy", "pool", "adapt/forward", "adapt/backward", 
 GROUPS: tuple[str, ...] = ("deploy", "pool", "adapt", "infer")
 PROGRAMMING = ("SET pulses", "RESET pulses", "verify reads", "line charging")
 COMPONENTS = (*PROGRAMMING, "cell reads", "DAC", "ADC", "shift-add", "SRAM", "arithmetic")
+_KNOWN = frozenset(COMPONENTS)
 
 
 @dataclass
@@ -28,11 +29,14 @@ class Entry:
 
 @dataclass
 class Ledger:
-    """Running sums; nothing is billed while `paused()`, and everything else carries the current phase."""
+    """Running sums; nothing is billed while `paused()`, and everything else carries the current phase.
+
+    Outside every `phase(...)` the phase is 'infer': a chip that is just read infers.
+    """
 
     entries: dict[tuple[str, str, str], Entry] = field(default_factory=dict)
     cells_written: dict[tuple[str, str], int] = field(default_factory=dict)
-    current_phase: str = "deploy"
+    current_phase: str = "infer"
     billing: bool = True
 
     @contextmanager
@@ -59,11 +63,14 @@ class Ledger:
         """Bill `count` events of `component` at `place` that took `energy` joule and `time` second together."""
         if not self.billing:
             return
-        if component not in COMPONENTS:
+        if component not in _KNOWN:
             raise ValueError(f"no component '{component}'; valid: {', '.join(COMPONENTS)}")
-        if not (math.isfinite(energy) and energy >= 0):
+        if not 0.0 <= energy < math.inf:
             raise ValueError(f"energy of {component} at {place} must be finite and not negative, got {energy}")
-        entry = self.entries.setdefault((self.current_phase, component, place), Entry())
+        key = (self.current_phase, component, place)
+        entry = self.entries.get(key)
+        if entry is None:
+            entry = self.entries[key] = Entry()
         entry.energy += energy
         entry.time += time
         entry.count += count

@@ -23,7 +23,8 @@ from crossbar_sim.read_path import ReadPath
 class MappedMatrix(nn.Module):
     """y = x W^T through tiles. W (outputs, inputs) is the float master copy; the cells hold its levels.
 
-    `scale` (outputs,) is the largest |w| each column can hold; None takes it from the weight.
+    `scale` (outputs,) is the largest |w| each column can hold; None takes it from the weight. `worn` are
+    cells that held another matrix before.
     Gradients reach x through the transposed tiles and `master` as the digital outer product of the
     output gradient and the input. `program()` writes the cells whose target level differs.
     `task_writes` counts, per cell, the writes of the 'adapt' phases.
@@ -32,6 +33,7 @@ class MappedMatrix(nn.Module):
     def __init__(
         self, hardware: Hardware, ledger: Ledger, seed: int, name: str, weight: torch.Tensor,
         scale: NDArray[np.float64] | None = None,
+        worn: Crossbar | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
         if weight.ndim != 2 or 0 in weight.shape:
@@ -44,7 +46,10 @@ class MappedMatrix(nn.Module):
             scale = column_scale(weight.detach().cpu().double().numpy().T, hardware.tile.scale)
         self.scale = np.ascontiguousarray(scale, np.float64)
         shape = (CELLS_PER_WEIGHT, inputs, outputs)
-        self.crossbar = Crossbar(hardware.device, shape, stream_key(seed, name, "program"))
+        fits = worn is not None and worn.conductance.shape == shape
+        self.crossbar = (
+            worn if worn is not None and fits else Crossbar(hardware.device, shape, stream_key(seed, name, "program"))
+        )
         self.target = np.full(shape, np.nan)
         self.task_writes = np.zeros(self.crossbar.writes.shape, np.int64)
         self._paths = self._read_paths(seed)
@@ -84,8 +89,8 @@ class MappedMatrix(nn.Module):
         back = Programmed.empty(outputs, inputs, tile.outputs, tile.rows, noisy)
         back.input_scale[:], back.output_scale[:] = self.scale, 1.0 / full_drive
         return {
-            False: ReadPath(self.hardware, forward, stream_key(seed, name, "forward")),
-            True: ReadPath(self.hardware, back, stream_key(seed, name, "backward")),
+            False: ReadPath(self.hardware, forward, 1, stream_key(seed, name, "forward")),
+            True: ReadPath(self.hardware, back, CELLS_PER_WEIGHT, stream_key(seed, name, "backward")),
         }
 
     def _prepare_reads(self) -> None:
@@ -116,7 +121,9 @@ class MappedMatrix(nn.Module):
         full_drive = len(gradient) * float(self._paths[True].programmed.line_conductance.sum())
         self._bill_read(full_drive, len(gradient), True)
         weight = self.weight() if self.hardware.backward == "noise_free" else self.master
-        return gradient @ weight
+        # in numpy, so that torch's operation counter does not take a read of the tiles for digital arithmetic
+        product = gradient.detach().cpu().numpy() @ weight.detach().cpu().numpy()
+        return torch.from_numpy(product).to(gradient)
 
     def _bill_programming(self, result: Programming) -> None:
         device, tile, ledger = self.hardware.device, self.hardware.tile, self.ledger
@@ -150,22 +157,20 @@ class MappedMatrix(nn.Module):
         return int(slots.sum()), float(np.add.reduceat(seconds, row_starts, axis=0).max())
 
     def _bill_read(self, conduction: float, vectors: int, transposed: bool) -> None:
-        hardware, ledger = self.hardware, self.ledger
-        device, digital = hardware.device, hardware.digital
-        outputs, inputs = self.master.shape
-        row_tiles, column_tiles = self._paths[False].programmed.grid
+        device, costs = self.hardware.device, self._paths[transposed].costs
         cells = device.read_voltage**2 * device.read_time * conduction
-        if transposed:
-            drives, conversions = vectors * outputs * CELLS_PER_WEIGHT * row_tiles, vectors * inputs * column_tiles
-        else:
-            drives, conversions = vectors * inputs * column_tiles, vectors * outputs * row_tiles
-        seconds = vectors * (device.read_time + hardware.adc.columns_per_adc / hardware.adc.sample_rate)
-        ledger.add("cell reads", self.name, cells, vectors, seconds)
-        ledger.add("DAC", self.name, drives * hardware.dac.energy, drives)
-        ledger.add("ADC", self.name, conversions * hardware.adc.energy, conversions)
-        ledger.add("shift-add", self.name, conversions * digital.shift_add, conversions)
-        scalings = vectors * (inputs + outputs)
-        ledger.add("arithmetic", self.name, scalings * digital.multiply, scalings)
+        self.ledger.add("cell reads", self.name, cells, vectors, vectors * costs.time)
+        for component, events, energy in costs.converters:
+            self.ledger.add(component, self.name, vectors * energy, vectors * events)
+
+    def read_state(self) -> list[Any]:
+        """What reads change: counters and range registers."""
+        return [path.state() for path in self._paths.values()]
+
+    def restore_reads(self, state: list[Any]) -> None:
+        """Back to an earlier `read_state()`."""
+        for path, one in zip(self._paths.values(), state, strict=True):
+            path.restore(one)
 
     def clipped_share(self, transposed: bool = False) -> float:
         """Share of all ADC conversions so far that hit the range."""

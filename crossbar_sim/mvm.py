@@ -86,10 +86,12 @@ def read_numba(x: torch.Tensor, programmed: Programmed, conversion: Conversion, 
     """`read` by the compiled kernel; bit-identical for any number of threads."""
     output = np.empty((len(x), programmed.output_scale.size), np.float32)
     peaks, clipped = np.zeros(programmed.grid, np.float32), np.zeros(programmed.grid, np.int64)
-    noisy = programmed.variance is not None
+    noisy, variance = programmed.variance is not None, programmed.variance
+    if variance is None:
+        variance = programmed.current  # not read
     conduction = mvm_kernels.analog_read(
         x.detach().contiguous().numpy(), programmed.input_scale, conversion.dac_steps, programmed.current.base,
-        (programmed.variance if noisy else programmed.current).base, noisy, programmed.line_conductance,
+        variance.base, noisy, programmed.line_conductance,
         programmed.tile_inputs, programmed.tile_outputs, conversion.adc_steps, conversion.ranges,
         programmed.output_scale, key, first_read, output, peaks, clipped,
         max(1, min(numba.get_num_threads(), -(-len(x) // mvm_kernels.BLOCK))),

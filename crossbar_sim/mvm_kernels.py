@@ -64,7 +64,7 @@ def _multiply(codes, matrix, top, bottom, sums):
     codes_address = codes.ctypes.data + 4 * top
     matrix_address = matrix.ctypes.data + top * matrix.strides[0]
     for left in range(0, matrix.shape[1], PANEL):
-        multiply_panel(
+        multiply_panel(  # type: ignore[call-arg]
             codes_address, codes.strides[0], matrix_address + 4 * left, matrix.strides[0], bottom - top,
             sums.ctypes.data + 4 * left, sums.strides[0],
         )  # fmt: skip

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -10,41 +12,70 @@ from crossbar_sim.counter_random import Key
 from crossbar_sim.hardware import Hardware
 from crossbar_sim.mvm import Conversion, Programmed, Reading, read
 
-RANGE_DECAY = 0.95  # per batch in training mode: how fast a range register forgets an old peak
+RANGE_DECAY = np.float32(0.95)  # per batch in training mode: how fast a range register forgets an old peak
+
+
+@dataclass(frozen=True)
+class ReadCosts:
+    """What one vector costs beside the conduction of the cells: (component, events, joule), and seconds."""
+
+    converters: tuple[tuple[str, int, float], ...]
+    time: float
+
+
+def read_costs(hardware: Hardware, programmed: Programmed, lines_per_input: int) -> ReadCosts:
+    """Each tile has its own DACs and ADCs; partial sums of row tiles are added, inputs and outputs scaled digitally."""
+    inputs, outputs = programmed.current.shape
+    row_tiles, column_tiles = programmed.grid
+    drives, conversions = inputs * lines_per_input * column_tiles, outputs * row_tiles
+    adc, digital = hardware.adc, hardware.digital
+    return ReadCosts(
+        (
+            ("DAC", drives, drives * hardware.dac.energy),
+            ("ADC", conversions, conversions * adc.energy),
+            ("shift-add", conversions, conversions * digital.shift_add),
+            ("arithmetic", inputs + outputs, (inputs + outputs) * digital.multiply),
+        ),
+        hardware.device.read_time + adc.columns_per_adc / adc.sample_rate,
+    )
 
 
 class ReadPath:
     """Forward or transposed reads. The ADC range registers are calibrated by the first read and, while
     `tracking`, follow the largest current of the batch before: range <- max(0.95 range, peak)."""
 
-    def __init__(self, hardware: Hardware, programmed: Programmed, key: Key) -> None:
-        self.hardware, self.programmed, self.key = hardware, programmed, key
+    def __init__(self, hardware: Hardware, programmed: Programmed, lines_per_input: int, key: Key) -> None:
+        self.programmed, self.key = programmed, key
+        self.costs = read_costs(hardware, programmed, lines_per_input)
+        self.dac_steps = 0 if hardware.dac.exact else hardware.dac.steps
+        self.adc_steps = 0 if hardware.adc.exact else hardware.adc.steps
+        self.calibrated = hardware.adc.range == "calibrated"
+        device = hardware.device
+        largest = device.read_voltage * device.window * programmed.tile_inputs
+        self.full_scale = np.full(programmed.grid, largest, np.float32)
+        self.ranges: NDArray[np.float32] | None = None if self.adc_steps and self.calibrated else self.full_scale
         self.reads = 0
         self.clipped = 0
         self.conversions = 0
-        self.ranges: NDArray[np.float32] | None = None
 
     def read(self, x: torch.Tensor, tracking: bool) -> Reading:
         """The products of the vectors x (vectors, inputs); counts the reads and moves the range registers."""
-        adc, dac = self.hardware.adc, self.hardware.dac
-        dac_steps, adc_steps = (0 if dac.exact else dac.steps), (0 if adc.exact else adc.steps)
-        grid = self.programmed.grid
-        if adc_steps and self.ranges is None:
-            self.ranges = self._full_scale()
-            if adc.range == "calibrated":
-                trial = read(x, self.programmed, Conversion(dac_steps, 0, self.ranges), self.key, self.reads)
-                self.ranges = np.where(trial.peaks > 0, trial.peaks, self.ranges)
-        ranges = self.ranges if self.ranges is not None else np.ones(grid, np.float32)
-        result = read(x, self.programmed, Conversion(dac_steps, adc_steps, ranges), self.key, self.reads)
+        if self.ranges is None:
+            trial = read(x, self.programmed, Conversion(self.dac_steps, 0, self.full_scale), self.key, self.reads)
+            self.ranges = np.where(trial.peaks > 0, trial.peaks, self.full_scale)
+        conversion = Conversion(self.dac_steps, self.adc_steps, self.ranges)
+        result = read(x, self.programmed, conversion, self.key, self.reads)
         self.reads += len(x)
         self.clipped += int(result.clipped.sum())
-        self.conversions += result.output.numel() * grid[0]
-        if adc_steps and tracking and adc.range == "calibrated":
-            self.ranges = np.maximum(np.float32(RANGE_DECAY) * ranges, result.peaks)
+        self.conversions += result.output.numel() * self.programmed.grid[0]
+        if tracking and self.calibrated and self.adc_steps:
+            self.ranges = np.maximum(RANGE_DECAY * self.ranges, result.peaks)
         return result
 
-    def _full_scale(self) -> NDArray[np.float32]:
-        """Every line at full drive on cells at the end of their window, ampere."""
-        device = self.hardware.device
-        largest = device.read_voltage * device.window * self.programmed.tile_inputs
-        return np.full(self.programmed.grid, largest, np.float32)
+    def state(self) -> tuple[int, int, int, NDArray[np.float32] | None]:
+        """What reading changes."""
+        return self.reads, self.clipped, self.conversions, self.ranges
+
+    def restore(self, state: tuple[int, int, int, NDArray[np.float32] | None]) -> None:
+        """Back to an earlier `state()`."""
+        self.reads, self.clipped, self.conversions, self.ranges = state

@@ -25,10 +25,10 @@ from crossbar_sim.units import Unit, unit_scale
 
 
 def nearest(word: str, valid: list[str]) -> str:
-    """'; did you mean X? valid: ...' for an error message."""
+    """'; did you mean X? Valid: ...' for an error message."""
     match = difflib.get_close_matches(word, valid, n=1, cutoff=0.4)
-    hint = f"; did you mean '{match[0]}'?" if match else ""
-    return f"{hint} Valid: {', '.join(sorted(valid))}"
+    listed = ", ".join(sorted(valid))
+    return f"; did you mean '{match[0]}'? Valid: {listed}" if match else f"; valid: {listed}"
 
 
 def _sentence(cls: type[BaseModel], problem: Any) -> str:

@@ -13,7 +13,7 @@ from torch import nn
 from crossbar_sim import Chip, CrossbarError, MappedLinear
 from crossbar_sim.matrix import MappedMatrix
 from crossbar_sim.spec import Spec
-from peft_methods.placement import PlacedMatrix, Placement, place
+from peft_methods.placement import PlacedMatrix, Placement, ledger_of, place
 from peft_methods.pool import Pool
 
 LinearLike = nn.Linear | MappedLinear
@@ -70,6 +70,8 @@ class Adapter:
         self._requires_grad = {parameter: parameter.requires_grad for parameter in model.parameters()}
         self._originals: dict[nn.Parameter, torch.Tensor] = {}
         self._tiles_before = set(chip.matrices) if chip is not None else set()
+        if chip is not None:
+            chip.start_task()
         model.requires_grad_(False)
 
     def train(self, parameters: list[nn.Parameter], learning_rate: float, weight_decay: float = 0.0) -> None:
@@ -129,9 +131,10 @@ class Adapter:
             setattr(owner, child, original)
         for parameter, value in self._originals.items():
             parameter.copy_(value)
-        for matrix in self.matrices:
-            if matrix.master in self._originals:
-                matrix.program()
+        with ledger_of(self.chip).phase("adapt/update"):
+            for matrix in self.matrices:
+                if matrix.master in self._originals:
+                    matrix.program()
         if self.chip is not None:
             for name in set(self.chip.matrices) - self._tiles_before:
                 self.chip.release(name)
@@ -186,7 +189,7 @@ def head_of(model: nn.Module) -> nn.Linear:
     head = getattr(model, "head", None)
     if not isinstance(head, nn.Linear):
         raise MethodError(
-            f"{type(model).__name__} has no digital nn.Linear called 'head'; "
-            "keep it out of map_model with exclude=('head',)"
+            f"{type(model).__name__} has no digital nn.Linear called 'head' to train; "
+            "map_model(..., exclude=('head',)) keeps it digital"
         )
     return head

@@ -22,7 +22,7 @@ class LoRAFusion(Method):
     Trained: one coefficient w_i per pool module and transformer block, and the magnitude vector m
     (d_out per layer, starting at ||W||_row; the norm takes no gradient). The stacks of all A_i and of all
     B_i stand on two sets of tiles, programmed once. w does not start at zero, where the gradient vanishes:
-    'xavier' is the paper's uniform +-sqrt(6 / (N + blocks)), 'average' is 1 / N for every module.
+    'xavier' is uniform in +-sqrt(6 / (N + blocks)), 'average' is 1 / N for every module.
     magnitude = 'gain' trains the post-ADC gain g = m / ||W + dW||_row itself; 'none' keeps g = 1.
     """
 
@@ -125,9 +125,11 @@ class FusedNorm(nn.Module):
 
     def forward(self, w: torch.Tensor) -> torch.Tensor:
         """Row norms (d_out,) for coefficients w (N,)."""
-        b, c = (w @ self.get_buffer("b_and_c")).view(2, self.outputs, self.rank)
-        gram = (torch.outer(w, w).flatten() @ self.get_buffer("gram")).view(self.rank, self.rank)
-        added = ((2 * c + self.scaling * (b @ gram)) * b).sum(dim=1)
+        # sums of products, not matrix products: `operations` bills them once per training step
+        b, c = (w[:, None] * self.get_buffer("b_and_c")).sum(0).view(2, self.outputs, self.rank)
+        pairs = (w[:, None] * w).flatten()[:, None]
+        gram = (pairs * self.get_buffer("gram")).sum(0).view(self.rank, self.rank)
+        added = ((2 * c + self.scaling * (b[:, :, None] * gram).sum(1)) * b).sum(dim=1)
         squares = self.get_buffer("squares") + self.scaling * added
         return squares.clamp_min(torch.finfo(squares.dtype).tiny).sqrt()
 

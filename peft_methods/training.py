@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import torch
@@ -43,7 +44,8 @@ def fine_tune(
     """Minimise the cross-entropy with AdamW for `method.steps` mini-batches; a linear warm-up, then a linear decay.
 
     images (n, ...), labels (n,). `on_step(step, history)` is called before the first step (step 0) and
-    after each one; what it reads is not billed. Raises TrainingError when the loss stops being finite.
+    after each one; what it reads is neither billed nor remembered. Raises TrainingError when the loss
+    stops being finite.
     """
     method, chip = adapter.method, adapter.chip
     ledger, history = ledger_of(chip), History()
@@ -55,7 +57,7 @@ def fine_tune(
 
     def report(step: int) -> None:
         if on_step is not None:
-            with ledger.paused():
+            with chip.looking() if chip is not None else nullcontext():
                 on_step(step, history)
 
     report(0)

@@ -37,16 +37,16 @@ def naive_read(x: np.ndarray, programmed: Programmed, conversion: Conversion) ->
 def naive_write_verify(device: DeviceModel, start: float, goal: float, sense: float) -> dict[str, float]:
     """Closed-loop programming of one cell without any spread, pulse by pulse."""
 
-    def energy(voltage: float, g: float) -> float:
+    def energy(kind: str, voltage: float, g: float) -> float:
         current = voltage * g / (1 + g * device.access_resistance)
-        if device.compliance_voltage is not None:
-            current = min(current, device.compliance_voltage * g)
+        if kind == "set" and device.set_compliance_voltage is not None:
+            current = min(current, device.set_compliance_voltage * g)
         return voltage * current * device.pulse_width
 
     g, result = start, {"set": 0.0, "reset": 0.0, "verify": 0.0, "pulses": 0, "reads": 0}
     assert device.verify_acceptance is not None
     if device.programming == "erase_write_verify" and g > device.g_min + device.verify_acceptance:
-        result["reset"] += energy(device.reset_voltage, (g + device.g_min) / 2)
+        result["reset"] += energy("reset", device.reset_voltage, (g + device.g_min) / 2)
         result["pulses"] += 1
         g = device.g_min
     while True:
@@ -56,6 +56,6 @@ def naive_write_verify(device: DeviceModel, start: float, goal: float, sense: fl
             return {**result, "g": g}
         after = min(g + device.pulse_step, device.g_max) if g < goal else max(g - device.pulse_step, device.g_min)
         kind, voltage = ("set", device.set_voltage) if g < goal else ("reset", device.reset_voltage)
-        result[kind] += energy(voltage, (g + after) / 2)
+        result[kind] += energy(kind, voltage, (g + after) / 2)
         result["pulses"] += 1
         g = after

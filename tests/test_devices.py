@@ -60,7 +60,8 @@ def test_pulse_energy_of_the_ihp_array(microampere: float, picojoule: float) -> 
     """Perez et al. 2021: 1.2 V x 10-40 uA x 1 us."""
     device = DeviceModel.load("milo2021")
     conductance = microampere * 1e-6 / 0.2  # trigger current at the read voltage
-    energy = pulse_energy(device.set_voltage, conductance, device.access_resistance, device.compliance_voltage, 1e-6)
+    limit = device.set_compliance_voltage
+    energy = pulse_energy(device.set_voltage, conductance, device.access_resistance, limit, 1e-6)
     assert energy == pytest.approx(picojoule * 1e-12, rel=1e-9)
 
 

@@ -46,7 +46,7 @@ class DeviceModel(SourcedSpec):
     """A programmable conductance between `g_min` and `g_max`.
 
     None switches an effect off: `levels` (continuous conductance), `programming_error` (the target is
-    reached exactly), `read_noise` (reads repeat exactly), `compliance_voltage` (no current limit).
+    reached exactly), `read_noise` (reads repeat exactly), `set_compliance_voltage` (SET current not limited).
     """
 
     name: str
@@ -62,7 +62,7 @@ class DeviceModel(SourcedSpec):
     reset_voltage: Annotated[Volt, Positive]
     pulse_width: Annotated[Second, Positive]
     access_resistance: Annotated[Ohm, Field(ge=0)] = 0.0
-    compliance_voltage: Annotated[Volt, Positive] | None = None
+    set_compliance_voltage: Annotated[Volt, Positive] | None = None
     programming: Literal["write_verify", "erase_write_verify", "open_loop"] = "write_verify"
     full_swing_pulses: Annotated[One, Positive]
     cycle_to_cycle: Annotated[One, Field(ge=0)] = 0.0
@@ -102,7 +102,7 @@ class DeviceModel(SourcedSpec):
     def law(self, sense_energy: Joule) -> NDArray[np.float64]:
         """The numbers `kernels.program_cells` needs, in its order."""
         acceptance = self.verify_acceptance if self.verify_acceptance is not None else 0.0
-        compliance = self.compliance_voltage if self.compliance_voltage is not None else 0.0
+        compliance = self.set_compliance_voltage if self.set_compliance_voltage is not None else 0.0
         return np.array([
             self.g_min, self.g_max, self.pulse_step, self.cycle_to_cycle, acceptance, self.max_pulses,
             self.set_voltage, self.reset_voltage, self.pulse_width, self.access_resistance, compliance,

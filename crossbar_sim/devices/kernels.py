@@ -43,7 +43,7 @@ def program_cells(
         n_set, n_reset, n_reads = 0, 0, 0
         e_set, e_reset, e_verify = 0.0, 0.0, 0.0
         if erase_first and g > g_min + acceptance:
-            e_reset += pulse_energy(v_reset, 0.5 * (g + g_min), r_access, v_compliance, width)
+            e_reset += pulse_energy(v_reset, 0.5 * (g + g_min), r_access, 0.0, width)
             g = g_min
             n_reset = 1
         if closed_loop:
@@ -64,7 +64,7 @@ def program_cells(
                     n_set += 1
                 else:
                     after = max(g - move, g_min)
-                    e_reset += pulse_energy(v_reset, 0.5 * (g + after), r_access, v_compliance, width)
+                    e_reset += pulse_energy(v_reset, 0.5 * (g + after), r_access, 0.0, width)
                     n_reset += 1
                 g = after
         else:
@@ -74,7 +74,7 @@ def program_cells(
                 e_set += count * pulse_energy(v_set, mean, r_access, v_compliance, width)
                 n_set += count
             else:
-                e_reset += count * pulse_energy(v_reset, mean, r_access, v_compliance, width)
+                e_reset += count * pulse_energy(v_reset, mean, r_access, 0.0, width)
                 n_reset += count
             z0, z1 = normal_pair(cell, first + np.uint32(1), k0, k1)
             g = min(max(goal + step * spread * np.sqrt(float(count)) * z0, g_min), g_max)
