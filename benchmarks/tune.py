@@ -18,6 +18,7 @@ from joblib import Parallel, delayed
 from benchmarks.experiment import RUNS, Experiment
 from benchmarks.files import write_json
 from benchmarks.suites import load_comparison
+from crossbar_sim import CrossbarError
 from peft_methods import METHODS
 
 SEEDS = (100, 101)
@@ -67,7 +68,11 @@ def tune(method: dict[str, Any], suite: str, trials: int, runs: Path, workers: i
     for _ in range(trials):
         trial = study.ask(space)
         tuned = comparison.replace(methods=({**method, **trial.params},), seeds=SEEDS)
-        study.tell(trial, validation_accuracy(tuned.experiments(), runs, workers))
+        try:
+            reached = validation_accuracy(tuned.experiments(), runs, workers)
+        except CrossbarError:
+            reached = 0.0  # this setting diverged
+        study.tell(trial, reached)
     done = sorted(study.trials, key=lambda trial: -(trial.value or 0.0))
     return [{**method, **trial.params, "validation_accuracy": trial.value} for trial in done]
 

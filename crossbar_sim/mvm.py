@@ -108,7 +108,7 @@ def read_torch(x: torch.Tensor, programmed: Programmed, conversion: Conversion, 
     current, ranges = here(programmed.current), here(conversion.ranges)
     codes = x * here(programmed.input_scale)
     largest = codes.abs().amax(dim=1, keepdim=True)
-    codes = codes / torch.where(largest == 0, 1.0, largest)
+    codes = torch.where(largest < float(mvm_kernels.SMALLEST), 0.0, codes / largest)
     if conversion.dac_steps:
         codes = torch.round(codes * conversion.dac_steps) / conversion.dac_steps
     (row_tiles, column_tiles), outputs = programmed.grid, current.shape[1]

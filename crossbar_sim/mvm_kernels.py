@@ -11,6 +11,7 @@ from crossbar_sim.microkernel import multiply_panel
 
 BLOCK = microkernel.VECTORS  # vectors that share one pass over the conductances
 PANEL = microkernel.PANEL
+SMALLEST = np.float32(2.0**-126)  # a vector below the smallest normal float is read as zero: 1 / m would overflow
 
 
 @njit(fastmath=True)  # a NaN may be overlooked here; it reaches the codes and `conduction` all the same
@@ -27,7 +28,7 @@ def _drive(x, input_scale, steps, codes):
     for k in range(x.size):
         codes[k] = x[k] * input_scale[k]
     largest = _largest(codes)
-    inverse = np.float32(1) / largest if largest > np.float32(0) else np.float32(0)
+    inverse = np.float32(1) / largest if largest >= SMALLEST else np.float32(0)
     if steps > 0:
         wide = np.float32(steps)
         narrow = np.float32(1) / wide

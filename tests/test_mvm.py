@@ -114,6 +114,10 @@ def test_adc_clips_at_its_range_and_counts_it() -> None:
 def test_zero_and_nan_vectors() -> None:
     matrix = make(8, 4, (8, 4))
     assert read_numba(torch.zeros(3, 8), matrix, converters(matrix, 127, 127), KEY, 0).output.abs().sum() == 0
+    tiny = torch.full((3, 8), 1e-41)  # below the smallest normal float
+    for kernel in (read_numba, read_torch):
+        reading = kernel(tiny, matrix, converters(matrix, 127, 127), KEY, 0)
+        assert reading.output.abs().sum() == 0 and reading.conduction == 0
     x = torch.ones(3, 8)
     x[1, 2] = torch.nan
     assert not np.isfinite(read_numba(x, matrix, converters(matrix, 127, 127), KEY, 0).conduction)
