@@ -24,6 +24,7 @@ class Comparison(Spec):
     tasks: Annotated[tuple[str, ...], Field(min_length=1)]
     hardware: Hardware = Field(default_factory=lambda: Hardware.load(DEFAULT_HARDWARE))
     backbone: str = "digits_vit"
+    pool: str | None = None
     shots_per_class: int = 5
     seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0, 1, 2, 3, 4)
 
@@ -41,7 +42,7 @@ class Comparison(Spec):
 
     def experiments(self) -> list[Experiment]:
         """One experiment per method and task; raises SpecError for any that is not valid."""
-        shared = {"hardware": self.hardware, "backbone": self.backbone,
+        shared = {"hardware": self.hardware, "backbone": self.backbone, "pool": self.pool,
                   "shots_per_class": self.shots_per_class, "seeds": self.seeds}  # fmt: skip
         return [Experiment(method=method, task=task, **shared) for method in self.methods for task in self.tasks]
 

@@ -35,11 +35,15 @@ CALIBRATION_IMAGES = 64
 
 
 class Experiment(Spec):
-    """What is run: `method` on `hardware` for `task`, `shots_per_class` training images per class, per seed."""
+    """What is run: `method` on `hardware` for `task`, `shots_per_class` training images per class, per seed.
+
+    `pool` is a folder of LoRA modules in PEFT's format; None: the one that ships for the backbone.
+    """
 
     method: SerializeAsAny[Method]
     hardware: Hardware = Field(default_factory=lambda: Hardware.load(DEFAULT_HARDWARE))
     backbone: str = "digits_vit"
+    pool: str | None = None
     task: str = "fliplr+dim"
     shots_per_class: Annotated[int, Field(ge=1, le=16)] = 5
     seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0, 1, 2, 3, 4)
@@ -83,8 +87,13 @@ class Experiment(Spec):
 
     def folder(self, runs: Path = RUNS) -> Path:
         """Where the result is kept: runs/<digest of this spec, the shipped weights and the record format>."""
-        parts = f"{self.digest()} {weights_digest(self.backbone)} {FORMAT}"
+        parts = f"{self.digest()} {weights_digest(self.backbone, self.pool_folder)} {FORMAT}"
         return runs / hashlib.sha256(parts.encode()).hexdigest()[:16]
+
+    @property
+    def pool_folder(self) -> Path:
+        """Where the LoRA modules of the pool are."""
+        return BACKBONE_FOLDER.parent / "pools" / self.backbone if self.pool is None else Path(self.pool)
 
     def run(self, runs: Path = RUNS) -> Result:
         """Run what is not on disk yet, one seed after the other, and return the result."""
@@ -133,7 +142,7 @@ def simulate(experiment: Experiment, seed: int) -> dict[str, Any]:
     model = copy.deepcopy(load_backbone(experiment.backbone))
     chip = map_model(model, experiment.hardware, seed=seed)
     calibrate(model, chip)
-    pool = load_pool(experiment.backbone) if method.needs_pool else None
+    pool = load_pool(experiment.pool_folder) if method.needs_pool else None
     adapter = method.attach(model, chip, pool, seed)
     curve: list[dict[str, float]] = []
     every = max(1, method.steps // experiment.curve_points) if experiment.curve_points else None
@@ -198,16 +207,16 @@ def worn_tile(chip: Chip) -> dict[str, Any]:
 
 
 @cache
-def load_pool(backbone: str) -> Pool:
-    """The pool of LoRA modules that ships for a backbone."""
-    return Pool.load(BACKBONE_FOLDER.parent / "pools" / backbone)
+def load_pool(folder: Path) -> Pool:
+    """A pool of LoRA modules; read once per process."""
+    return Pool.load(folder)
 
 
 @cache
-def weights_digest(backbone: str) -> str:
-    """SHA-256 over the files of a backbone and its pool."""
+def weights_digest(backbone: str, pool_folder: Path) -> str:
+    """SHA-256 over the files of a backbone and a pool."""
     total = hashlib.sha256((BACKBONE_FOLDER / f"{backbone}.safetensors").read_bytes())
-    for path in sorted((BACKBONE_FOLDER.parent / "pools" / backbone).rglob("adapter_*")):
+    for path in sorted(pool_folder.rglob("adapter_*")):
         total.update(path.read_bytes())
     return total.hexdigest()
 

@@ -114,6 +114,7 @@ class FusedNorm(nn.Module):
         c = torch.einsum("oi,nri->nor", weight, a)
         gram = torch.einsum("nri,msi->nmrs", a, a)
         self.scaling, self.outputs, self.rank = scaling, weight.shape[0], a.shape[1]
+        self.one_off = c.numel() * weight.shape[1] + gram.numel() * weight.shape[1]  # multiply-accumulates, once
         self.register_buffer("squares", weight.square().sum(dim=1), persistent=False)
         self.register_buffer("b_and_c", torch.stack([b, c], dim=1).flatten(1), persistent=False)
         self.register_buffer("gram", gram.flatten(2).flatten(0, 1), persistent=False)
@@ -178,6 +179,9 @@ class LoRAFusionAdapter(Adapter):
                     self.place(f"{name}.pool_B", b, "crossbar"),
                     pool.scaling, self.coefficients, blocks.index(block_of(name) or name), method.magnitude, chip,
                 )  # fmt: skip
+                bill_arithmetic(
+                    chip, "fusion", adds=self.layers[name].norms.one_off, multiplies=self.layers[name].norms.one_off
+                )
                 self.replace(name, self.layers[name])
 
     def _start(self, modules: int, blocks: int, like: torch.Tensor, seed: int) -> torch.Tensor:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.cli import main
+from benchmarks.pretrain import POOL_FOLDER
 from crossbar_sim.library import shelf_path
+from peft_methods.checkpoint import load_lora, save_lora
 
 DEVICE = shelf_path("devices", "milo2021").read_text(encoding="utf-8")
 
@@ -106,6 +110,26 @@ def test_help_does_not_load_torch() -> None:
     assert done.returncode == 0, done.stderr
     for command in ("compare", "run", "estimate", "device", "hardware", "methods"):
         assert command in done.stdout
+
+
+def test_a_pool_that_cannot_be_mixed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pool, suite = tmp_path / "pool", tmp_path / "mine.toml"
+    shutil.copytree(POOL_FOLDER / "digits_vit", pool)
+    suite.write_text('pool = "pool"\n' + EXPERIMENT.replace("linear-probe", "lorafusion"), encoding="utf-8")
+    arguments = ("run", str(suite), "--runs", str(tmp_path / "runs"), "--workers", "1")
+    blur = load_lora(pool / "blur")
+    narrow = {module: a[:, :-1] for module, a in blur.a.items()}
+    save_lora(pool / "blur", dataclasses.replace(blur, a=narrow), "digits_vit")
+    code = xbar(monkeypatch, *arguments)
+    assert isinstance(code, str) and "blur" in code and "\n" not in code
+    weights = pool / "blur" / "adapter_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    code = xbar(monkeypatch, *arguments)
+    assert isinstance(code, str) and "adapter_model.safetensors" in code and "\n" not in code
+    shutil.rmtree(pool)
+    code = xbar(monkeypatch, *arguments)
+    assert isinstance(code, str) and "is not a folder" in code
+    assert not list((tmp_path / "runs").rglob("*.json"))
 
 
 def test_truncated_result_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

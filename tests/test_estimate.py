@@ -7,7 +7,7 @@ import pytest
 from benchmarks.estimate import estimate
 from crossbar_sim import MappingError, SpecError, map_model
 from crossbar_sim.hardware import Hardware
-from peft_methods import LoRAFusion, MethodError
+from peft_methods import LoRAFusion, MethodError, Pool
 from tests.conftest import tiny_net, tiny_pool
 
 HARDWARE = "milo2021_128x128"
@@ -32,9 +32,9 @@ def test_flan_t5_large(method: str, trained: int, pool_cells: int, trained_cells
 
 def test_counts_agree_with_a_simulated_chip(milo: Hardware) -> None:
     from benchmarks.backbones import load_backbone
-    from benchmarks.experiment import load_pool
+    from benchmarks.pretrain import POOL_FOLDER
 
-    model, pool = load_backbone(), load_pool("digits_vit")
+    model, pool = load_backbone(), Pool.load(POOL_FOLDER / "digits_vit")
     chip = map_model(model, milo)
     adapter = LoRAFusion().attach(model, chip, pool)
     record = estimate("digits-vit", "lorafusion", HARDWARE)

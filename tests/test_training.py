@@ -56,7 +56,10 @@ def test_fusion_is_billed_once(milo: Hardware) -> None:
     chip = map_model(model, milo)
     adapter = LoRAFusion(steps=1).attach(model, chip, tiny_pool(model))
     accuracy(model, X, Y, chip)
-    rows = {row["place"]: row["count"] for row in chip.ledger.rows() if row["component"] == "arithmetic"}
+    entries = [row for row in chip.ledger.rows() if row["component"] == "arithmetic"]
+    rows = {row["place"]: row["count"] for row in entries if row["phase"] == "infer"}
+    one_off = sum((6 * outputs + 36) * inputs for outputs, inputs in [(10, 6), (6, 10), (6, 6)] * 2)
+    assert [row["count"] for row in entries if row["phase"] == "pool"] == [2 * one_off]
     assert rows["digital layers"] == 2 * 20 * 6 * 3  # still only the head
     pool_values, outputs = 6 * 3 * 2, 2 * (10 + 6 + 6)  # six layers, three modules of rank 2
     assert rows["fusion"] == 20 * (3 * pool_values + outputs)

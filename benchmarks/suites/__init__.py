@@ -52,11 +52,11 @@ def load_comparison(name: str, *, hardware: str | None = None, quick: bool = Fal
 
 
 def beside(path: Path, document: dict[str, Any]) -> dict[str, Any]:
-    """Make a hardware path in the document relative to the file that names it."""
-    hardware = document.get("hardware")
-    if isinstance(hardware, str) and hardware.endswith(".toml"):
-        return {**document, "hardware": str(path.parent / hardware)}
-    return document
+    """Make the paths in the document (hardware, pool) relative to the file that names them."""
+    paths = {key: document[key] for key in ("hardware", "pool") if isinstance(document.get(key), str)}
+    if not paths.get("hardware", "").endswith(".toml"):
+        paths.pop("hardware", None)  # a library name
+    return {**document, **{key: str(path.parent / value) for key, value in paths.items()}}
 
 
 def quickened(comparison: Comparison) -> Comparison:
