@@ -53,7 +53,7 @@ def pretrain_backbone(recipe: BackboneRecipe = BackboneRecipe()) -> VisionTransf
     steps = recipe.epochs * -(-len(data.train_labels) // recipe.batch_size)
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, total_steps=steps, pct_start=0.1)
-    for _ in range(recipe.epochs):
+    for _ in tqdm(range(recipe.epochs), desc="backbone", unit="epoch"):
         order = torch.randperm(len(data.train_labels), generator=generator)
         for batch in torch.split(order, recipe.batch_size):
             images = data.train_images[batch]

@@ -113,7 +113,7 @@ def read_torch(x: torch.Tensor, programmed: Programmed, conversion: Conversion, 
         codes = torch.round(codes * conversion.dac_steps) / conversion.dac_steps
     (row_tiles, column_tiles), outputs = programmed.grid, current.shape[1]
     of_tile = torch.arange(outputs, device=x.device) // programmed.tile_outputs
-    pairs = (outputs + 1) // 2
+    pairs = -(-outputs // mvm_kernels.PANEL) * mvm_kernels.PAIRS
     total = torch.zeros(len(x), outputs, device=x.device)
     peaks = torch.zeros(row_tiles, column_tiles, device=x.device)
     clipped = torch.zeros(row_tiles, column_tiles, dtype=torch.long, device=x.device)
@@ -122,8 +122,10 @@ def read_torch(x: torch.Tensor, programmed: Programmed, conversion: Conversion, 
         sums = codes[:, rows] @ current[rows]
         if programmed.variance is not None:
             reads = torch.arange(first_read, first_read + len(x), device=x.device)[:, None]
-            columns = torch.arange(t * pairs, (t + 1) * pairs, device=x.device)[None]
-            z = torch.cat(torch_normal_pair(reads.expand(-1, pairs), columns.expand(len(x), -1), key), dim=1)
+            counters = torch.arange(t * pairs, (t + 1) * pairs, device=x.device).expand(len(x), -1)
+            z0, z1 = torch_normal_pair(reads.expand(-1, pairs), counters, key)
+            panels = [z.unflatten(1, (-1, mvm_kernels.PAIRS)) for z in (z0, z1)]
+            z = torch.cat(panels, dim=2).flatten(1)
             sums = sums + (codes[:, rows].square() @ here(programmed.variance[rows])).sqrt() * z[:, :outputs]
         for u in range(column_tiles):
             peaks[t, u] = sums[:, of_tile == u].abs().max() if len(x) else 0.0

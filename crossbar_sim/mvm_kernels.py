@@ -11,6 +11,8 @@ from crossbar_sim.microkernel import multiply_panel
 
 BLOCK = microkernel.VECTORS  # vectors that share one pass over the conductances
 PANEL = microkernel.PANEL
+PAIRS = PANEL // 2  # normal numbers come in pairs
+GROUP = 64  # vectors that pass one panel of conductances before the next is loaded
 SMALLEST = np.float32(2.0**-126)  # a vector below the smallest normal float is read as zero: 1 / m would overflow
 
 
@@ -59,24 +61,12 @@ def _convert(sums, full, steps, output):
     return peak, over
 
 
-@njit
-def _multiply(codes, matrix, top, bottom, sums):
-    """sums (4, padded outputs) = codes[:, top:bottom] @ matrix[top:bottom]."""
-    codes_address = codes.ctypes.data + 4 * top
-    matrix_address = matrix.ctypes.data + top * matrix.strides[0]
-    for left in range(0, matrix.shape[1], PANEL):
-        multiply_panel(  # type: ignore[call-arg]
-            codes_address, codes.strides[0], matrix_address + 4 * left, matrix.strides[0], bottom - top,
-            sums.ctypes.data + 4 * left, sums.strides[0],
-        )  # fmt: skip
-
-
 @njit(fastmath={"contract"})
-def _add_noise(sums, power, read, first_pair, pairs, k0, k1, normal):
-    """sums[j] += sqrt(power[j]) z[j]; pair p of the counter gives outputs p and pairs + p."""
-    for p in range(pairs):
-        normal[p], normal[pairs + p] = normal_pair(read, np.uint32(first_pair + p), k0, k1)
-    for j in range(sums.size):
+def _add_noise(sums, power, read, first_pair, k0, k1, normal):
+    """sums[j] += sqrt(power[j]) z[j] for one panel; pair i of the counter gives columns i and PAIRS + i."""
+    for i in range(PAIRS):
+        normal[i], normal[PAIRS + i] = normal_pair(read, np.uint32(first_pair + i), k0, k1)
+    for j in range(PANEL):
         sums[j] += np.sqrt(power[j]) * normal[j]
 
 
@@ -88,67 +78,87 @@ def analog_read(
     """output = m output_scale * sum over row tiles of ADC(codes @ current + noise), one ADC per tile column.
 
     x (vectors, inputs); current (inputs, outputs) ampere at full drive; variance (inputs, outputs) ampere^2, both
-    padded to a multiple of PANEL columns;
-    ranges (row tiles, column tiles) ampere, used if adc_steps > 0. peaks and clipped (row tiles, column
-    tiles) receive the largest |current| and the clipped conversions. Returns the sum of codes^2 times the
-    conductance of their line, siemens.
-    The blocks are shared among `workers` threads; the result does not depend on how many.
+    padded to a multiple of PANEL columns; ranges (row tiles, column tiles) ampere, used if adc_steps > 0. peaks and
+    clipped (row tiles, column tiles) receive the largest |current| and the clipped conversions. Returns the sum of
+    codes^2 times the conductance of their line, siemens.
+    A panel of one tile's conductances stays in the first-level cache while a group of vectors passes it. The blocks
+    of vectors are shared among `workers` threads; the result does not depend on how many.
     The noise of (vector b, row tile t, output j) has the counter (first_read + b, t, j).
     """
     vectors, inputs = x.shape
     outputs = output_scale.size
     row_tiles, column_tiles = ranges.shape
-    pairs = (outputs + 1) // 2
+    panels = current.shape[1] // PANEL
     k0, k1 = key
     blocks = (vectors + BLOCK - 1) // BLOCK
-    block_peaks = np.zeros((blocks, row_tiles, column_tiles), np.float32)
-    block_clipped = np.zeros((blocks, row_tiles, column_tiles), np.int64)
+    worker_peaks = np.zeros((workers, row_tiles, column_tiles), np.float32)
+    worker_clipped = np.zeros((workers, row_tiles, column_tiles), np.int64)
     conduction = np.zeros(blocks)
     for worker in prange(workers):
-        codes = np.zeros((BLOCK, inputs), np.float32)
-        squares = np.zeros((BLOCK, inputs), np.float32)
+        codes = np.zeros((GROUP, inputs), np.float32)
+        squares = np.zeros((GROUP, inputs), np.float32)
         line = np.zeros(inputs, np.float32)
-        largest = np.zeros(BLOCK, np.float32)
-        total = np.zeros((BLOCK, outputs), np.float32)
-        sums = np.empty((BLOCK, current.shape[1]), np.float32)
-        power = np.empty((BLOCK, current.shape[1]), np.float32)
-        normal = np.empty(2 * pairs, np.float32)
-        for block in range(worker * blocks // workers, (worker + 1) * blocks // workers):
-            b0 = block * BLOCK
-            count = min(BLOCK, vectors - b0)
-            line[:] = np.float32(0)
+        largest = np.zeros(GROUP, np.float32)
+        total = np.zeros((GROUP, outputs), np.float32)
+        sums = np.empty((BLOCK, PANEL), np.float32)
+        power = np.empty((BLOCK, PANEL), np.float32)
+        normal = np.empty(PANEL, np.float32)
+        last = (worker + 1) * blocks // workers
+        for first in range(worker * blocks // workers, last, GROUP // BLOCK):
+            b0 = first * BLOCK
+            count = min(GROUP, last * BLOCK - b0, vectors - b0)
+            group_blocks = (count + BLOCK - 1) // BLOCK
             total[:] = np.float32(0)
             codes[count:] = np.float32(0)
             squares[count:] = np.float32(0)
-            for b in range(count):
-                largest[b] = _drive(x[b0 + b], input_scale, dac_steps, codes[b])
+            for block in range(group_blocks):
+                line[:] = np.float32(0)
+                for b in range(block * BLOCK, min((block + 1) * BLOCK, count)):
+                    largest[b] = _drive(x[b0 + b], input_scale, dac_steps, codes[b])
+                    for k in range(inputs):
+                        squares[b, k] = codes[b, k] * codes[b, k]
+                        line[k] += squares[b, k]
+                drawn = 0.0
                 for k in range(inputs):
-                    squares[b, k] = codes[b, k] * codes[b, k]
-                    line[k] += squares[b, k]
-            drawn = 0.0
-            for k in range(inputs):
-                drawn += line[k] * line_conductance[k]
-            conduction[block] = drawn
+                    drawn += line[k] * line_conductance[k]
+                conduction[first + block] = drawn
             for t in range(row_tiles):
-                top, bottom = t * tile_inputs, min((t + 1) * tile_inputs, inputs)
-                _multiply(codes, current, top, bottom, sums)
-                if noisy:
-                    _multiply(squares, variance, top, bottom, power)
-                    for b in range(count):
-                        read = np.uint32(first_read + b0 + b)
-                        _add_noise(sums[b, :outputs], power[b, :outputs], read, t * pairs, pairs, k0, k1, normal)
-                for u in range(column_tiles):
-                    left, right = u * tile_outputs, min((u + 1) * tile_outputs, outputs)
-                    for b in range(count):
-                        peak, over = _convert(sums[b, left:right], ranges[t, u], adc_steps, total[b, left:right])
-                        block_peaks[block, t, u] = max(block_peaks[block, t, u], peak)
-                        block_clipped[block, t, u] += over
+                top = t * tile_inputs
+                depth = min(tile_inputs, inputs - top)
+                for panel in range(panels):
+                    left, right = panel * PANEL, min((panel + 1) * PANEL, outputs)
+                    corner = top * current.strides[0] + 4 * left
+                    for block in range(group_blocks):
+                        row = block * BLOCK
+                        offset = row * codes.strides[0] + 4 * top
+                        multiply_panel(  # type: ignore[call-arg]
+                            codes.ctypes.data + offset, codes.strides[0], current.ctypes.data + corner,
+                            current.strides[0], depth, sums.ctypes.data, sums.strides[0],
+                        )  # fmt: skip
+                        height = min(BLOCK, count - row)
+                        if noisy:
+                            multiply_panel(
+                                squares.ctypes.data + offset, squares.strides[0], variance.ctypes.data + corner,
+                                variance.strides[0], depth, power.ctypes.data, power.strides[0],
+                            )  # fmt: skip
+                            for b in range(height):
+                                read = np.uint32(first_read + b0 + row + b)
+                                _add_noise(sums[b], power[b], read, (t * panels + panel) * PAIRS, k0, k1, normal)
+                        for u in range(left // tile_outputs, (right - 1) // tile_outputs + 1):
+                            start, stop = max(left, u * tile_outputs), min(right, (u + 1) * tile_outputs)
+                            for b in range(height):
+                                peak, over = _convert(
+                                    sums[b, start - left : stop - left], ranges[t, u], adc_steps,
+                                    total[row + b, start:stop],
+                                )  # fmt: skip
+                                worker_peaks[worker, t, u] = max(worker_peaks[worker, t, u], peak)
+                                worker_clipped[worker, t, u] += over
             for b in range(count):
                 for j in range(outputs):
                     output[b0 + b, j] = total[b, j] * largest[b] * output_scale[j]
-    for block in range(blocks):
+    for worker in range(workers):
         for t in range(row_tiles):
             for u in range(column_tiles):
-                peaks[t, u] = max(peaks[t, u], block_peaks[block, t, u])
-                clipped[t, u] += block_clipped[block, t, u]
+                peaks[t, u] = max(peaks[t, u], worker_peaks[worker, t, u])
+                clipped[t, u] += worker_clipped[worker, t, u]
     return conduction.sum()

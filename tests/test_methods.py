@@ -9,8 +9,11 @@ import pytest
 import torch
 from torch import nn
 
+from benchmarks.backbones import load_backbone
+from benchmarks.pretrain import POOL_FOLDER
+from benchmarks.tasks import base_data
 from crossbar_sim import Hardware, MappedLinear, map_model
-from peft_methods import METHODS, FullFineTuning, LinearProbe, LoRA, LoRAFusion, Method, MethodError, fine_tune
+from peft_methods import METHODS, FullFineTuning, LinearProbe, LoRA, LoRAFusion, Method, MethodError, Pool, fine_tune
 from tests.conftest import TinyNet, tiny_net, tiny_pool
 
 LAYERS = 2 * (6 * 10 + 10 * 6 + 6 * 6)
@@ -99,6 +102,25 @@ def test_on_ideal_hardware_the_method_equals_its_digital_twin(case: Case, ideal:
     assert digital_gradients.keys() == mapped_gradients.keys() and digital_gradients
     for name, gradient in digital_gradients.items():
         torch.testing.assert_close(mapped_gradients[name], gradient, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_default_backbone_on_ideal_hardware_equals_its_digital_twin(name: str, ideal: Hardware) -> None:
+    """I15 with the pre-trained transformer and the pool that ship: logits and gradients to 1e-5 of the largest."""
+    images = base_data().train_images[:6]
+    outcomes = []
+    for hardware in (None, ideal):
+        model = load_backbone()
+        chip = None if hardware is None else map_model(model, hardware)
+        adapter = METHODS[name]().attach(model, chip, Pool.load(POOL_FOLDER / "digits_vit"))  # type: ignore[call-arg]
+        logits = model(images)
+        nn.functional.cross_entropy(logits, torch.arange(6)).backward()
+        gradients = {id(p): p.grad for p in adapter.trained_parameters()}
+        outcomes.append((logits.detach(), [g for g in gradients.values() if g is not None]))
+    (digital, expected), (mapped, found) = outcomes
+    torch.testing.assert_close(mapped, digital, rtol=1e-5, atol=1e-5)
+    norms = [sorted(float(g.norm()) for g in gradients) for gradients in (expected, found)]
+    assert norms[1] == pytest.approx(norms[0], rel=1e-4, abs=1e-5) and len(norms[0]) == len(norms[1])
 
 
 @table
