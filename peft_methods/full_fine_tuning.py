@@ -25,7 +25,7 @@ class FullFineTuning(Method):
     transposed_reads: ClassVar[bool] = True
     extra_reads: ClassVar[str] = "none"
 
-    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    learning_rate: Annotated[float, Field(gt=0)] = 7e-4
 
     def placements(self) -> dict[str, Placement]:
         return {"weights": "crossbar", "biases, normalisation, head": "sram"}

@@ -21,7 +21,7 @@ class LinearProbe(Method):
     transposed_reads: ClassVar[bool] = False
     extra_reads: ClassVar[str] = "none"
 
-    learning_rate: Annotated[float, Field(gt=0)] = 1e-2
+    learning_rate: Annotated[float, Field(gt=0)] = 5e-2
 
     def placements(self) -> dict[str, Placement]:
         return {"head": "sram"}

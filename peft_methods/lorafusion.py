@@ -32,10 +32,10 @@ class LoRAFusion(Method):
     extra_reads: ClassVar[str] = "two stacked products per layer"
     needs_pool: ClassVar[bool] = True
 
-    initial: Literal["xavier", "average"] = "xavier"
+    initial: Literal["xavier", "average"] = "average"
     magnitude: Literal["vector", "gain", "none"] = "vector"
-    learning_rate: Annotated[float, Field(gt=0)] = 2e-2
-    magnitude_learning_rate: Annotated[float, Field(gt=0)] = 5e-3
+    learning_rate: Annotated[float, Field(gt=0)] = 3.3e-2
+    magnitude_learning_rate: Annotated[float, Field(gt=0)] = 7.1e-2
 
     def placements(self) -> dict[str, Placement]:
         return {"coefficients": "sram", "magnitude": "sram"}

@@ -60,7 +60,8 @@ def test_zero_coefficients_are_a_saddle() -> None:
 
 
 def test_start_is_the_papers_uniform_and_not_zero() -> None:
-    adapter = adapter_for()
+    model = tiny_net(dtype=torch.float64)
+    adapter = LoRAFusion(initial="xavier").attach(model, None, tiny_pool(model))
     bound = math.sqrt(6 / (3 + 2))
     w = adapter.coefficients.detach()
     assert w.shape == (3, 2) and 0 < w.abs().max() <= bound and w.abs().min() > 0
