@@ -84,19 +84,23 @@ def read(x: torch.Tensor, programmed: Programmed, conversion: Conversion, key: K
 
 def read_numba(x: torch.Tensor, programmed: Programmed, conversion: Conversion, key: Key, first_read: int) -> Reading:
     """`read` by the compiled kernel; bit-identical for any number of threads."""
-    output = np.empty((len(x), programmed.output_scale.size), np.float32)
-    peaks, clipped = np.zeros(programmed.grid, np.float32), np.zeros(programmed.grid, np.int64)
+    blocks = -(-len(x) // mvm_kernels.BLOCK)
+    workers = max(1, min(numba.get_num_threads(), blocks))
+    output, conduction = np.empty((len(x), programmed.output_scale.size), np.float32), np.zeros(blocks)
+    peaks, clipped = np.zeros((workers, *programmed.grid), np.float32), np.zeros((workers, *programmed.grid), np.int64)
     noisy, variance = programmed.variance is not None, programmed.variance
     if variance is None:
         variance = programmed.current  # not read
-    conduction = mvm_kernels.analog_read(
+    arguments = (
         x.detach().contiguous().numpy(), programmed.input_scale, conversion.dac_steps, programmed.current.base,
-        variance.base, noisy, programmed.line_conductance,
-        programmed.tile_inputs, programmed.tile_outputs, conversion.adc_steps, conversion.ranges,
-        programmed.output_scale, key, first_read, output, peaks, clipped,
-        max(1, min(numba.get_num_threads(), -(-len(x) // mvm_kernels.BLOCK))),
+        variance.base, noisy, programmed.line_conductance, programmed.tile_inputs, programmed.tile_outputs,
+        conversion.adc_steps, conversion.ranges, programmed.output_scale, key, first_read, output,
     )  # fmt: skip
-    return Reading(torch.from_numpy(output), conduction, peaks, clipped)
+    if workers == 1:
+        mvm_kernels.read_blocks(*arguments, peaks[0], clipped[0], conduction, 0, blocks)
+    else:
+        mvm_kernels.read_in_parallel(*arguments, peaks, clipped, conduction, workers)
+    return Reading(torch.from_numpy(output), float(conduction.sum()), peaks.max(axis=0), clipped.sum(axis=0))
 
 
 def read_torch(x: torch.Tensor, programmed: Programmed, conversion: Conversion, key: Key, first_read: int) -> Reading:

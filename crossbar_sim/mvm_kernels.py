@@ -64,101 +64,108 @@ def _convert(sums, full, steps, output):
 @njit(fastmath={"contract"})
 def _add_noise(sums, power, read, first_pair, k0, k1, normal):
     """sums[j] += sqrt(power[j]) z[j] for one panel; pair i of the counter gives columns i and PAIRS + i."""
+    low, high = normal[:PAIRS], normal[PAIRS:]
     for i in range(PAIRS):
-        normal[i], normal[PAIRS + i] = normal_pair(read, np.uint32(first_pair + i), k0, k1)
+        low[i], high[i] = normal_pair(read, np.uint32(first_pair) + np.uint32(i), k0, k1)
     for j in range(PANEL):
         sums[j] += np.sqrt(power[j]) * normal[j]
 
 
-@njit(cache=True, parallel=True, fastmath={"contract"})
-def analog_read(
+@njit(cache=True, fastmath={"contract"})
+def read_blocks(
     x, input_scale, dac_steps, current, variance, noisy, line_conductance, tile_inputs, tile_outputs,
-    adc_steps, ranges, output_scale, key, first_read, output, peaks, clipped, workers,
+    adc_steps, ranges, output_scale, key, first_read, output, peaks, clipped, conduction, first_block, last_block,
 ):  # fmt: skip
-    """output = m output_scale * sum over row tiles of ADC(codes @ current + noise), one ADC per tile column.
+    """output = m output_scale * sum over row tiles of ADC(codes @ current + noise), one ADC per tile column, for the
+    blocks of vectors first_block <= block < last_block.
 
     x (vectors, inputs); current (inputs, outputs) ampere at full drive; variance (inputs, outputs) ampere^2, both
     padded to a multiple of PANEL columns; ranges (row tiles, column tiles) ampere, used if adc_steps > 0. peaks and
-    clipped (row tiles, column tiles) receive the largest |current| and the clipped conversions. Returns the sum of
-    codes^2 times the conductance of their line, siemens.
-    A panel of one tile's conductances stays in the first-level cache while a group of vectors passes it. The blocks
-    of vectors are shared among `workers` threads; the result does not depend on how many.
+    clipped (row tiles, column tiles) receive the largest |current| and the clipped conversions, conduction (blocks,)
+    the sum of codes^2 times the conductance of their line, siemens.
     The noise of (vector b, row tile t, output j) has the counter (first_read + b, t, j).
+    A panel of one tile's conductances stays in the first-level cache while a group of vectors passes it.
     """
     vectors, inputs = x.shape
     outputs = output_scale.size
-    row_tiles, column_tiles = ranges.shape
+    row_tiles = ranges.shape[0]
     panels = current.shape[1] // PANEL
     k0, k1 = key
-    blocks = (vectors + BLOCK - 1) // BLOCK
-    worker_peaks = np.zeros((workers, row_tiles, column_tiles), np.float32)
-    worker_clipped = np.zeros((workers, row_tiles, column_tiles), np.int64)
-    conduction = np.zeros(blocks)
-    for worker in prange(workers):
-        codes = np.zeros((GROUP, inputs), np.float32)
-        squares = np.zeros((GROUP, inputs), np.float32)
-        line = np.zeros(inputs, np.float32)
-        largest = np.zeros(GROUP, np.float32)
-        total = np.zeros((GROUP, outputs), np.float32)
-        sums = np.empty((BLOCK, PANEL), np.float32)
-        power = np.empty((BLOCK, PANEL), np.float32)
-        normal = np.empty(PANEL, np.float32)
-        last = (worker + 1) * blocks // workers
-        for first in range(worker * blocks // workers, last, GROUP // BLOCK):
-            b0 = first * BLOCK
-            count = min(GROUP, last * BLOCK - b0, vectors - b0)
-            group_blocks = (count + BLOCK - 1) // BLOCK
-            total[:] = np.float32(0)
-            codes[count:] = np.float32(0)
-            squares[count:] = np.float32(0)
-            for block in range(group_blocks):
-                line[:] = np.float32(0)
-                for b in range(block * BLOCK, min((block + 1) * BLOCK, count)):
-                    largest[b] = _drive(x[b0 + b], input_scale, dac_steps, codes[b])
-                    for k in range(inputs):
-                        squares[b, k] = codes[b, k] * codes[b, k]
-                        line[k] += squares[b, k]
-                drawn = 0.0
+    codes = np.zeros((GROUP, inputs), np.float32)
+    squares = np.zeros((GROUP, inputs), np.float32)
+    line = np.zeros(inputs, np.float32)
+    largest = np.zeros(GROUP, np.float32)
+    total = np.zeros((GROUP, outputs), np.float32)
+    sums = np.empty((BLOCK, PANEL), np.float32)
+    power = np.empty((BLOCK, PANEL), np.float32)
+    normal = np.empty(PANEL, np.float32)
+    for first in range(first_block, last_block, GROUP // BLOCK):
+        b0 = first * BLOCK
+        count = min(GROUP, last_block * BLOCK - b0, vectors - b0)
+        group_blocks = (count + BLOCK - 1) // BLOCK
+        total[:] = np.float32(0)
+        codes[count:] = np.float32(0)
+        squares[count:] = np.float32(0)
+        for block in range(group_blocks):
+            line[:] = np.float32(0)
+            for b in range(block * BLOCK, min((block + 1) * BLOCK, count)):
+                largest[b] = _drive(x[b0 + b], input_scale, dac_steps, codes[b])
                 for k in range(inputs):
-                    drawn += line[k] * line_conductance[k]
-                conduction[first + block] = drawn
-            for t in range(row_tiles):
-                top = t * tile_inputs
-                depth = min(tile_inputs, inputs - top)
-                for panel in range(panels):
-                    left, right = panel * PANEL, min((panel + 1) * PANEL, outputs)
-                    corner = top * current.strides[0] + 4 * left
-                    for block in range(group_blocks):
-                        row = block * BLOCK
-                        offset = row * codes.strides[0] + 4 * top
-                        multiply_panel(  # type: ignore[call-arg]
-                            codes.ctypes.data + offset, codes.strides[0], current.ctypes.data + corner,
-                            current.strides[0], depth, sums.ctypes.data, sums.strides[0],
-                        )  # fmt: skip
-                        height = min(BLOCK, count - row)
-                        if noisy:
-                            multiply_panel(
-                                squares.ctypes.data + offset, squares.strides[0], variance.ctypes.data + corner,
-                                variance.strides[0], depth, power.ctypes.data, power.strides[0],
-                            )  # fmt: skip
-                            for b in range(height):
-                                read = np.uint32(first_read + b0 + row + b)
-                                _add_noise(sums[b], power[b], read, (t * panels + panel) * PAIRS, k0, k1, normal)
-                        for u in range(left // tile_outputs, (right - 1) // tile_outputs + 1):
-                            start, stop = max(left, u * tile_outputs), min(right, (u + 1) * tile_outputs)
-                            for b in range(height):
-                                peak, over = _convert(
-                                    sums[b, start - left : stop - left], ranges[t, u], adc_steps,
-                                    total[row + b, start:stop],
-                                )  # fmt: skip
-                                worker_peaks[worker, t, u] = max(worker_peaks[worker, t, u], peak)
-                                worker_clipped[worker, t, u] += over
-            for b in range(count):
-                for j in range(outputs):
-                    output[b0 + b, j] = total[b, j] * largest[b] * output_scale[j]
-    for worker in range(workers):
+                    squares[b, k] = codes[b, k] * codes[b, k]
+                    line[k] += squares[b, k]
+            drawn = 0.0
+            for k in range(inputs):
+                drawn += line[k] * line_conductance[k]
+            conduction[first + block] = drawn
         for t in range(row_tiles):
-            for u in range(column_tiles):
-                peaks[t, u] = max(peaks[t, u], worker_peaks[worker, t, u])
-                clipped[t, u] += worker_clipped[worker, t, u]
-    return conduction.sum()
+            top = t * tile_inputs
+            depth = min(tile_inputs, inputs - top)
+            for panel in range(panels):
+                left, right = panel * PANEL, min((panel + 1) * PANEL, outputs)
+                corner = top * current.strides[0] + 4 * left
+                for block in range(group_blocks):
+                    row = block * BLOCK
+                    offset = row * codes.strides[0] + 4 * top
+                    multiply_panel(  # type: ignore[call-arg]
+                        codes.ctypes.data + offset, codes.strides[0], current.ctypes.data + corner,
+                        current.strides[0], depth, sums.ctypes.data, sums.strides[0],
+                    )  # fmt: skip
+                    height = min(BLOCK, count - row)
+                    if noisy:
+                        multiply_panel(
+                            squares.ctypes.data + offset, squares.strides[0], variance.ctypes.data + corner,
+                            variance.strides[0], depth, power.ctypes.data, power.strides[0],
+                        )  # fmt: skip
+                        for b in range(height):
+                            read = np.uint32(first_read + b0 + row + b)
+                            _add_noise(sums[b], power[b], read, (t * panels + panel) * PAIRS, k0, k1, normal)
+                    for u in range(left // tile_outputs, (right - 1) // tile_outputs + 1):
+                        start, stop = max(left, u * tile_outputs), min(right, (u + 1) * tile_outputs)
+                        for b in range(height):
+                            peak, over = _convert(
+                                sums[b, start - left : stop - left], ranges[t, u], adc_steps,
+                                total[row + b, start:stop],
+                            )  # fmt: skip
+                            peaks[t, u] = max(peaks[t, u], peak)
+                            clipped[t, u] += over
+        for b in range(count):
+            for j in range(outputs):
+                output[b0 + b, j] = total[b, j] * largest[b] * output_scale[j]
+
+
+@njit(cache=True, parallel=True)
+def read_in_parallel(
+    x, input_scale, dac_steps, current, variance, noisy, line_conductance, tile_inputs, tile_outputs,
+    adc_steps, ranges, output_scale, key, first_read, output, peaks, clipped, conduction, workers,
+):  # fmt: skip
+    """`read_blocks` for all blocks, shared among `workers` threads; the result does not depend on how many.
+
+    peaks and clipped have one more dimension in front, the worker.
+    """
+    blocks = conduction.size
+    for worker in prange(workers):
+        read_blocks(
+            x, input_scale, dac_steps, current, variance, noisy, line_conductance, tile_inputs, tile_outputs,
+            adc_steps, ranges, output_scale, key, first_read, output, peaks[worker], clipped[worker],
+            conduction, worker * blocks // workers, (worker + 1) * blocks // workers,
+        )  # fmt: skip

@@ -10,7 +10,13 @@ from crossbar_sim.counter_random import normal_pair
 DRAWS_PER_WRITE = 1024  # counter stride: pulses of one write use draws 1.., draw 0 is the relaxation
 
 
-@njit(inline="always")
+@njit
+def _draw(cell, draw, k0, k1):
+    """`normal_pair`, compiled once instead of at each of its three places."""
+    return normal_pair(cell, draw, k0, k1)
+
+
+@njit
 def pulse_energy(voltage, conductance, access_resistance, compliance_voltage, width):
     """E = V I t with I = V G / (1 + G R_access), limited to compliance_voltage * G (driver's view)."""
     current = voltage * conductance / (1.0 + conductance * access_resistance)
@@ -55,7 +61,7 @@ def program_cells(
                 if abs(g - goal) <= acceptance or n_pulses >= max_pulses:
                     break
                 if n_pulses % 2 == 0 or n_reads == 1:
-                    z0, z1 = normal_pair(cell, first + np.uint32(1 + n_pulses // 2), k0, k1)
+                    z0, z1 = _draw(cell, first + np.uint32(1 + n_pulses // 2), k0, k1)
                 z = z0 if n_pulses % 2 == 0 else z1
                 move = step * max(1.0 + spread * z, 0.0)
                 if g < goal:
@@ -76,10 +82,10 @@ def program_cells(
             else:
                 e_reset += count * pulse_energy(v_reset, mean, r_access, 0.0, width)
                 n_reset += count
-            z0, z1 = normal_pair(cell, first + np.uint32(1), k0, k1)
+            z0, z1 = _draw(cell, first + np.uint32(1), k0, k1)
             g = min(max(goal + step * spread * np.sqrt(float(count)) * z0, g_min), g_max)
         if sigma[i] >= 0.0:
-            z0, z1 = normal_pair(cell, first, k0, k1)
+            z0, z1 = _draw(cell, first, k0, k1)
             g = max((goal if closed_loop else g) + sigma[i] * z0, 0.0)
         else:
             g = goal
