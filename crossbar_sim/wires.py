@@ -15,12 +15,13 @@ import math
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.linalg import lapack
+from scipy.linalg import blas, lapack
 
 from crossbar_sim.errors import WireError
 from crossbar_sim.wires_kernels import eliminate_word_line
 
 Floats = NDArray[np.float64]
+LARGEST_RATIO = 100.0  # sense over bit-line resistance up to which `_invert` keeps a dozen digits
 
 
 def effective_conductance(
@@ -40,9 +41,10 @@ def effective_conductance(
         Y = S_0,  J = [a_0];   Y <- S_i + (1 + R_b Y)^-1 Y,  J <- [(1 + R_b Y)^-1 J, a_i];
         M = (1 + (R_b + R_s) Y)^-1 J.
 
-    Costs about 3.3 rows columns^3 floating-point operations. Raises WireError for what is not an array of finite,
+    Costs about 2 rows columns^3 floating-point operations. Raises WireError for what is not an array of finite,
     non-negative conductances, or not a finite, non-negative resistance.
-    Source: Kirchhoff's current law at every node, block elimination along the bit lines.
+    Source: Kirchhoff's current law at every node, block elimination along the bit lines; the network is that of
+    badcrossbar (Joksas and Mehonic, SoftwareX 12, 100617, 2020), with which it agrees.
     """
     cells = _checked_cells(conductance)
     for name, value in (
@@ -52,29 +54,55 @@ def effective_conductance(
         if not (math.isfinite(value) and value >= 0):
             raise WireError(f"{name} must be a finite number of ohm, zero or more; got {value!r}")
     rows, columns = cells.shape
-    solved = np.zeros((columns, columns + rows), order="F")  # Y beside J
-    admittance = solved[:, :columns]
+    solved = np.zeros((columns, columns + rows), order="F")  # Y (its lower triangle counts) beside J
+    admittance, currents = solved[:, :columns], solved[:, columns:]
     for i in range(rows):
         if i > 0 and bit_line_resistance > 0:
-            _through(bit_line_resistance, admittance, solved[:, : columns + i])
-        eliminate_word_line(
-            cells[i], word_line_resistance, driver_resistance, double_sided, admittance, solved[:, columns + i]
-        )
-    currents = solved[:, columns:]
+            if sense_resistance > LARGEST_RATIO * bit_line_resistance:
+                _solve(bit_line_resistance, admittance, solved[:, : columns + i])
+            else:
+                _invert(bit_line_resistance, admittance, currents[:, :i])
+        eliminate_word_line(cells[i], word_line_resistance, driver_resistance, double_sided, admittance, currents[:, i])
     if bit_line_resistance + sense_resistance > 0:
-        _through(bit_line_resistance + sense_resistance, admittance, currents)
+        _solve(bit_line_resistance + sense_resistance, admittance, currents)
     return np.ascontiguousarray(currents)
 
 
-def _through(resistance: float, admittance: Floats, right: Floats) -> None:
-    """right <- (1 + resistance admittance)^-1 right, in place: what lies behind a resistance on every bit line."""
+def _solve(resistance: float, admittance: Floats, right: Floats) -> None:
+    """right <- (1 + R Y)^-1 right, in place."""
+    _, solution, info = lapack.dposv(
+        _one_plus(resistance, admittance), right, lower=True, overwrite_a=True, overwrite_b=True
+    )
+    _refuse_breakdown(info)
+    if not np.shares_memory(solution, right):
+        right[:] = solution
+
+
+def _invert(resistance: float, admittance: Floats, currents: Floats) -> None:
+    """Y <- (1 + R Y)^-1 Y = (1 - (1 + R Y)^-1) / R and J <- (1 + R Y)^-1 J, in place.
+
+    Cheaper than solving for Y; the difference loses what of R Y lies below the rounding of 1, and that part
+    matters only to resistances much larger than R further down the line.
+    """
+    factor, info = lapack.dpotrf(_one_plus(resistance, admittance), lower=True, overwrite_a=True)
+    _refuse_breakdown(info)
+    inverse, info = lapack.dpotri(factor, lower=True, overwrite_c=True)
+    _refuse_breakdown(info)
+    currents[:] = blas.dsymm(1.0, inverse, currents, lower=True)
+    np.negative(inverse, out=admittance)
+    np.einsum("ii->i", admittance)[:] += 1.0
+    admittance /= resistance
+
+
+def _one_plus(resistance: float, admittance: Floats) -> Floats:
     block = resistance * admittance
     np.einsum("ii->i", block)[:] += 1.0
-    _, solution, info = lapack.dposv(block, right, lower=True, overwrite_a=True, overwrite_b=True)
+    return block
+
+
+def _refuse_breakdown(info: int) -> None:
     if info != 0:
-        raise WireError(f"the elimination broke down at pivot {info}; check for conductances beyond 1e12 siemens")
-    if solution is not right and not np.shares_memory(solution, right):
-        right[:] = solution
+        raise WireError("conductances times resistances are beyond what double precision can hold; check their units")
 
 
 def _checked_cells(conductance: ArrayLike) -> Floats:
@@ -86,6 +114,6 @@ def _checked_cells(conductance: ArrayLike) -> Floats:
         i, j = (int(index) for index in np.argwhere(wrong)[0])
         raise WireError(
             f"conductance must be finite and zero or more siemens (0 for an open cell); "
-            f"row {i}, column {j} is {cells[i, j]!r}, and {int(wrong.sum()) - 1} other cells are wrong too"
+            f"row {i}, column {j} is {float(cells[i, j])}, and {int(wrong.sum()) - 1} other cells are wrong too"
         )
     return cells

@@ -63,18 +63,28 @@ def nodal_terminals(cells: np.ndarray, wires: Wires) -> np.ndarray:
     terminals: list[Node] = [("v", i, 0) for i in range(rows)] + [("o", j, 0) for j in range(columns)]
     inner = {find(node) for a, b, _ in network for node in (a, b)} - set(terminals)
     number = {node: index for index, node in enumerate([*terminals, *sorted(inner)])}
-    laplacian = sparse.lil_matrix((len(number), len(number)))
-    for a, b, ohm in network:
-        if ohm > 0:
-            p, q = number[find(a)], number[find(b)]
-            for row, column, sign in ((p, p, 1), (q, q, 1), (p, q, -1), (q, p, -1)):
-                laplacian[row, column] += sign / ohm
+    edges = [(number[find(a)], number[find(b)], ohm) for a, b, ohm in network if ohm > 0]
+    if not edges:
+        return np.zeros((len(terminals), len(terminals)))
+    start, end = (np.array([edge[side] for edge in edges]) for side in (0, 1))
+    siemens = 1 / np.array([edge[2] for edge in edges], np.longdouble)
+    values = siemens.astype(float)
+    laplacian = sparse.csc_matrix(
+        (np.concatenate([values, values, -values, -values]),
+         (np.concatenate([start, end, start, end]), np.concatenate([start, end, end, start]))),
+        shape=(len(number), len(number)),
+    )  # fmt: skip
     outer = len(terminals)
-    full = laplacian.tocsc()
-    if not inner:
-        return np.asarray(full.todense())
-    inside = sparse_linalg.splu(full[outer:, outer:]).solve(full[outer:, :outer].toarray())
-    return np.asarray(full[:outer, :outer].toarray() - full[:outer, outer:] @ inside)
+    factor = sparse_linalg.splu(laplacian[outer:, outer:]) if inner else None
+    voltages = np.eye(len(number), outer, dtype=np.longdouble)
+    for _ in range(4):  # the first solves; the others refine, with the currents of every resistor in extended precision
+        net = np.zeros_like(voltages)
+        flow = siemens[:, None] * (voltages[start] - voltages[end])
+        np.add.at(net, start, flow)
+        np.subtract.at(net, end, flow)
+        if factor is not None:
+            voltages[outer:] -= factor.solve(net[outer:].astype(float))
+    return net[:outer].astype(float)
 
 
 def nodal_effective(cells: np.ndarray, wires: Wires) -> np.ndarray:
