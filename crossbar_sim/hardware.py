@@ -17,7 +17,7 @@ from crossbar_sim.mapping import TileSpec
 from crossbar_sim.spec import SourcedSpec, Spec, nearest, read_toml
 from crossbar_sim.units import engineering
 
-NON_IDEALITIES = ("levels", "programming_error", "read_noise", "dac", "adc")
+NON_IDEALITIES = ("levels", "programming_error", "read_noise", "wires", "dac", "adc")
 
 
 class Hardware(Spec):
@@ -64,6 +64,8 @@ class Hardware(Spec):
                 changes["dac"] = self.dac.replace(exact=True)
             elif name == "adc":
                 changes["adc"] = self.adc.replace(exact=True)
+            elif name == "wires":
+                changes["tile"] = self.tile.without_wires()
             else:
                 device = device.replace(**{name: None})
         return self.replace(**changes, device=device)
@@ -79,6 +81,7 @@ class Hardware(Spec):
             "levels": self.device.levels is not None,
             "programming_error": self.device.programming_error is not None,
             "read_noise": self.device.read_noise is not None,
+            "wires": self.tile.wired,
             "dac": not self.dac.exact,
             "adc": not self.adc.exact,
         }
@@ -120,6 +123,11 @@ class Hardware(Spec):
             f"  device       {device.name}, {engineering(device.g_min, 'S')} to {engineering(device.g_max, 'S')}, "
             f"{device.levels or 'continuous'} levels, {device.programming}",
             f"  tile         {tile.rows} x {tile.columns} cells, differential pairs, one scale per {tile.scale}",
+            *([f"  wires        {engineering(tile.word_line_resistance, 'ohm')} per word-line and "
+               f"{engineering(tile.bit_line_resistance, 'ohm')} per bit-line segment, "
+               f"driver {engineering(tile.driver_resistance, 'ohm')}, sense {engineering(tile.sense_resistance, 'ohm')}",
+               "               exact effective matrix; read-noise variance through it to first order"]
+              if tile.wired else []),
             f"  DAC          {self.dac.bits} bit{' (exact)' * self.dac.exact}, "
             f"{engineering(self.dac.energy, 'J')} per conversion",
             f"  ADC          {self.adc.bits} bit{' (exact)' * self.adc.exact}, {self.adc.range} range, "
