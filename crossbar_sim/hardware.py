@@ -13,7 +13,7 @@ from crossbar_sim.devices import DeviceModel
 from crossbar_sim.digital import Digital
 from crossbar_sim.errors import SpecError
 from crossbar_sim.library import shelf_names, shelf_path
-from crossbar_sim.mapping import TileSpec
+from crossbar_sim.mapping import WIRE_RESISTANCES, TileSpec
 from crossbar_sim.spec import SourcedSpec, Spec, nearest, read_toml
 from crossbar_sim.units import engineering
 
@@ -123,11 +123,7 @@ class Hardware(Spec):
             f"  device       {device.name}, {engineering(device.g_min, 'S')} to {engineering(device.g_max, 'S')}, "
             f"{device.levels or 'continuous'} levels, {device.programming}",
             f"  tile         {tile.rows} x {tile.columns} cells, differential pairs, one scale per {tile.scale}",
-            *([f"  wires        {engineering(tile.word_line_resistance, 'ohm')} per word-line and "
-               f"{engineering(tile.bit_line_resistance, 'ohm')} per bit-line segment, "
-               f"driver {engineering(tile.driver_resistance, 'ohm')}, sense {engineering(tile.sense_resistance, 'ohm')}",
-               "               exact effective matrix; read-noise variance through it to first order"]
-              if tile.wired else []),
+            *(_wire_lines(tile) if tile.wired else []),
             f"  DAC          {self.dac.bits} bit{' (exact)' * self.dac.exact}, "
             f"{engineering(self.dac.energy, 'J')} per conversion",
             f"  ADC          {self.adc.bits} bit{' (exact)' * self.adc.exact}, {self.adc.range} range, "
@@ -138,6 +134,14 @@ class Hardware(Spec):
             f"  non-ideal    {', '.join(self.active_non_idealities) or 'nothing: every non-ideality is off'}",
             f"  sources      {', '.join(self.sources())}",
         ])  # fmt: skip
+
+
+def _wire_lines(tile: TileSpec) -> list[str]:
+    line, bit, driver, sense = (engineering(getattr(tile, name), "ohm") for name in WIRE_RESISTANCES)
+    return [
+        f"  wires        {line} per word-line and {bit} per bit-line segment, driver {driver}, sense {sense}",
+        "               exact effective matrix; read-noise variance through it to first order",
+    ]
 
 
 def _base_unit(spec: SourcedSpec, key: str) -> str:

@@ -28,9 +28,7 @@ def series_path(
     return np.ascontiguousarray((conductance / (1.0 + conductance * path)).T)
 
 
-def cubic_columns(
-    conductance: Floats, voltages: Floats, *, bit_line_resistance: float, full_voltage: float
-) -> Floats:
+def cubic_columns(conductance: Floats, voltages: Floats, *, bit_line_resistance: float, full_voltage: float) -> Floats:
     """I_j = sum_i G_ij V_i (1 - c(a_j) (1 - (1 - d_i / n)^2)), c(a) = a / 2 - a^2 / 5 + a^3 / 20.
 
     a_j = n R_b sum_i G_ij |V_i| / V_full, n rows, d_i segments from row i to the last one. conductance (rows,

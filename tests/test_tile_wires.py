@@ -51,7 +51,7 @@ def nodal_weights(matrix: MappedMatrix, transposed: bool) -> np.ndarray:
 
 
 @pytest.mark.parametrize("ends", [(50.0, 20.0), (30.0, 30.0)])
-def test_reads_in_both_directions_are_the_nodal_solution_of_the_tiles(milo: Hardware, ends: tuple[float, float]) -> None:
+def test_reads_both_ways_are_the_nodal_solution_of_the_tiles(milo: Hardware, ends: tuple[float, float]) -> None:
     matrix = random_matrix(wired(milo, driver_resistance=ends[0], sense_resistance=ends[1]))
     outputs, inputs = matrix.master.shape
     forward, back = matrix.read(torch.eye(inputs)), matrix.read(torch.eye(outputs), transposed=True)
