@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from crossbar_sim.errors import CrossbarError, MappingError, SpecError
+from crossbar_sim.errors import CrossbarError, MappingError, SpecError, WireError
 
 if TYPE_CHECKING:
     from crossbar_sim.chip import Chip, Plan
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Chip", "CrossbarError", "DeviceModel", "Hardware", "Ledger", "MappedLinear", "MappingError", "Plan",
-    "SpecError", "map_model",
+    "SpecError", "WireError", "map_model",
 ]  # fmt: skip
 
 _HOMES = {

@@ -11,3 +11,7 @@ class SpecError(CrossbarError):
 
 class MappingError(CrossbarError):
     """A tensor or model cannot be placed on tiles."""
+
+
+class WireError(CrossbarError):
+    """The cells or the wires of an array are not physical."""

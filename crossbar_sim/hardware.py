@@ -13,11 +13,11 @@ from crossbar_sim.devices import DeviceModel
 from crossbar_sim.digital import Digital
 from crossbar_sim.errors import SpecError
 from crossbar_sim.library import shelf_names, shelf_path
-from crossbar_sim.mapping import TileSpec
+from crossbar_sim.mapping import WIRE_RESISTANCES, TileSpec
 from crossbar_sim.spec import SourcedSpec, Spec, nearest, read_toml
 from crossbar_sim.units import engineering
 
-NON_IDEALITIES = ("levels", "programming_error", "read_noise", "dac", "adc")
+NON_IDEALITIES = ("levels", "programming_error", "read_noise", "wires", "dac", "adc")
 
 
 class Hardware(Spec):
@@ -64,6 +64,8 @@ class Hardware(Spec):
                 changes["dac"] = self.dac.replace(exact=True)
             elif name == "adc":
                 changes["adc"] = self.adc.replace(exact=True)
+            elif name == "wires":
+                changes["tile"] = self.tile.without_wires()
             else:
                 device = device.replace(**{name: None})
         return self.replace(**changes, device=device)
@@ -79,6 +81,7 @@ class Hardware(Spec):
             "levels": self.device.levels is not None,
             "programming_error": self.device.programming_error is not None,
             "read_noise": self.device.read_noise is not None,
+            "wires": self.tile.wired,
             "dac": not self.dac.exact,
             "adc": not self.adc.exact,
         }
@@ -120,6 +123,7 @@ class Hardware(Spec):
             f"  device       {device.name}, {engineering(device.g_min, 'S')} to {engineering(device.g_max, 'S')}, "
             f"{device.levels or 'continuous'} levels, {device.programming}",
             f"  tile         {tile.rows} x {tile.columns} cells, differential pairs, one scale per {tile.scale}",
+            *(_wire_lines(tile) if tile.wired else []),
             f"  DAC          {self.dac.bits} bit{' (exact)' * self.dac.exact}, "
             f"{engineering(self.dac.energy, 'J')} per conversion",
             f"  ADC          {self.adc.bits} bit{' (exact)' * self.adc.exact}, {self.adc.range} range, "
@@ -130,6 +134,14 @@ class Hardware(Spec):
             f"  non-ideal    {', '.join(self.active_non_idealities) or 'nothing: every non-ideality is off'}",
             f"  sources      {', '.join(self.sources())}",
         ])  # fmt: skip
+
+
+def _wire_lines(tile: TileSpec) -> list[str]:
+    line, bit, driver, sense = (engineering(getattr(tile, name), "ohm") for name in WIRE_RESISTANCES)
+    return [
+        f"  wires        {line} per word-line and {bit} per bit-line segment, driver {driver}, sense {sense}",
+        "               exact effective matrix; read-noise variance through it to first order",
+    ]
 
 
 def _base_unit(spec: SourcedSpec, key: str) -> str:

@@ -8,7 +8,7 @@ outputs leave on bit-line pairs (columns): a torch weight (outputs, inputs) is s
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,24 +18,43 @@ from crossbar_sim import mapping_kernels
 from crossbar_sim.devices import DeviceModel
 from crossbar_sim.errors import MappingError
 from crossbar_sim.spec import SourcedSpec
-from crossbar_sim.units import Farad
+from crossbar_sim.units import Farad, Ohm
 
 Floats = NDArray[np.float64]
 CELLS_PER_WEIGHT = 2
+WIRE_RESISTANCES = ("word_line_resistance", "bit_line_resistance", "driver_resistance", "sense_resistance")
 
 
 class TileSpec(SourcedSpec):
-    """One physical array of cells: `rows` word lines by `columns` bit lines."""
+    """One physical array of cells: `rows` word lines by `columns` bit lines, the two cells of a pair side by side.
+
+    word_line_resistance, bit_line_resistance: per segment between neighbouring cells; driver_resistance,
+    sense_resistance: of each driving and each sensing circuit, in both directions of reading.
+    """
 
     rows: Annotated[int, Field(ge=1)]
     columns: Annotated[int, Field(ge=2)]
     scale: Literal["column", "matrix"] = "column"
     line_capacitance: Annotated[Farad, Field(ge=0)] = 0.0
+    word_line_resistance: Annotated[Ohm, Field(ge=0)] = 0.0
+    bit_line_resistance: Annotated[Ohm, Field(ge=0)] = 0.0
+    driver_resistance: Annotated[Ohm, Field(ge=0)] = 0.0
+    sense_resistance: Annotated[Ohm, Field(ge=0)] = 0.0
 
     @property
     def outputs(self) -> int:
         """Differential pairs side by side in one tile."""
         return self.columns // CELLS_PER_WEIGHT
+
+    @property
+    def wired(self) -> bool:
+        """Whether anything between drivers, cells and sense circuits has resistance."""
+        return any(getattr(self, name) > 0 for name in WIRE_RESISTANCES)
+
+    def without_wires(self) -> Self:
+        """A copy in which every cell sees the full line voltage."""
+        notes = {key: note for key, note in self.provenance.items() if key not in WIRE_RESISTANCES}
+        return self.replace(**dict.fromkeys(WIRE_RESISTANCES, 0.0), provenance=notes)
 
 
 @dataclass(frozen=True)

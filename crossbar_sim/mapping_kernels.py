@@ -36,15 +36,15 @@ def retarget(weight, scale, g_min, window, levels, target, cells, goals):
 
 @njit(cache=True)
 def prepare_reads(
-    conductance, read_voltage, coefficients, conductance_scale, sigma_scale,
+    conductance, seen, seen_back, wired, read_voltage, coefficients, conductance_scale, sigma_scale,
     current, variance, current_back, variance_back, lines, pairs,
 ):  # fmt: skip
-    """What reads of both directions need, from conductance (2, inputs, outputs) siemens.
+    """What reads of both directions need, from conductance G and, as seen through wires forward and back, M.
 
-    current[k, j] = V (G+ - G-), variance[k, j] = V^2 (sigma(G+)^2 + sigma(G-)^2) with the polynomial sigma
-    of the read noise (no coefficients: none); the same transposed; lines[k] and pairs[j] are the
-    conductances summed along each word line and each pair of bit lines. Without coefficients the
-    variances are left alone.
+    All three (2, inputs, outputs) siemens; not `wired`: M = G. current[k, j] = V (M+ - M-), variance[k, j] =
+    V^2 ((M+/G+)^2 sigma(G+)^2 + (M-/G-)^2 sigma(G-)^2) with the polynomial sigma of the read noise (no
+    coefficients: none) and M/G at most 1; the same transposed; lines[k] and pairs[j] are the conductances
+    summed along each word line and each pair of bit lines. Without coefficients the variances are left alone.
     """
     inputs, outputs = conductance.shape[1:]
     lines[:] = 0.0
@@ -52,19 +52,22 @@ def prepare_reads(
     for k in range(inputs):
         for j in range(outputs):
             plus, minus = conductance[0, k, j], conductance[1, k, j]
-            difference = np.float32(read_voltage * (plus - minus))
-            current[k, j] = difference
-            current_back[j, k] = difference
+            current[k, j] = np.float32(read_voltage * (seen[0, k, j] - seen[1, k, j]))
+            current_back[j, k] = np.float32(read_voltage * (seen_back[0, k, j] - seen_back[1, k, j]))
             lines[k] += plus + minus
             pairs[j] += plus + minus
             if coefficients.size > 0:
-                total = 0.0
-                for g in (plus, minus):
+                total, total_back = 0.0, 0.0
+                for side in range(2):
+                    g = conductance[side, k, j]
                     sigma = 0.0
                     for power in range(coefficients.size - 1, -1, -1):
                         sigma = sigma * (g / conductance_scale) + coefficients[power]
                     sigma = sigma_scale * max(sigma, 0.0)
-                    total += sigma * sigma
-                noise = np.float32(read_voltage * read_voltage * total)
-                variance[k, j] = noise
-                variance_back[j, k] = noise
+                    share, share_back = 1.0, 1.0
+                    if wired and g > 0.0:
+                        share, share_back = min(seen[side, k, j] / g, 1.0), min(seen_back[side, k, j] / g, 1.0)
+                    total += share * share * (sigma * sigma)
+                    total_back += share_back * share_back * (sigma * sigma)
+                variance[k, j] = np.float32(read_voltage * read_voltage * total)
+                variance_back[j, k] = np.float32(read_voltage * read_voltage * total_back)

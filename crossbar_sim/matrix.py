@@ -18,6 +18,7 @@ from crossbar_sim.mapping import CELLS_PER_WEIGHT, Tile, column_scale, cut, reta
 from crossbar_sim.mapping_kernels import prepare_reads
 from crossbar_sim.mvm import Programmed
 from crossbar_sim.read_path import ReadPath
+from crossbar_sim.tile_wires import SeenCells
 
 
 class MappedMatrix(nn.Module):
@@ -52,6 +53,7 @@ class MappedMatrix(nn.Module):
         )
         self.target = np.full(shape, np.nan)
         self.task_writes = np.zeros(self.crossbar.writes.shape, np.int64)
+        self._seen = SeenCells(hardware.tile, self.tiles, self.crossbar.conductance)
         self._paths = self._read_paths(seed)
         self.program()
 
@@ -76,6 +78,7 @@ class MappedMatrix(nn.Module):
             if self.ledger.current_phase.startswith("adapt"):
                 self.task_writes.reshape(-1)[result.cells] += 1
             self._bill_programming(result)
+            self._seen.update(result.cells)
             self._prepare_reads()
         return result
 
@@ -98,7 +101,8 @@ class MappedMatrix(nn.Module):
         law = device.read_noise
         coefficients, g_scale, sigma_scale = ((), 1.0, 1.0) if law is None else law.numbers
         prepare_reads(
-            self.crossbar.conductance, device.read_voltage, np.array(coefficients, np.float64), g_scale, sigma_scale,
+            self.crossbar.conductance, self._seen.forward, self._seen.back, self.hardware.tile.wired,
+            device.read_voltage, np.array(coefficients, np.float64), g_scale, sigma_scale,
             forward.current, forward.current if forward.variance is None else forward.variance,
             back.current, back.current if back.variance is None else back.variance,
             forward.line_conductance, back.line_conductance,

@@ -61,5 +61,11 @@ def milo() -> Hardware:
 
 
 @pytest.fixture(scope="session")
+def milo_with_wires(milo: Hardware) -> Hardware:
+    """Every non-ideality is on."""
+    return milo.replace(tile=milo.tile.replace(word_line_resistance=1.0, bit_line_resistance=1.0))
+
+
+@pytest.fixture(scope="session")
 def ideal(milo: Hardware) -> Hardware:
     return milo.ideal()

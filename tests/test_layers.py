@@ -39,8 +39,8 @@ def test_with_everything_off_the_mapped_model_equals_the_digital_one(ideal: Hard
 
 
 @pytest.mark.parametrize("effect", NON_IDEALITIES)
-def test_each_non_ideality_alone_changes_the_output(milo: Hardware, effect: str) -> None:
-    hardware = milo.without(*(name for name in NON_IDEALITIES if name != effect))
+def test_each_non_ideality_alone_changes_the_output(milo_with_wires: Hardware, effect: str) -> None:
+    hardware = milo_with_wires.without(*(name for name in NON_IDEALITIES if name != effect))
     assert hardware.active_non_idealities == (effect,)
     model, x = tiny_net(), torch.randn(50, 6)
     mapped = copy.deepcopy(model)
