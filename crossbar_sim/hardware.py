@@ -17,7 +17,7 @@ from crossbar_sim.mapping import TileSpec
 from crossbar_sim.spec import SourcedSpec, Spec, nearest, read_toml
 from crossbar_sim.units import engineering
 
-NON_IDEALITIES = ("levels", "programming_error", "read_noise", "dac", "adc")
+NON_IDEALITIES = ("levels", "programming_error", "read_noise", "faults", "dac", "adc")
 
 
 class Hardware(Spec):
@@ -64,6 +64,10 @@ class Hardware(Spec):
                 changes["dac"] = self.dac.replace(exact=True)
             elif name == "adc":
                 changes["adc"] = self.adc.replace(exact=True)
+            elif name == "faults":
+                device = device.replace(stuck_at_lrs=None, stuck_at_hrs=None, lifetime=None)
+            elif name == "programming_error":
+                device = device.without_programming_error()
             else:
                 device = device.replace(**{name: None})
         return self.replace(**changes, device=device)
@@ -77,8 +81,9 @@ class Hardware(Spec):
         """Which non-idealities are on."""
         on = {
             "levels": self.device.levels is not None,
-            "programming_error": self.device.programming_error is not None,
+            "programming_error": not self.device.programs_exactly,
             "read_noise": self.device.read_noise is not None,
+            "faults": bool(self.device.stuck_at_lrs or self.device.stuck_at_hrs or self.device.lifetime),
             "dac": not self.dac.exact,
             "adc": not self.adc.exact,
         }
@@ -105,12 +110,9 @@ class Hardware(Spec):
         rows.append({"part": "adc", "name": "energy", "value": engineering(self.adc.energy, "J"),
                      "source": ADC_ENERGY_SOURCE, "where": "regression on the Murmann survey, best 20 %",
                      "kind": "fitted", "valid": "4-14 bits, up to 10 GS/s"})  # fmt: skip
-        for key in ("programming_error", "read_noise"):
-            law = getattr(self.device, key)
-            if law is not None:
-                rows.append({"part": "device", "name": key, "value": f"polynomial {list(law.coefficients)}",
-                             "source": law.source, "where": law.where, "kind": law.kind,
-                             "valid": law.valid})  # fmt: skip
+        for key, law in self.device.laws().items():
+            rows.append({"part": "device", "name": key, "value": str(law), "source": law.source,
+                         "where": law.where, "kind": law.kind, "valid": law.valid})  # fmt: skip
         return rows
 
     def __str__(self) -> str:

@@ -16,15 +16,15 @@ MILO = shelf_path("devices", "milo2021").read_text(encoding="utf-8")
 CHIP = shelf_path("hardware", "milo2021_128x128").read_text(encoding="utf-8")
 
 DEVICE_MISTAKES = [
-    ("levels = 9", "levls = 9", "unknown key 'levls'; did you mean 'levels'?"),
+    ("[levels]", "[levls]", "unknown key 'levls'; did you mean 'levels'?"),
     ("value = 50\n", "value = 225\n", "g_min (225 µS) must be below g_max (225 µS)"),
     ("value = 50\n", "value = nan\n", "g_min"),
     ('unit = "uS"', 'unit = "uV"', "unit 'uV' is not a unit of S"),
-    ("levels = 9", "levels = 1", "levels: Input should be greater than or equal to 2 (got 1)"),
+    ("value = 9\n", "value = 1\n", "levels: Input should be greater than or equal to 2 (got 1)"),
     ('kind = "measured"', 'kind = "guessed"', "kind"),
     ('programming = "erase_write_verify"', 'programming = "magic"', "programming"),
     ("[verify_acceptance]", "[verify_acceptence]", "'verify_acceptence'; did you mean 'verify_acceptance'?"),
-    ("levels = 9", "levels = ", "not valid TOML"),
+    ("value = 9\n", "value = \n", "not valid TOML"),
 ]  # fmt: skip
 
 
@@ -92,6 +92,8 @@ def test_every_number_of_a_library_device_has_a_source(name: str) -> None:
         "max_pulses",
         "programming_error",
         "read_noise",
+        "lifetime",
+        "retention",
         "provenance",
     }
     assert device.model_fields_set - free <= set(device.provenance)
@@ -99,7 +101,9 @@ def test_every_number_of_a_library_device_has_a_source(name: str) -> None:
 
 @pytest.mark.parametrize("effect", NON_IDEALITIES)
 def test_each_non_ideality_switches_off_alone(milo: Hardware, effect: str) -> None:
-    assert set(milo.active_non_idealities) - set(milo.without(effect).active_non_idealities) == {effect}
+    faulty = milo.replace(device=milo.device.replace(stuck_at_hrs=0.01))
+    assert faulty.active_non_idealities == NON_IDEALITIES
+    assert set(NON_IDEALITIES) - set(faulty.without(effect).active_non_idealities) == {effect}
     with pytest.raises(SpecError, match="did you mean 'read_noise'"):
         milo.without("read_nois")
 
