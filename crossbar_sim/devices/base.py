@@ -82,7 +82,7 @@ class DeviceModel(SourcedSpec):
             label = getattr(self, key)
             if label is not None and not LABELS[0] <= abs(label) <= LABELS[1]:
                 raise SpecError(
-                    f"DeviceModel: {key} must lie between 0.01 and 9 in size (got {label:g}); "
+                    f"DeviceModel: {key} must lie between 0.01 and 8 in size (got {label:g}); "
                     "leave it out for a straight pulse response"
                 )
         if (self.stuck_at_lrs or 0.0) + (self.stuck_at_hrs or 0.0) > 1:

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 
-LABELS = (0.01, 9.0)
-"""Range of |non-linearity label|, as in NeuroSim's table."""
+LABELS = (0.01, 8.0)
+"""Range of |non-linearity label|; beyond 8 the end of the curve is flat to rounding errors."""
 DISTANCE_PER_LABEL = 0.07
 """A curve of label 1 leaves the straight line by at most 0.07, perpendicular, in the unit square."""
 
@@ -42,7 +42,7 @@ def curvature(label: float) -> float:
     NeuroSim's table of 900 labels to its printed digits.
     """
     if not LABELS[0] <= abs(label) <= LABELS[1]:
-        raise ValueError(f"a non-linearity label lies between 0.01 and 9 in size, got {label:g}; leave it out for none")
+        raise ValueError(f"a non-linearity label lies between 0.01 and 8 in size, got {label:g}; leave it out for none")
     wanted = abs(label) * DISTANCE_PER_LABEL * math.sqrt(2)
     log_a = brentq(lambda u: bow(math.exp(u)) - wanted, math.log(2e-3), math.log(1e3), xtol=1e-14)
     return math.copysign(math.exp(log_a), label)
