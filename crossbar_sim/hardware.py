@@ -104,7 +104,7 @@ class Hardware(Spec):
         }  # fmt: skip
         for part, spec in parts.items():
             for key, note in spec.provenance.items():
-                value = engineering(getattr(spec, key), _base_unit(spec, key))
+                value = engineering(getattr(spec, key), spec.unit_of(key))
                 rows.append({"part": part, "name": key, "value": value, "source": note.source,
                              "where": note.where, "kind": note.kind, "valid": note.valid})  # fmt: skip
         rows.append({"part": "adc", "name": "energy", "value": engineering(self.adc.energy, "J"),
@@ -132,17 +132,6 @@ class Hardware(Spec):
             f"  non-ideal    {', '.join(self.active_non_idealities) or 'nothing: every non-ideality is off'}",
             f"  sources      {', '.join(self.sources())}",
         ])  # fmt: skip
-
-
-def _base_unit(spec: SourcedSpec, key: str) -> str:
-    """SI unit of a field, from its annotation."""
-    from crossbar_sim.units import Unit
-
-    field = type(spec).model_fields[key]
-    marks = [m for m in field.metadata if isinstance(m, Unit)]
-    marks += [m for argument in getattr(field.annotation, "__args__", ())
-              for m in getattr(argument, "__metadata__", ()) if isinstance(m, Unit)]  # fmt: skip
-    return marks[0].symbol if marks else "1"
 
 
 def hardware_names() -> list[str]:
