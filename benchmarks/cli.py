@@ -81,13 +81,46 @@ def estimate(
 
 @app.command
 def device(
-    action: Annotated[Positional[Literal["list", "show"]], arg(help="what to do")] = "list",
-    name: Annotated[Positional[str], arg(metavar="NAME|TOML", help="for show")] = "milo2021",
+    action: Annotated[Positional[Literal["list", "show", "check", "fit"]], arg(help="what to do")] = "list",
+    what: Annotated[
+        Positional[str], arg(metavar="NAME|TOML|CSV", help="a device for show and check, pulse data for fit")
+    ] = "milo2021",
+    name: Annotated[str, arg(metavar="NAME", help="fit: what to call the device")] = "my_device",
+    like: Annotated[str, arg(metavar="NAME|TOML", help="fit: take voltages and times over from it")] = "wu2018",
+    pulses_up: Annotated[int | None, arg(metavar="N", help="fit: SET pulses of the data; default: half")] = None,
+    output: Annotated[Path | None, arg(metavar="TOML", help="fit: write the device to TOML")] = None,
+    plot: Annotated[Path | None, arg(metavar="SVG", help="show, fit: draw the pulse response")] = None,
+    json: Annotated[bool, arg(help="list, show: print JSON")] = False,
 ) -> None:
-    """List the published devices, or show the datasheet of one."""
+    """List devices, show a datasheet, check a file of yours, or fit a device to measured pulses."""
+    from benchmarks import devices
     from crossbar_sim.devices import DeviceModel, device_names
 
-    print(DeviceModel.load(name) if action == "show" else "\n".join(device_names()))
+    if action == "list":
+        print(as_json(devices.catalogue()) if json else "\n".join(device_names()))
+    elif action == "show":
+        chosen = DeviceModel.load(what)
+        print(as_json(devices.record(chosen)) if json else devices.datasheet(chosen))
+        if plot is not None:
+            devices.write_figure(plot, devices.response_figure(chosen))
+    elif action == "check":
+        print(devices.verdict(DeviceModel.load(what)))
+    else:
+        fit_device(Path(what), name, like, pulses_up, output, plot)
+
+
+def fit_device(data: Path, name: str, like: str, pulses_up: int | None, output: Path | None, plot: Path | None) -> None:
+    """Fit a device to a CSV file of pulse trains; print how well, write its TOML file and a figure."""
+    from benchmarks import devices
+    from benchmarks.files import write_text
+    from crossbar_sim.devices.fit import fit, read_pulses
+
+    fitted = fit(read_pulses(data, pulses_up), name, like)
+    print(fitted)
+    if output is not None:
+        write_text(output, fitted.device.to_toml())
+    if plot is not None:
+        devices.write_figure(plot, devices.fit_figure(fitted))
 
 
 @app.command
@@ -112,12 +145,17 @@ def methods() -> None:
         print(f"{name:<18}{kind.writes_cells!s:<14}{kind.transposed_reads!s:<18}{kind.extra_reads:<48}{placed}")
 
 
+def as_json(records: object) -> str:
+    """JSON text; NaN and infinity are refused."""
+    return json.dumps(records, indent=1, allow_nan=False)
+
+
 def write_records(path: Path, records: object) -> None:
     """JSON to a file (atomically) or to standard output."""
     from benchmarks.files import write_json
 
     if str(path) == "-":
-        print(json.dumps(records, indent=1, allow_nan=False))
+        print(as_json(records))
     else:
         write_json(path, records)
 

@@ -20,7 +20,7 @@ from benchmarks.files import write_text
 from benchmarks.result import Result
 from benchmarks.summary import KINDS, MethodSummary, ReportError, summarise
 from crossbar_sim import CrossbarError, Hardware, SpecError
-from crossbar_sim.citations import ASSUMPTION, Reference, known_keys, reference
+from crossbar_sim.citations import NO_PAPER, Reference, known_keys, reference
 from crossbar_sim.units import engineering
 
 METHOD_REFERENCES = {"lora": ("hu2022", "peft"), "lorafusion": ("guo2025", "hu2022", "peft")}
@@ -184,7 +184,7 @@ class Report:
 
     def _references(self, hardware: list[Hardware]) -> list[dict[str, str]]:
         """Every work behind the numbers, once; a key that the library does not know is listed as such."""
-        keys = [key for chip in hardware for key in chip.sources() if key != ASSUMPTION]
+        keys = [key for chip in hardware for key in chip.sources() if key not in NO_PAPER]
         remarks = " ".join(row["where"] for chip in hardware for row in chip.provenance())
         keys += [key for key in known_keys() if _mentions(remarks, reference(key))]
         for result in self.results:

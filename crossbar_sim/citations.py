@@ -16,6 +16,9 @@ from crossbar_sim.spec import nearest
 
 ASSUMPTION = "assumption"
 """The source of a number that nobody published; it has no paper."""
+OWN_DATA = "own_data"
+"""The source of a number fitted to the user's own measurement; it has no paper either."""
+NO_PAPER = (ASSUMPTION, OWN_DATA)
 
 ENTRY = re.compile(r"@(\w+)\{([\w-]+),$")
 FIELD = re.compile(r"  (\w+) = \{{1,2}([^{}]+)\}{1,2},$")
@@ -63,17 +66,20 @@ def reference(key: str) -> Reference:
     """The work behind a key; SpecError names the nearest key if there is none."""
     if key == ASSUMPTION:
         raise SpecError(f"'{ASSUMPTION}' marks a number that nobody published; there is no paper to cite")
+    if key == OWN_DATA:
+        raise SpecError(f"'{OWN_DATA}' marks a number from your own measurement; there is no paper to cite yet")
     if key not in _library():
         raise SpecError(f"no reference with the key '{key}'{nearest(key, known_keys())}")
     return _library()[key]
 
 
 def bibtex(keys: Iterable[str]) -> str:
-    """BibTeX entries (UTF-8) of the keys, each once, in the order given; 'assumption' has none and is passed over.
+    """BibTeX entries (UTF-8) of the keys, each once, in the order given; 'assumption' and 'own_data' have none
+    and are passed over.
 
     Raises SpecError for an unknown key.
     """
-    cited = dict.fromkeys(key for key in keys if key != ASSUMPTION)
+    cited = dict.fromkeys(key for key in keys if key not in NO_PAPER)
     return "\n".join(reference(key).bibtex for key in cited)
 
 

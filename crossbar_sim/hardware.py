@@ -17,7 +17,7 @@ from crossbar_sim.mapping import WIRE_RESISTANCES, TileSpec
 from crossbar_sim.spec import SourcedSpec, Spec, nearest, read_toml
 from crossbar_sim.units import engineering
 
-NON_IDEALITIES = ("levels", "programming_error", "read_noise", "wires", "dac", "adc")
+NON_IDEALITIES = ("levels", "programming_error", "read_noise", "faults", "wires", "dac", "adc")
 
 
 class Hardware(Spec):
@@ -66,6 +66,10 @@ class Hardware(Spec):
                 changes["adc"] = self.adc.replace(exact=True)
             elif name == "wires":
                 changes["tile"] = self.tile.without_wires()
+            elif name == "faults":
+                device = device.replace(stuck_at_lrs=None, stuck_at_hrs=None, lifetime=None)
+            elif name == "programming_error":
+                device = device.without_programming_error()
             else:
                 device = device.replace(**{name: None})
         return self.replace(**changes, device=device)
@@ -79,9 +83,10 @@ class Hardware(Spec):
         """Which non-idealities are on."""
         on = {
             "levels": self.device.levels is not None,
-            "programming_error": self.device.programming_error is not None,
+            "programming_error": not self.device.programs_exactly,
             "read_noise": self.device.read_noise is not None,
             "wires": self.tile.wired,
+            "faults": bool(self.device.stuck_at_lrs or self.device.stuck_at_hrs or self.device.lifetime),
             "dac": not self.dac.exact,
             "adc": not self.adc.exact,
         }
@@ -102,18 +107,15 @@ class Hardware(Spec):
         }  # fmt: skip
         for part, spec in parts.items():
             for key, note in spec.provenance.items():
-                value = engineering(getattr(spec, key), _base_unit(spec, key))
+                value = engineering(getattr(spec, key), spec.unit_of(key))
                 rows.append({"part": part, "name": key, "value": value, "source": note.source,
                              "where": note.where, "kind": note.kind, "valid": note.valid})  # fmt: skip
         rows.append({"part": "adc", "name": "energy", "value": engineering(self.adc.energy, "J"),
                      "source": ADC_ENERGY_SOURCE, "where": "regression on the Murmann survey, best 20 %",
                      "kind": "fitted", "valid": "4-14 bits, up to 10 GS/s"})  # fmt: skip
-        for key in ("programming_error", "read_noise"):
-            law = getattr(self.device, key)
-            if law is not None:
-                rows.append({"part": "device", "name": key, "value": f"polynomial {list(law.coefficients)}",
-                             "source": law.source, "where": law.where, "kind": law.kind,
-                             "valid": law.valid})  # fmt: skip
+        for key, law in self.device.laws().items():
+            rows.append({"part": "device", "name": key, "value": str(law), "source": law.source,
+                         "where": law.where, "kind": law.kind, "valid": law.valid})  # fmt: skip
         return rows
 
     def __str__(self) -> str:
@@ -142,17 +144,6 @@ def _wire_lines(tile: TileSpec) -> list[str]:
         f"  wires        {line} per word-line and {bit} per bit-line segment, driver {driver}, sense {sense}",
         "               exact effective matrix; read-noise variance through it to first order",
     ]
-
-
-def _base_unit(spec: SourcedSpec, key: str) -> str:
-    """SI unit of a field, from its annotation."""
-    from crossbar_sim.units import Unit
-
-    field = type(spec).model_fields[key]
-    marks = [m for m in field.metadata if isinstance(m, Unit)]
-    marks += [m for argument in getattr(field.annotation, "__args__", ())
-              for m in getattr(argument, "__metadata__", ()) if isinstance(m, Unit)]  # fmt: skip
-    return marks[0].symbol if marks else "1"
 
 
 def hardware_names() -> list[str]:

@@ -145,7 +145,9 @@ class MappedMatrix(nn.Module):
         """Word-line activations and seconds. Row-parallel: the cells of a row share their pulse slots, rows
         follow one another, tiles work side by side. Cell-serial: one cell of a tile after the other."""
         device, tile = self.hardware.device, self.hardware.tile
-        cell_time = result.pulses * device.pulse_width + result.verify_reads * device.read_time
+        longer = device.reset_width - device.pulse_width
+        pulse_time = result.pulses * device.pulse_width + result.reset_pulses * longer
+        cell_time = pulse_time + result.verify_reads * device.read_time
         slots = np.zeros(self.crossbar.conductance.shape, np.int64)
         seconds = np.zeros(self.crossbar.conductance.shape)
         slots.reshape(-1)[result.cells] = result.pulses

@@ -142,13 +142,23 @@ class SourcedSpec(Spec):
                 plain[key] = item
         return {**plain, "provenance": provenance}
 
+    def unit_of(self, key: str) -> str:
+        """SI unit of a field, from its annotation; '1' for a pure number."""
+        marks = self._marks(key)
+        return marks[0].symbol if marks else "1"
+
     @classmethod
-    def _to_si(cls, key: str, value: Any, unit: str) -> Any:
+    def _marks(cls, key: str) -> list[Unit]:
         field = cls.model_fields.get(key)
         marks = [m for m in field.metadata if isinstance(m, Unit)] if field else []
         if field is not None and not marks:
             marks = [m for a in getattr(field.annotation, "__args__", ())
                      for m in getattr(a, "__metadata__", ()) if isinstance(m, Unit)]  # fmt: skip
+        return marks
+
+    @classmethod
+    def _to_si(cls, key: str, value: Any, unit: str) -> Any:
+        marks = cls._marks(key)
         if not marks or unit == "1":
             return value
         try:

@@ -13,6 +13,9 @@ import pytest
 
 from benchmarks.cli import main
 from benchmarks.pretrain import POOL_FOLDER
+from crossbar_sim import DeviceModel
+from crossbar_sim.devices.base import installed_devices
+from crossbar_sim.devices.fit import example
 from crossbar_sim.library import shelf_path
 from peft_methods.checkpoint import load_lora, save_lora
 
@@ -95,6 +98,69 @@ def test_listings(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
     ):  # fmt: skip
         assert xbar(monkeypatch, *arguments) == 0
         assert expected in capsys.readouterr().out
+
+
+def test_device_records_and_figures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert xbar(monkeypatch, "device", "list", "--json") == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert len(listed) >= 12 and {"name", "g_min", "g_max", "sources"} <= set(listed[0])
+    assert xbar(monkeypatch, "device", "show", "joshi2020", "--json") == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["retention"]["law"] == "power_law" and "assumption" in record["sources"]
+    assert all(row["source"] and row["kind"] for row in record["numbers"])
+    for name in ("jo2010", "wan2022", "sky130"):
+        plot = tmp_path / f"{name}.svg"
+        assert xbar(monkeypatch, "device", "show", name, "--plot", str(plot)) == 0
+        assert name in plot.read_text(encoding="utf-8") and "RESET" in plot.read_text(encoding="utf-8")
+
+
+def test_device_check_says_what_is_assumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = tmp_path / "my.toml"
+    mine.write_text(DEVICE, encoding="utf-8")
+    assert xbar(monkeypatch, "device", "check", str(mine)) == 0
+    out = capsys.readouterr().out
+    assert "milo2021 is valid" in out and "reset_voltage" in out and "without a source: max_pulses" in out
+    mine.write_text(DEVICE.replace("[endurance]", "[enduranse]"), encoding="utf-8")
+    code = xbar(monkeypatch, "device", "check", str(mine))
+    assert isinstance(code, str) and "did you mean 'endurance'?" in code and "\n" not in code
+
+
+def test_device_fit_writes_a_device(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, toml, plot = (tmp_path / name for name in ("data.csv", "my.toml", "fit.svg"))
+    data.write_text(example("park2013", devices=8), encoding="utf-8")
+    arguments = ("device", "fit", str(data), "--name", "mine", "--output", str(toml), "--plot", str(plot))
+    assert xbar(monkeypatch, *arguments) == 0
+    assert "Fit of mine: 8 devices, 50 pulses up, 50 down" in capsys.readouterr().out
+    assert xbar(monkeypatch, "device", "show", str(toml)) == 0
+    assert "own_data" in capsys.readouterr().out and plot.read_text(encoding="utf-8").startswith("<svg")
+
+
+def test_devices_of_installed_packages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "acme.toml").write_text(DEVICE.replace('"milo2021"', '"acme"', 1), encoding="utf-8")
+    (tmp_path / "acme_devices.py").write_text(
+        "from pathlib import Path\nPATH = Path(__file__).parent / 'acme.toml'\n", encoding="utf-8"
+    )
+    (tmp_path / "acme-1.dist-info").mkdir()
+    (tmp_path / "acme-1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: acme\nVersion: 1\n")
+    (tmp_path / "acme-1.dist-info" / "entry_points.txt").write_text(
+        "[crossbar_sim.devices]\nacme = acme_devices:PATH\n", encoding="utf-8"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    installed_devices.cache_clear()
+    try:
+        assert xbar(monkeypatch, "device", "list") == 0
+        assert "acme" in capsys.readouterr().out.split()
+        assert DeviceModel.load("acme").name == "acme"
+    finally:
+        installed_devices.cache_clear()
 
 
 def test_estimate_prints_one_record(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -64,8 +64,11 @@ def test_the_write_loop_equals_its_slow_twin(name: str) -> None:
     assert np.array_equal(crossbar.conductance, goal)  # without programming error the target is reached exactly
 
 
-def test_results_do_not_depend_on_threads_or_on_the_other_cells() -> None:
-    device = DeviceModel.load("milo2021")
+@pytest.mark.parametrize("name", ["milo2021", "wu2018"])
+def test_results_do_not_depend_on_threads_or_on_the_other_cells(name: str) -> None:
+    device = DeviceModel.load(name)
+    if name == "wu2018":
+        device = device.replace(device_to_device=0.1, stuck_at_lrs=0.05, stuck_at_hrs=0.05)
     goal = targets(device, (40, 50), 0)
     outcomes = []
     for threads in (1, min(2, numba.config.NUMBA_NUM_THREADS)):

@@ -21,9 +21,11 @@ import pytest
 from benchmarks.cli import app, main
 from crossbar_sim import DeviceModel
 from crossbar_sim.converters import ADC, DAC
+from crossbar_sim.devices import Lifetime, LogRelaxation, PowerLawDrift, StateLaw
 from crossbar_sim.digital import Digital
 from crossbar_sim.ledger import COMPONENTS, PHASES
 from crossbar_sim.mapping import TileSpec
+from crossbar_sim.spec import Spec
 from peft_methods import METHODS
 
 ROOT = Path(__file__).parents[1]
@@ -91,8 +93,11 @@ def missing(page: str, names: Iterator[str] | list[str]) -> list[str]:
     return [name for name in names if f"`{name}`" not in text]
 
 
-@pytest.mark.parametrize("spec", [DeviceModel, TileSpec, DAC, ADC, Digital])
-def test_every_key_of_a_file_is_described(spec: type[DeviceModel | TileSpec | DAC | ADC | Digital]) -> None:
+SPECS = (DeviceModel, Lifetime, PowerLawDrift, LogRelaxation, StateLaw, TileSpec, DAC, ADC, Digital)
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_every_key_of_a_file_is_described(spec: type[Spec]) -> None:
     assert missing("files.md", [name for name in spec.model_fields if name != "provenance"]) == []
 
 

@@ -40,13 +40,14 @@ def test_with_everything_off_the_mapped_model_equals_the_digital_one(ideal: Hard
 
 @pytest.mark.parametrize("effect", NON_IDEALITIES)
 def test_each_non_ideality_alone_changes_the_output(milo_with_wires: Hardware, effect: str) -> None:
-    hardware = milo_with_wires.without(*(name for name in NON_IDEALITIES if name != effect))
+    faulty = milo_with_wires.replace(device=milo_with_wires.device.replace(stuck_at_hrs=0.02, stuck_at_lrs=0.001))
+    hardware = faulty.without(*(name for name in NON_IDEALITIES if name != effect))
     assert hardware.active_non_idealities == (effect,)
     model, x = tiny_net(), torch.randn(50, 6)
     mapped = copy.deepcopy(model)
     map_model(mapped, hardware)
     error = (mapped(x) - model(x)).std() / model(x).std()
-    assert 1e-4 < error < 0.2
+    assert 1e-4 < error < 0.5
 
 
 @pytest.mark.parametrize("backward", ["analog", "noise_free", "ideal"])

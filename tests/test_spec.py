@@ -92,32 +92,20 @@ def test_every_number_of_a_library_device_has_a_source(name: str) -> None:
         "max_pulses",
         "programming_error",
         "read_noise",
+        "lifetime",
+        "retention",
         "provenance",
     }
     assert device.model_fields_set - free <= set(device.provenance)
 
 
 @pytest.mark.parametrize("effect", NON_IDEALITIES)
-def test_each_non_ideality_switches_off_alone(milo_with_wires: Hardware, effect: str) -> None:
-    hardware = milo_with_wires
-    assert hardware.active_non_idealities == NON_IDEALITIES
-    assert set(NON_IDEALITIES) - set(hardware.without(effect).active_non_idealities) == {effect}
+def test_each_non_ideality_switches_off_alone(milo: Hardware, effect: str) -> None:
+    faulty = milo.replace(device=milo.device.replace(stuck_at_hrs=0.01))
+    assert faulty.active_non_idealities == NON_IDEALITIES
+    assert set(NON_IDEALITIES) - set(faulty.without(effect).active_non_idealities) == {effect}
     with pytest.raises(SpecError, match="did you mean 'read_noise'"):
-        hardware.without("read_nois")
-
-
-def test_wires_show_on_the_datasheet_and_leave_with_their_sources(milo: Hardware, milo_with_wires: Hardware) -> None:
-    assert "wires" not in str(milo)
-    text = str(milo_with_wires)
-    assert "1 ohm per word-line" in text and "read-noise variance through it to first order" in text
-    assert len(text.splitlines()) <= 15
-    ohm = {"value": 2.5, "unit": "ohm", "source": "assumption", "kind": "assumed"}
-    sourced = milo.replace(tile=milo.tile.replace(bit_line_resistance=ohm))
-    assert sourced.tile.bit_line_resistance == 2.5 and "assumption" in sourced.sources()
-    assert not sourced.without("wires").tile.wired
-    assert "bit_line_resistance" not in sourced.without("wires").tile.provenance
-    with pytest.raises(SpecError, match="driver_resistance.*greater than or equal to 0"):
-        milo.tile.replace(driver_resistance=-1.0)
+        milo.without("read_nois")
 
 
 def test_specs_are_frozen(milo: Hardware) -> None:

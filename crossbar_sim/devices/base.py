@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -9,44 +11,28 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from crossbar_sim.devices.laws import ConductancePolynomial, Lifetime
+from crossbar_sim.devices.pulses import LABELS, step_law, travelled
+from crossbar_sim.devices.retention import Retention
 from crossbar_sim.errors import SpecError
 from crossbar_sim.library import shelf_names, shelf_path
-from crossbar_sim.spec import SourcedSpec, Spec
+from crossbar_sim.spec import SourcedSpec
 from crossbar_sim.units import Joule, Ohm, One, Second, Siemens, Volt, engineering
 
 Positive = Field(gt=0)
-
-
-class ConductancePolynomial(Spec):
-    """Standard deviation of a conductance: sigma(G) = sigma_scale * max(sum_k c_k (G / conductance_scale)^k, 0).
-
-    One law covers a constant (one coefficient), a proportional (0, c1) and any published polynomial.
-    """
-
-    coefficients: tuple[float, ...] = Field(min_length=1)
-    conductance_scale: Annotated[Siemens, Positive]
-    sigma_scale: Annotated[Siemens, Positive]
-    source: str
-    where: str = ""
-    kind: Literal["measured", "fitted", "assumed"]
-    valid: str = ""
-
-    @property
-    def numbers(self) -> tuple[tuple[float, ...], float, float]:
-        """Coefficients, conductance scale and sigma scale, for compiled code."""
-        return self.coefficients, self.conductance_scale, self.sigma_scale
-
-    def __call__(self, conductance: NDArray[np.float64]) -> NDArray[np.float64]:
-        """sigma in siemens, same shape as `conductance` (siemens)."""
-        x = np.asarray(conductance, dtype=np.float64) / self.conductance_scale
-        return self.sigma_scale * np.maximum(np.polynomial.polynomial.polyval(x, self.coefficients), 0.0)
+NotNegative = Field(ge=0)
+Share = Field(ge=0, le=1)
+ENTRY_POINTS = "crossbar_sim.devices"
 
 
 class DeviceModel(SourcedSpec):
     """A programmable conductance between `g_min` and `g_max`.
 
     None switches an effect off: `levels` (continuous conductance), `programming_error` (the target is
-    reached exactly), `read_noise` (reads repeat exactly), `set_compliance_voltage` (SET current not limited).
+    reached exactly), `read_noise` (reads repeat exactly), `set_compliance_voltage` (SET current not limited),
+    the non-linearities (straight pulse response), `cycle_to_cycle_window` and `device_to_device` (no such
+    spread), `stuck_at_lrs` and `stuck_at_hrs` (no faults), `lifetime` (cells never fail), `retention`
+    (conductances stay). `reset_pulse_width` and `reset_full_swing_pulses` None: the same as for SET.
     """
 
     name: str
@@ -61,14 +47,24 @@ class DeviceModel(SourcedSpec):
     set_voltage: Annotated[Volt, Positive]
     reset_voltage: Annotated[Volt, Positive]
     pulse_width: Annotated[Second, Positive]
+    reset_pulse_width: Annotated[Second, Positive] | None = None
     access_resistance: Annotated[Ohm, Field(ge=0)] = 0.0
     set_compliance_voltage: Annotated[Volt, Positive] | None = None
     programming: Literal["write_verify", "erase_write_verify", "open_loop"] = "write_verify"
     full_swing_pulses: Annotated[One, Positive]
+    reset_full_swing_pulses: Annotated[One, Positive] | None = None
+    set_nonlinearity: One | None = None
+    reset_nonlinearity: One | None = None
     cycle_to_cycle: Annotated[One, Field(ge=0)] = 0.0
+    cycle_to_cycle_window: Annotated[One, NotNegative] | None = None
+    device_to_device: Annotated[One, NotNegative] | None = None
     verify_acceptance: Annotated[Siemens, Positive] | None = None
     max_pulses: Annotated[int, Field(ge=1, le=1500)] = 500
     endurance: Annotated[One, Positive]
+    lifetime: Lifetime | None = None
+    stuck_at_lrs: Annotated[One, Share] | None = None
+    stuck_at_hrs: Annotated[One, Share] | None = None
+    retention: Retention | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -82,6 +78,15 @@ class DeviceModel(SourcedSpec):
                 f"DeviceModel: programming = '{self.programming}' needs verify_acceptance (siemens); "
                 "give it, or choose programming = 'open_loop'"
             )
+        for key in ("set_nonlinearity", "reset_nonlinearity"):
+            label = getattr(self, key)
+            if label is not None and not LABELS[0] <= abs(label) <= LABELS[1]:
+                raise SpecError(
+                    f"DeviceModel: {key} must lie between 0.01 and 8 in size (got {label:g}); "
+                    "leave it out for a straight pulse response"
+                )
+        if (self.stuck_at_lrs or 0.0) + (self.stuck_at_hrs or 0.0) > 1:
+            raise SpecError("DeviceModel: stuck_at_lrs and stuck_at_hrs add up to more than 1; lower one")
         return self
 
     @property
@@ -99,24 +104,66 @@ class DeviceModel(SourcedSpec):
         """Pulses between neighbouring levels, or None for a continuous device."""
         return None if self.levels is None else self.full_swing_pulses / (self.levels - 1)
 
+    @property
+    def reset_pulses_full_swing(self) -> float:
+        """Pulses from g_max to g_min."""
+        return self.full_swing_pulses if self.reset_full_swing_pulses is None else self.reset_full_swing_pulses
+
+    @property
+    def reset_width(self) -> float:
+        """Width of a RESET pulse, seconds."""
+        return self.pulse_width if self.reset_pulse_width is None else self.reset_pulse_width
+
+    @property
+    def programs_exactly(self) -> bool:
+        """Whether every write ends at its target: no programming error and, in the open loop, no pulse spread."""
+        blind = self.programming == "open_loop"
+        spread = self.cycle_to_cycle > 0 or self.cycle_to_cycle_window or self.device_to_device
+        return self.programming_error is None and not (blind and spread)
+
+    def without_programming_error(self) -> Self:
+        """A copy that ends every write at its target."""
+        if self.programming != "open_loop":
+            return self.replace(programming_error=None)
+        return self.replace(
+            programming_error=None, cycle_to_cycle=0.0, cycle_to_cycle_window=None, device_to_device=None
+        )
+
+    def response(self, pulses: NDArray[np.float64], reset: bool = False) -> NDArray[np.float64]:
+        """Mean conductance (siemens) after `pulses` SET pulses from g_min, or RESET pulses from g_max."""
+        if reset:
+            gone = travelled(pulses, self.reset_nonlinearity, self.reset_pulses_full_swing, self.window)
+            return self.g_max - gone
+        return self.g_min + travelled(pulses, self.set_nonlinearity, self.full_swing_pulses, self.window)
+
     def law(self, sense_energy: Joule) -> NDArray[np.float64]:
         """The numbers `kernels.program_cells` needs, in its order."""
         acceptance = self.verify_acceptance if self.verify_acceptance is not None else 0.0
         compliance = self.set_compliance_voltage if self.set_compliance_voltage is not None else 0.0
         return np.array([
-            self.g_min, self.g_max, self.pulse_step, self.cycle_to_cycle, acceptance, self.max_pulses,
-            self.set_voltage, self.reset_voltage, self.pulse_width, self.access_resistance, compliance,
-            self.read_voltage, self.read_time, sense_energy,
+            self.g_min, self.g_max, self.cycle_to_cycle, (self.cycle_to_cycle_window or 0.0) * self.window,
+            acceptance, self.max_pulses,
+            *step_law(self.set_nonlinearity, self.full_swing_pulses, self.window),
+            *step_law(self.reset_nonlinearity, self.reset_pulses_full_swing, self.window),
+            self.set_voltage, self.reset_voltage, self.pulse_width, self.reset_width,
+            self.access_resistance, compliance, self.read_voltage, self.read_time, sense_energy,
         ])  # fmt: skip
 
     @classmethod
     def load(cls, name: str | Path) -> DeviceModel:
-        """A device of the library by name, or any device by the path of its TOML file."""
+        """A device of the library or of an installed package by name, or any device by the path of its TOML file."""
         if str(name).endswith(".toml"):
             return cls.from_toml(name)
-        return cls.from_toml(shelf_path("devices", str(name)))
+        return cls.from_toml(installed_devices().get(str(name)) or shelf_path("devices", str(name)))
 
     def __str__(self) -> str:
+        straight = self.set_nonlinearity is None and self.reset_nonlinearity is None
+        bends = (
+            "" if straight else (f", non-linearity {self.set_nonlinearity or 0:g} / {self.reset_nonlinearity or 0:g}")
+        )
+        widths = engineering(self.pulse_width, "s")
+        if self.reset_pulse_width is not None:
+            widths += f" / {engineering(self.reset_pulse_width, 's')}"
         noise = "off" if self.read_noise is None else f"σ(g_max) {engineering(self.sigma_read(self.g_max), 'S')}"
         error = "off"
         if self.programming_error is not None:
@@ -127,11 +174,11 @@ class DeviceModel(SourcedSpec):
             f"DeviceModel {self.name}: {self.description}",
             f"  conductance        {engineering(self.g_min, 'S')} to {engineering(self.g_max, 'S')}, "
             f"{self.levels or 'continuous'} levels",
-            f"  programming        {self.programming}, {self.full_swing_pulses:g} pulses full swing{per_level}",
+            f"  programming        {self.programming}, {self.full_swing_pulses:g} pulses full swing{per_level}{bends}",
             f"  programming error  {error}",
             f"  read noise         {noise}",
             f"  SET / RESET        {engineering(self.set_voltage, 'V')} / {engineering(self.reset_voltage, 'V')}, "
-            f"{engineering(self.pulse_width, 's')} pulses",
+            f"{widths} pulses",
             f"  read               {engineering(self.read_voltage, 'V')}, {engineering(self.read_time, 's')}",
             f"  endurance          {self.endurance:.0e} writes",
             f"  sources            {', '.join(self.sources()) or 'none given'}",
@@ -144,10 +191,27 @@ class DeviceModel(SourcedSpec):
     def sources(self) -> list[str]:
         """Citation keys of everything this device states."""
         keys = {note.source for note in self.provenance.values()}
-        keys |= {law.source for law in (self.programming_error, self.read_noise) if law is not None}
-        return sorted(keys)
+        return sorted(keys | {law.source for law in self.laws().values()})
+
+    def laws(self) -> dict[str, ConductancePolynomial | Lifetime | Retention]:
+        """The laws that are on, by the name of their key; each carries its own source."""
+        parts = {key: getattr(self, key) for key in ("programming_error", "read_noise", "lifetime", "retention")}
+        return {key: law for key, law in parts.items() if law is not None}
 
 
 def device_names() -> list[str]:
-    """Names of the devices that ship with the package."""
-    return shelf_names("devices")
+    """Names of the devices that ship with the package, and of those that installed packages add."""
+    return sorted({*shelf_names("devices"), *installed_devices()})
+
+
+@cache
+def installed_devices() -> dict[str, Path]:
+    """Devices of other packages: entry points of the group `crossbar_sim.devices`.
+
+    An entry point's name is the device's, its object the path of a TOML file, or a function that returns one.
+    """
+    found = {}
+    for entry in entry_points(group=ENTRY_POINTS):
+        target = entry.load()
+        found[entry.name] = Path(str(target() if callable(target) else target))
+    return found

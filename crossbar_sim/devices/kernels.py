@@ -1,13 +1,13 @@
-"""Numba kernel of closed-loop programming: one cell at a time, pulse by pulse, with verify reads between."""
+"""Numba kernel of programming: one cell at a time, pulse by pulse, with or without verify reads between."""
 
 from __future__ import annotations
 
 import numpy as np
 from numba import njit, prange
 
-from crossbar_sim.counter_random import normal_pair
+from crossbar_sim.counter_random import normal_pair, threefry
 
-DRAWS_PER_WRITE = 1024  # counter stride: pulses of one write use draws 1.., draw 0 is the relaxation
+DRAWS_PER_WRITE = 1024  # counter stride: pulses of one write use draws 1 to 751, draw 0 is the relaxation
 
 
 @njit
@@ -25,22 +25,61 @@ def pulse_energy(voltage, conductance, access_resistance, compliance_voltage, wi
     return voltage * current * width
 
 
+@njit(inline="always")
+def mean_step(step, rate, reach, gone):
+    """Mean move of one pulse at `gone` siemens from the end it starts at (see `pulses`)."""
+    return step + rate * (reach - gone)
+
+
+@njit(inline="always")
+def pulses_between(step, rate, reach, gone, goal):
+    """Pulses that lead along the mean curve from `gone` to `goal`, both in siemens from the starting end."""
+    if rate == 0.0:
+        return (goal - gone) / step
+    return np.log((reach - gone) / (reach - goal)) / -np.log1p(-rate)
+
+
+@njit(cache=True)
+def normals(counters, key):
+    """Two standard normal numbers per cell; cell i uses counter (i, counters[i])."""
+    z0, z1 = np.empty(counters.size), np.empty(counters.size)
+    for i in range(counters.size):
+        z0[i], z1[i] = normal_pair(np.uint32(i), counters[i], key[0], key[1])
+    return z0, z1
+
+
+@njit(cache=True)
+def uniforms(count, draw, key):
+    """One number in (0, 1) per cell, from counter (cell, draw)."""
+    numbers = np.empty(count)
+    for i in range(count):
+        word, _ = threefry(np.uint32(i), np.uint32(draw), key[0], key[1])
+        numbers[i] = (float(word) + 0.5) * 2.0**-32
+    return numbers
+
+
 @njit(cache=True, parallel=True)
 def program_cells(
-    cells, write_index, conductance, target, sigma, law, closed_loop, erase_first, key,
+    cells, write_index, conductance, target, sigma, stuck, pace, law, closed_loop, erase_first, key,
     achieved, set_pulses, reset_pulses, verify_reads, set_energy, reset_energy, verify_energy,
 ):  # fmt: skip
     """Program every cell in `cells` from `conductance` to `target`; results go into the last seven arrays.
 
     `sigma` is the published spread of the final state around its target (negative: the target is reached
-    exactly); it contains what the stopping rule leaves. Open-loop pulses add it to where they end. `law` holds
-    in order
-    g_min, g_max, step, cycle-to-cycle spread, acceptance, max pulses, set voltage, reset voltage, pulse
-    width, access resistance, compliance voltage (0 = none), read voltage, read time, sense energy.
+    exactly); it contains what the stopping rule leaves. Open-loop pulses add it to where they end. A `stuck`
+    cell takes its pulses and does not move; `pace` multiplies the cell's steps. `law` is `DeviceModel.law`.
     """
-    g_min, g_max, step, spread, acceptance = law[0], law[1], law[2], law[3], law[4]
-    max_pulses, v_set, v_reset, width = int(law[5]), law[6], law[7], law[8]
-    r_access, v_compliance, v_read, t_read, e_sense = law[9], law[10], law[11], law[12], law[13]
+    g_min, g_max, spread, window_spread, acceptance, max_pulses = law[0], law[1], law[2], law[3], law[4], int(law[5])
+    set_step, set_rate, set_reach, reset_step, reset_rate, reset_reach = (
+        law[6],
+        law[7],
+        law[8],
+        law[9],
+        law[10],
+        law[11],
+    )
+    v_set, v_reset, set_width, reset_width = law[12], law[13], law[14], law[15]
+    r_access, v_compliance, v_read, t_read, e_sense = law[16], law[17], law[18], law[19], law[20]
     k0, k1 = key
     for i in prange(cells.size):
         cell = np.uint32(cells[i])
@@ -49,8 +88,9 @@ def program_cells(
         n_set, n_reset, n_reads = 0, 0, 0
         e_set, e_reset, e_verify = 0.0, 0.0, 0.0
         if erase_first and g > g_min + acceptance:
-            e_reset += pulse_energy(v_reset, 0.5 * (g + g_min), r_access, 0.0, width)
-            g = g_min
+            after = g if stuck[i] else g_min
+            e_reset += pulse_energy(v_reset, 0.5 * (g + after), r_access, 0.0, reset_width)
+            g = after
             n_reset = 1
         if closed_loop:
             z0, z1 = np.float32(0), np.float32(0)
@@ -63,32 +103,54 @@ def program_cells(
                 if n_pulses % 2 == 0 or n_reads == 1:
                     z0, z1 = _draw(cell, first + np.uint32(1 + n_pulses // 2), k0, k1)
                 z = z0 if n_pulses % 2 == 0 else z1
-                move = step * max(1.0 + spread * z, 0.0)
-                if g < goal:
-                    after = min(g + move, g_max)
-                    e_set += pulse_energy(v_set, 0.5 * (g + after), r_access, v_compliance, width)
+                rising = g < goal
+                if rising:
+                    mean = mean_step(set_step, set_rate, set_reach, g - g_min)
+                else:
+                    mean = mean_step(reset_step, reset_rate, reset_reach, g_max - g)
+                move = pace[i] * mean * max(1.0 + spread * z, 0.0) + window_spread * z
+                after = g + move if rising else g - move
+                after = min(max(after, min(g, g_min)), max(g, g_max))
+                if stuck[i]:
+                    after = g
+                if rising:
+                    e_set += pulse_energy(v_set, 0.5 * (g + after), r_access, v_compliance, set_width)
                     n_set += 1
                 else:
-                    after = max(g - move, g_min)
-                    e_reset += pulse_energy(v_reset, 0.5 * (g + after), r_access, 0.0, width)
+                    e_reset += pulse_energy(v_reset, 0.5 * (g + after), r_access, 0.0, reset_width)
                     n_reset += 1
                 g = after
         else:
-            count = int(np.rint(abs(goal - g) / step))
-            mean = 0.5 * (g + goal)
-            if goal >= g:
-                e_set += count * pulse_energy(v_set, mean, r_access, v_compliance, width)
-                n_set += count
+            start, rising = g, goal >= g
+            if rising:
+                count = pulses_between(set_step, set_rate, set_reach, g - g_min, goal - g_min)
             else:
-                e_reset += count * pulse_energy(v_reset, mean, r_access, 0.0, width)
-                n_reset += count
-            z0, z1 = _draw(cell, first + np.uint32(1), k0, k1)
-            g = min(max(goal + step * spread * np.sqrt(float(count)) * z0, g_min), g_max)
-        if sigma[i] >= 0.0:
-            z0, z1 = _draw(cell, first, k0, k1)
-            g = max((goal if closed_loop else g) + sigma[i] * z0, 0.0)
-        else:
-            g = goal
+                count = pulses_between(reset_step, reset_rate, reset_reach, g_max - g, g_max - goal)
+            for _ in range(int(np.rint(count))):
+                if stuck[i]:
+                    after = g
+                elif rising:
+                    after = min(g + pace[i] * mean_step(set_step, set_rate, set_reach, g - g_min), g_max)
+                else:
+                    after = max(g - pace[i] * mean_step(reset_step, reset_rate, reset_reach, g_max - g), g_min)
+                if rising:
+                    e_set += pulse_energy(v_set, 0.5 * (g + after), r_access, v_compliance, set_width)
+                    n_set += 1
+                else:
+                    e_reset += pulse_energy(v_reset, 0.5 * (g + after), r_access, 0.0, reset_width)
+                    n_reset += 1
+                g = after
+            n_pulses = n_set + n_reset
+            if n_pulses > 0 and not stuck[i]:
+                z0, z1 = _draw(cell, first + np.uint32(1), k0, k1)
+                root = np.sqrt(float(n_pulses))
+                g = min(max(g + (spread * abs(g - start) / root + window_spread * root) * z0, g_min), g_max)
+        if not stuck[i]:
+            if sigma[i] >= 0.0:
+                z0, z1 = _draw(cell, first, k0, k1)
+                g = max((goal if closed_loop else g) + sigma[i] * z0, 0.0)
+            else:
+                g = goal
         achieved[i] = g
         set_pulses[i] = n_set
         reset_pulses[i] = n_reset

@@ -1,0 +1,222 @@
+"""From measured pulse trains to a device, and from a device to simulated pulse trains.
+
+A pulse train is the conductance before the first pulse and after each one: SET pulses up, then RESET pulses down.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import least_squares
+
+from crossbar_sim.citations import ASSUMPTION, OWN_DATA
+from crossbar_sim.counter_random import Key, stream_key
+from crossbar_sim.devices.base import DeviceModel
+from crossbar_sim.devices.kernels import normals
+from crossbar_sim.devices.pulses import LABELS, label_of, step_law
+from crossbar_sim.errors import SpecError
+from crossbar_sim.spec import Provenance
+from crossbar_sim.units import engineering
+
+Floats = NDArray[np.float64]
+COLUMNS = ("pulse", "conductance", "device")
+STRAIGHT = 1e-6
+"""Below this bend 1 / a a curve is a straight line to rounding errors."""
+BROAD = 0.1
+"""Spread of a whole train, in windows, from which on a fit is called doubtful."""
+
+
+@dataclass(frozen=True)
+class PulseData:
+    """Pulse trains (siemens, one row per device) of `up` SET pulses followed by RESET pulses."""
+
+    trains: Floats
+    up: int
+
+    @property
+    def down(self) -> int:
+        """RESET pulses."""
+        return self.trains.shape[1] - 1 - self.up
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A device fitted to measured pulse trains. R^2 and residual sd are those of the mean curve over all points."""
+
+    device: DeviceModel
+    data: PulseData
+    r_squared: float
+    residual_sd: float
+
+    def __str__(self) -> str:
+        device, data = self.device, self.data
+        whole = (device.cycle_to_cycle_window or 0.0) * math.sqrt(max(data.up, data.down))
+        lines = [
+            f"Fit of {device.name}: {len(data.trains)} devices, {data.up} pulses up, {data.down} down",
+            f"  window             {engineering(device.g_min, 'S')} to {engineering(device.g_max, 'S')}",
+            f"  non-linearity      {_shown(device.set_nonlinearity)} SET, {_shown(device.reset_nonlinearity)} RESET",
+            f"  cycle to cycle     {device.cycle_to_cycle_window or 0:.3g} of the window per pulse",
+            f"  device to device   {_shown(device.device_to_device)} of the step",
+            f"  goodness           R² {self.r_squared:.4f}, residual sd {engineering(self.residual_sd, 'S')}",
+        ]  # fmt: skip
+        if whole > BROAD:
+            lines.append(
+                f"  doubtful           the spread of a whole train is {whole:.2g} of the window: the curve is flattened"
+            )
+        return "\n".join(lines)
+
+
+def _shown(value: float | None) -> str:
+    return "none" if value is None else f"{value:.3g}"
+
+
+def simulate(device: DeviceModel, cells: int, key: Key) -> PulseData:
+    """Pulse trains of simulated cells across the whole window, each pulse with its spread."""
+    up, down = round(device.full_swing_pulses), round(device.reset_pulses_full_swing)
+    slow = device.device_to_device or 0.0
+    pace = np.maximum(1 + slow * normals(np.full(cells, up + down, np.uint32), key)[0], 0.05)
+    trains = np.full((cells, 1 + up + down), device.g_min)
+    set_law = step_law(device.set_nonlinearity, device.full_swing_pulses, device.window)
+    reset_law = step_law(device.reset_nonlinearity, device.reset_pulses_full_swing, device.window)
+    for pulse in range(up + down):
+        g, z = trains[:, pulse], normals(np.full(cells, pulse, np.uint32), key)[0]
+        rising = pulse < up
+        step, rate, reach = set_law if rising else reset_law
+        gone, sign = (g - device.g_min, 1) if rising else (device.g_max - g, -1)
+        move = pace * (step + rate * (reach - gone)) * np.maximum(1 + device.cycle_to_cycle * z, 0)
+        move += (device.cycle_to_cycle_window or 0.0) * device.window * z
+        trains[:, pulse + 1] = np.clip(g + sign * move, device.g_min, device.g_max)
+    return PulseData(trains, up)
+
+
+def read_pulses(path: str | Path, pulses_up: int | None = None) -> PulseData:
+    """Pulse trains from a CSV file with the columns pulse (0, 1, 2 ...), conductance (siemens) and device.
+
+    The first `pulses_up` pulses are SET pulses (default: the first half), the rest RESET. Raises SpecError with the
+    file and the line of what is wrong.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise SpecError(f"no such file: {path}; give the path of an existing .csv file")
+    found: dict[str, dict[int, float]] = {}
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = csv.DictReader(file)
+        missing = [name for name in COLUMNS if name not in (rows.fieldnames or [])]
+        if missing:
+            raise SpecError(f"{path}: column {', '.join(missing)} is missing; the columns are {', '.join(COLUMNS)}")
+        for line, row in enumerate(rows, start=2):
+            try:
+                pulse, conductance = int(row["pulse"]), float(row["conductance"])
+            except (TypeError, ValueError):
+                raise SpecError(f"{path}, line {line}: pulse must be a whole number, conductance a number") from None
+            if not (math.isfinite(conductance) and conductance >= 0):
+                raise SpecError(f"{path}, line {line}: conductance must be finite and not negative, in siemens")
+            found.setdefault(row["device"], {})[pulse] = conductance
+    count = max((max(train) for train in found.values()), default=0)
+    for name, train in found.items():
+        if sorted(train) != list(range(count + 1)):
+            raise SpecError(f"{path}: device '{name}' must have every pulse from 0 to {count} once")
+    if pulses_up is None and count % 2:
+        raise SpecError(f"{path}: {count} pulses do not halve into up and down; say how many go up")
+    up = count // 2 if pulses_up is None else pulses_up
+    if not 2 <= up <= count - 2:
+        raise SpecError(f"{path}: {count} pulses with {up} up; a fit needs at least 2 pulses up and 2 down")
+    return PulseData(np.array([[train[p] for p in range(count + 1)] for train in found.values()]), up)
+
+
+def fit(data: PulseData, name: str, like: str | Path = "wu2018") -> Fit:
+    """Least squares of the exponential pulse response to the mean train, then of the spreads to the single steps.
+
+    Voltages, times and endurance are not in pulse trains: they are taken over from the device `like` as assumptions.
+    Noise of the measurement itself counts as cycle-to-cycle spread. Where the spread of a whole train, c sqrt(n),
+    comes near the window, cells are stopped at its ends and the mean train is flatter than the law. Raises
+    SpecError if nothing can be fitted.
+    """
+    mean, up, down = data.trains.mean(axis=0), data.up, data.down
+    low, high = float(mean.min()), float(mean.max())
+    if high <= low or mean[up] <= mean[0] or mean[up] <= mean[-1]:
+        raise SpecError(f"{name}: the conductance does not rise over {up} pulses and fall again; check --pulses-up")
+    share_up, share_down = np.arange(up + 1) / up, np.arange(1, down + 1) / down
+
+    def curve(parameters: Floats) -> Floats:
+        bottom, top, bend_up, bend_down = parameters
+        rise, fall = _bent(share_up, bend_up), _bent(share_down, bend_down)
+        return np.concatenate([bottom + (top - bottom) * rise, top - (top - bottom) * fall])
+
+    scaled = (mean - low) / (high - low)
+    solution = least_squares(
+        lambda p: curve(p) - scaled, [0, 1, 1, 1], bounds=([-1, 0.3, -19, -19], [0.7, 2, 19, 19]), xtol=1e-12
+    )
+    bottom, top, bend_up, bend_down = solution.x
+    g_min, window = max(low + bottom * (high - low), 0.0), (top - bottom) * (high - low)
+    set_label, reset_label = _label(bend_up), _label(bend_down)
+
+    sign = np.where(np.arange(up + down) < up, 1.0, -1.0)
+    gone = np.where(sign > 0, data.trains[:, :-1] - g_min, g_min + window - data.trains[:, :-1])
+    laws = np.array([step_law(set_label, up, window)] * up + [step_law(reset_label, down, window)] * down)
+    step = laws[:, 0] + laws[:, 1] * (laws[:, 2] - gone)
+    moved = sign * np.diff(data.trains, axis=1)
+    weight = (step**2).sum(axis=1)
+    pace = (step * moved).sum(axis=1) / weight
+    rest = moved - pace[:, None] * step
+    spread = math.sqrt((rest**2).sum() / max(rest.size - len(pace), 1))
+    between = pace.var(ddof=1) - (spread**2 / weight).mean() if len(pace) > 1 else 0.0
+
+    device = _device(name, like, data, {
+        "g_min": g_min, "g_max": g_min + window, "set_nonlinearity": set_label, "reset_nonlinearity": reset_label,
+        "cycle_to_cycle_window": spread / window, "device_to_device": math.sqrt(between) if between > 0 else None,
+    })  # fmt: skip
+    residual = data.trains - (low + (high - low) * curve(solution.x))
+    r_squared = 1 - float((residual**2).sum() / ((data.trains - data.trains.mean()) ** 2).sum())
+    return Fit(device, data, r_squared, float(residual.std()))
+
+
+def _bent(share: Floats, bend: float) -> Floats:
+    """(1 - exp(-p bend)) / (1 - exp(-bend)), p itself where the bend vanishes."""
+    return share if abs(bend) < STRAIGHT else np.expm1(-share * bend) / math.expm1(-bend)
+
+
+def _label(bend: float) -> float | None:
+    """The non-linearity label of a bend 1 / a; None where it is as good as straight."""
+    if abs(bend) < STRAIGHT:
+        return None
+    label = label_of(1 / bend)
+    return None if abs(label) < LABELS[0] else math.copysign(min(abs(label), LABELS[1]), label)
+
+
+def _device(name: str, like: str | Path, data: PulseData, fitted: dict[str, float | None]) -> DeviceModel:
+    """A device of the fitted numbers and, for the rest, those of `like`."""
+    base = DeviceModel.load(like)
+    where = f"{len(data.trains)} devices, {data.up} pulses up and {data.down} down"
+    numbers = {key: value for key, value in fitted.items() if value is not None}
+    notes = {key: Provenance(unit=_unit(key), source=OWN_DATA, where=where, kind="fitted") for key in numbers}
+    numbers |= {"full_swing_pulses": data.up, "reset_full_swing_pulses": data.down}
+    for key in ("full_swing_pulses", "reset_full_swing_pulses"):
+        notes[key] = Provenance(unit="1", source=OWN_DATA, where=where, kind="measured")
+    for key in ("read_voltage", "read_time", "set_voltage", "reset_voltage", "pulse_width", "reset_pulse_width",
+                "endurance"):  # fmt: skip
+        value = getattr(base, key)
+        if value is not None:
+            numbers[key] = value
+            unit = base.unit_of(key)
+            notes[key] = Provenance(unit=unit, source=ASSUMPTION, where=f"taken over from {base.name}", kind="assumed")
+    return DeviceModel.from_document(
+        {"name": name, "description": f"fitted to {where}", "programming": "open_loop", **numbers, "provenance": notes},
+        where=name,
+    )
+
+
+def _unit(key: str) -> str:
+    return "S" if key.startswith("g_") else "1"
+
+
+def example(name: str, devices: int = 20, seed: int = 0) -> str:
+    """Simulated pulse trains of a device of the library as CSV text: an example of what `read_pulses` reads."""
+    trains = simulate(DeviceModel.load(name), devices, stream_key(seed, "pulse trains", name)).trains
+    rows = (f"{p},{g:.6e},{d}" for d, train in enumerate(trains) for p, g in enumerate(train))
+    return "\n".join([",".join(COLUMNS), *rows, ""])

@@ -1,0 +1,69 @@
+"""Laws of a device: spread by conductance, and lifetime of a cell."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+from scipy.special import ndtri
+
+from crossbar_sim.spec import Spec
+from crossbar_sim.units import One, Siemens
+
+Floats = NDArray[np.float64]
+Positive = Field(gt=0)
+
+
+class ConductancePolynomial(Spec):
+    """Standard deviation of a conductance: sigma(G) = sigma_scale * max(sum_k c_k (G / conductance_scale)^k, 0).
+
+    One law covers a constant (one coefficient), a proportional (0, c1) and any published polynomial.
+    """
+
+    coefficients: tuple[float, ...] = Field(min_length=1)
+    conductance_scale: Annotated[Siemens, Positive]
+    sigma_scale: Annotated[Siemens, Positive]
+    source: str
+    where: str = ""
+    kind: Literal["measured", "fitted", "assumed"]
+    valid: str = ""
+
+    @property
+    def numbers(self) -> tuple[tuple[float, ...], float, float]:
+        """Coefficients, conductance scale and sigma scale, for compiled code."""
+        return self.coefficients, self.conductance_scale, self.sigma_scale
+
+    def __call__(self, conductance: Floats) -> Floats:
+        """sigma in siemens, same shape as `conductance` (siemens)."""
+        x = np.asarray(conductance, dtype=np.float64) / self.conductance_scale
+        return self.sigma_scale * np.maximum(np.polynomial.polynomial.polyval(x, self.coefficients), 0.0)
+
+    def __str__(self) -> str:
+        return f"polynomial {list(self.coefficients)}"
+
+
+class Lifetime(Spec):
+    """How many writes one cell takes before it is stuck; the device's `endurance` is the scale.
+
+    weibull: writes = endurance (-ln(1 - u))^(1 / shape), so endurance is where 63.2 % have failed.
+    log_normal: writes = endurance exp(shape z), so endurance is the median. u and z belong to the cell.
+    """
+
+    distribution: Literal["weibull", "log_normal"]
+    shape: Annotated[One, Positive]
+    stuck_at: Literal["as_is", "lrs", "hrs"] = "as_is"
+    source: str
+    where: str = ""
+    kind: Literal["measured", "fitted", "assumed"]
+    valid: str = ""
+
+    def writes(self, endurance: float, uniform: Floats) -> Floats:
+        """Lifetime in writes of cells with these uniform random numbers in (0, 1)."""
+        if self.distribution == "weibull":
+            return endurance * (-np.log1p(-uniform)) ** (1 / self.shape)
+        return endurance * np.exp(self.shape * ndtri(uniform))
+
+    def __str__(self) -> str:
+        return f"{self.distribution} of shape {self.shape:g}, stuck at {self.stuck_at}"
