@@ -19,6 +19,9 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from benchmarks.backbones import BACKBONE_FOLDER, AssetError, Attention, Block
+from crossbar_sim import Hardware
+from crossbar_sim.chip import Chip
+from peft_methods.in_context import attn_dagger, posterior_mean
 
 IN_CONTEXT_FOLDER = BACKBONE_FOLDER / "in_context"  # a folder of its own: these are no image classifiers
 
@@ -125,3 +128,101 @@ def load_regression_transformer(
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise AssetError(f"{path} is not a readable in-context transformer: {error}; {advice}") from error
     return model.eval(), facts
+
+
+@dataclass(frozen=True)
+class ExcessError:
+    """Mean squared distance to the noise-free value after 0, 1, ... examples, (examples,), of a model and of the exact
+    posterior mean on the same prompts."""
+
+    model: Tensor
+    bayes: Tensor
+
+    @property
+    def ratio(self) -> Tensor:
+        """1 is the best that any predictor reaches."""
+        return self.model / self.bayes
+
+
+@torch.no_grad()
+def excess_error(model: RegressionTransformer, prompts: LinearPrompts, count: int, seed: int) -> ExcessError:
+    """Both errors on `count` fresh prompts; a model on tiles reads them through its tiles."""
+    x, y, clean = prompts.draw(count, torch.Generator().manual_seed(seed))
+    predicted = torch.cat([model(*part) for part in zip(x.split(250), y.split(250), strict=True)])
+    best, _ = posterior_mean(x.double(), y.double(), prompts.noise_variance, prompts.prior_variance)
+    return ExcessError((predicted - clean).square().mean(0).double(), (best - clean).square().mean(0))
+
+
+# the noise floor of exact attention on noisy keys
+
+
+@dataclass(frozen=True)
+class NoiseFloor:
+    """Mean squared distance of attn_dagger to the noise-free value after `lengths` examples, per name of a condition.
+
+    standard_error: of each mean, over prompts.
+    """
+
+    lengths: tuple[int, ...]
+    errors: dict[str, tuple[float, ...]]
+    standard_error: dict[str, tuple[float, ...]]
+
+
+def noise_floor(
+    prompts: LinearPrompts, lengths: tuple[int, ...], count: int, seed: int, *,
+    distortion: tuple[float, ...] = (0.1,), read_noise: tuple[float, ...] = (0.05, 0.1),
+) -> NoiseFloor:  # fmt: skip
+    """Exact attention on keys that a device distorts in two ways, both relative to the keys' own spread.
+
+    distortion: one fixed linear map (I + distortion E / sqrt(d)) per prompt, the same for examples and query, as a
+    programming error leaves it: the task is still linear in the keys, so the error falls on as d s2 / t. read_noise:
+    fresh Gaussian noise on every key and on the query: the error stops at about d lam read_noise^2, because the query
+    itself is read with noise (and noise in the examples' keys shrinks the estimate: errors in variables).
+    """
+    generator = torch.Generator().manual_seed(seed)
+    names = ["ideal", *(f"fixed distortion {s:.0%}" for s in distortion), *(f"read noise {s:.0%}" for s in read_noise)]
+    squares: dict[str, list[Tensor]] = {name: [] for name in names}
+    d, ridge = prompts.dimension, prompts.noise_variance / prompts.prior_variance
+    for length in lengths:
+        one = LinearPrompts(d, length + 1, prompts.noise_variance, prompts.prior_variance)
+        x, y, clean = (part.double() for part in one.draw(count, generator))
+        seen = [x]
+        for size in distortion:
+            error = torch.randn(count, d, d, generator=generator, dtype=x.dtype) / math.sqrt(d)
+            seen.append(x @ (torch.eye(d, dtype=x.dtype) + size * error))
+        seen += [x + size * torch.randn(x.shape, generator=generator, dtype=x.dtype) for size in read_noise]
+        for name, keys in zip(names, seen, strict=True):
+            predicted = attn_dagger(keys[:, -1:], keys[:, :-1], y[:, :-1, None], ridge)[:, 0, 0]
+            squares[name].append((predicted - clean[:, -1]).square())
+    return _summarise(lengths, squares)
+
+
+def noise_floor_on_tiles(
+    prompts: LinearPrompts, hardware: Mapping[str, Hardware], lengths: tuple[int, ...], count: int, seed: int,
+    key_width: int = 16,
+) -> NoiseFloor:  # fmt: skip
+    """The same through tiles: keys are W x with a random W (key_width, d) on a chip of each design.
+
+    Examples and query are read through the same cells: what programming got wrong stays the same, read noise does not.
+    """
+    squares: dict[str, list[Tensor]] = {name: [] for name in hardware}
+    d, ridge = prompts.dimension, prompts.noise_variance / prompts.prior_variance
+    for index, (name, design) in enumerate(hardware.items()):
+        generator = torch.Generator().manual_seed(seed)  # the same prompts for every design
+        weight = torch.linalg.qr(torch.randn(key_width, d, generator=generator))[0]
+        matrix = Chip(design, seed + index).matrix("key", weight)
+        for length in lengths:
+            one = LinearPrompts(d, length + 1, prompts.noise_variance, prompts.prior_variance)
+            x, y, clean = one.draw(count, generator)
+            keys = matrix(x).double()
+            predicted = attn_dagger(keys[:, -1:], keys[:, :-1], y.double()[:, :-1, None], ridge)[:, 0, 0]
+            squares[name].append((predicted - clean[:, -1]).square())
+    return _summarise(lengths, squares)
+
+
+def _summarise(lengths: tuple[int, ...], squares: Mapping[str, list[Tensor]]) -> NoiseFloor:
+    means = {name: tuple(float(part.mean()) for part in parts) for name, parts in squares.items()}
+    errors = {
+        name: tuple(float(part.std()) / math.sqrt(len(part)) for part in parts) for name, parts in squares.items()
+    }
+    return NoiseFloor(lengths, means, errors)

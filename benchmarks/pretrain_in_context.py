@@ -15,7 +15,13 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from benchmarks.in_context import IN_CONTEXT_FOLDER, LinearPrompts, RegressionTransformer, save_regression_transformer
+from benchmarks.in_context import (
+    IN_CONTEXT_FOLDER,
+    LinearPrompts,
+    RegressionTransformer,
+    excess_error,
+    save_regression_transformer,
+)
 
 
 @dataclass(frozen=True)
@@ -73,3 +79,33 @@ def initialise(model: RegressionTransformer, generator: torch.Generator) -> None
             nn.init.xavier_uniform_(module.weight, generator=generator)
             nn.init.zeros_(module.bias)
     nn.init.normal_(model.positions, std=0.02, generator=generator)
+
+
+def write(path: Path, recipe: InContextRecipe, log: bool = False) -> dict[str, float]:
+    """Train, write the safetensors file, and return its excess error over the exact one, by examples."""
+    model = pretrain(recipe, log)
+    ratio = excess_error(model, recipe.prompts, 4000, recipe.seed + 1).ratio
+    shown = sorted({*range(0, recipe.examples, max(1, recipe.examples // 10)), recipe.examples - 1})
+    reached = {str(t): round(float(ratio[t]), 3) for t in shown}
+    facts = {
+        "excess_error_over_bayes": json.dumps(reached),
+        "recipe": json.dumps(asdict(recipe), sort_keys=True),
+        "data": "Gaussian linear regression, fresh prompts every step",
+    }
+    save_regression_transformer(path, model, facts)
+    return reached
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line: train with the recipe and write the file."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.pretrain_in_context", description=__doc__)
+    parser.add_argument("--steps", type=int, default=InContextRecipe.steps)
+    parser.add_argument("--output", type=Path, default=IN_CONTEXT_FOLDER / "linear_regression.safetensors")
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    for examples, ratio in write(options.output, InContextRecipe(steps=options.steps), log=True).items():
+        print(f"{examples:>3} examples: excess error {ratio:.3f} of the exact one")
+
+
+if __name__ == "__main__":
+    main()
