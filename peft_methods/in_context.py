@@ -1,7 +1,10 @@
 """In-context learning as Bayesian model averaging: exact posteriors, attention as a posterior mean, regret.
 
 Zhang, Zhang, Yang and Wang, *What and how does in-context learning learn?*, AISTATS 2025 (arXiv:2305.19420). A prompt
-of t examples with one hidden task z is answered by averaging over the tasks: p(r | prompt) = sum_z p(r | z) p(z | prompt).
+of t examples with one hidden task z is answered by averaging over the tasks,
+
+    p(r | prompt) = sum_z p(r | z) p(z | prompt).
+
 Nothing is trained and nothing is written to cells; a chip reads the examples as it reads any input.
 
 Two families have exact answers. Finitely many tasks: `model_average`, `regret`. Gaussian linear regression, v = Z k + e

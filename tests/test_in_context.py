@@ -121,7 +121,7 @@ def test_the_posterior_along_a_prompt() -> None:
 
 
 def test_excess_error_falls_as_d_s2_over_t() -> None:
-    """d = 8, s2 = 1/4: t/(d s2) E x^T covariance x is within 10 % of 1 at t = 256 with 95 % confidence (600 prompts)."""
+    """d = 8, s2 = 1/4: excess error x t/(d s2) is within 10 % of 1 at t = 256 with 95 % confidence."""
     prompts = LinearPrompts(8, 257)
     x, y, _ = prompts.draw(600, torch.Generator().manual_seed(0))
     _, error = posterior_mean(x.double(), y.double(), 0.25, 1.0)
