@@ -123,7 +123,8 @@ def load_regression_transformer(
     try:
         with safe_open(path, framework="pt") as file:
             facts = dict(file.metadata() or {})
-            model = RegressionTransformer(**json.loads(facts["constructor"]))
+            with torch.random.fork_rng(devices=[]):  # torch draws starting weights that are replaced at once
+                model = RegressionTransformer(**json.loads(facts["constructor"]))
             model.load_state_dict({key: file.get_tensor(key) for key in file.keys()})  # noqa: SIM118
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise AssetError(f"{path} is not a readable in-context transformer: {error}; {advice}") from error

@@ -51,9 +51,10 @@ class InContextRecipe:
 def pretrain(recipe: InContextRecipe = InContextRecipe(), log: bool = False) -> RegressionTransformer:
     """Train a transformer on fresh prompts; the same recipe gives the same weights."""
     generator = torch.Generator().manual_seed(recipe.seed)
-    model = RegressionTransformer(
-        recipe.dimension, recipe.examples, recipe.width, recipe.depth, recipe.heads, recipe.mlp_width
-    )
+    with torch.random.fork_rng(devices=[]):  # torch draws starting weights that `initialise` replaces
+        model = RegressionTransformer(
+            recipe.dimension, recipe.examples, recipe.width, recipe.depth, recipe.heads, recipe.mlp_width
+        )
     initialise(model, generator)
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
