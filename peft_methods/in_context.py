@@ -155,7 +155,7 @@ def posterior_mean(x: Tensor, y: Tensor, noise_variance: float, prior_variance: 
     precision = precision + torch.eye(x.shape[-1], dtype=x.dtype) / prior_variance
     moment = torch.zeros_like(x)
     moment[:, 1:] = (x * y[..., None])[:, :-1].cumsum(1) / noise_variance
-    solved = torch.linalg.solve(precision, torch.stack([moment, x], dim=-1))
+    solved = torch.cholesky_solve(torch.stack([moment, x], dim=-1), torch.linalg.cholesky(precision))
     return (x * solved[..., 0]).sum(-1), (x * solved[..., 1]).sum(-1)
 
 
