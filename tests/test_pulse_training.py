@@ -1,0 +1,95 @@
+"""One pulse per cell and step: what the kernel of sign descent predicts, and what the cells do."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+from torch import nn
+
+from crossbar_sim import Hardware, map_model
+from peft_methods import MethodError
+from peft_methods.kernel_view import gradients, kernel, subspace
+from peft_methods.pulse_training import PulseRule, chip_limits, chip_steps, loss_gradient, pulse_training
+from tests.conftest import tiny_net
+
+
+def draw(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def pulsed(milo: Hardware, asymmetry: float, known: float, steps: int, swing: float = 2000.0):  # type: ignore[no-untyped-def]
+    """A tiny net on tiles whose only effect is the pulse: `asymmetry` moves the cells, `known` is predicted."""
+    device = milo.ideal().device.replace(programming="open_loop", full_swing_pulses=swing)
+    model = tiny_net()
+    chip = map_model(model, milo.ideal().replace(device=device))
+    chip.start_task()
+    parameters = {name: p for name, p in model.named_parameters() if name.endswith("master")}
+    rule = PulseRule(chip_steps(parameters, chip), asymmetry, chip_limits(parameters, chip))
+    x, labels, probes = draw(4, 6), torch.tensor([0, 1, 2, 1]), draw(10, 6, seed=1)
+    run = pulse_training(model, x, labels, probes, parameters, rule, steps=steps, chip=chip)
+    if known != asymmetry:
+        other = pulsed(milo, known, known, steps, swing)[0]
+        run = dataclasses.replace(run, predicted=other.predicted)
+    return run, chip
+
+
+def test_one_step_is_the_kernel_of_sign_descent_and_a_bias() -> None:
+    """f with one output and loss slope chi: change = -step sign(chi) K(x, x') + step asymmetry grad f(x) . sign(w)."""
+    model = nn.Sequential(nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 1)).double()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(draw(*parameter.shape, seed=parameter.numel()))
+    parameters, x = subspace(model), draw(7, 6).double()
+    rows = gradients(model, x, parameters)
+    rule = PulseRule(1e-3, 0.25)
+    predicted = rows[:, 0] @ rule.change(parameters, -2.5 * rows[4, 0])
+    bias = rows[:, 0] @ torch.cat([p.detach().sign().flatten() for p in parameters.values()])
+    expected = 1e-3 * kernel(rows, rows[4:5], "asymmetric")[:, 0] + 0.25e-3 * bias
+    torch.testing.assert_close(predicted, expected)
+
+
+def test_the_loss_gradient_is_that_of_the_cross_entropy() -> None:
+    model, x, label = tiny_net(), draw(1, 6), torch.tensor(2)
+    parameters = subspace(model)
+    rows = gradients(model, x, parameters)[0]
+    found = loss_gradient(rows, model(x).detach()[0], label)
+    parts = torch.autograd.grad(nn.functional.cross_entropy(model(x), label[None]), list(parameters.values()))
+    torch.testing.assert_close(found, torch.cat([part.flatten() for part in parts]), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("asymmetry", [0.0, 0.4])
+def test_prediction_of_pulses_on_tiles(milo: Hardware, asymmetry: float) -> None:
+    """Steps of 1/2000 of the range: well below one per cent off after 1 and 8 steps."""
+    run, chip = pulsed(milo, asymmetry, asymmetry, 8)
+    print(asymmetry, [round(run.relative_error(step), 4) for step in (1, 2, 4, 8)])
+    assert run.relative_error(1) < 0.005
+    assert run.relative_error(8) < 0.01
+    pulses = sum(row["count"] for row in chip.ledger.rows()
+                 if row["phase"] == "adapt/update" and row["component"] in ("SET pulses", "RESET pulses"))  # fmt: skip
+    assert pulses == pytest.approx(sum(run.cells_written), rel=0.02)  # a weight that changes sign moves two cells
+    assert chip.task_writes().max() <= 2 * 8
+
+
+def test_asymmetry_is_a_bias_that_a_symmetric_prediction_misses(milo: Hardware) -> None:
+    aware, _ = pulsed(milo, 0.4, 0.4, 8)
+    unaware, _ = pulsed(milo, 0.4, 0.0, 8)
+    print(aware.relative_error(8), unaware.relative_error(8))
+    assert unaware.relative_error(8) > 0.3 > 0.01 > aware.relative_error(8)
+
+
+def test_larger_pulses_leave_the_linear_regime(milo: Hardware) -> None:
+    errors = [pulsed(milo, 0.0, 0.0, 4, swing)[0].relative_error(4) for swing in (2000.0, 400.0, 100.0)]
+    print(errors)
+    assert errors[0] < errors[1] < errors[2]
+    assert errors[0] < 0.01
+
+
+def test_pulses_need_a_chip_and_a_possible_asymmetry(milo: Hardware) -> None:
+    model = tiny_net()
+    map_model(model, milo)
+    with pytest.raises(MethodError, match="give its chip"):
+        pulse_training(model, draw(1, 6), torch.tensor([0]), draw(1, 6), subspace(model), PulseRule(0.1), steps=1)
+    with pytest.raises(MethodError, match="asymmetry must lie"):
+        PulseRule(0.1, 1.5)
