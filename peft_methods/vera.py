@@ -13,6 +13,7 @@ from crossbar_sim import Chip
 from crossbar_sim.matrix import MappedMatrix
 from peft_methods.base import Adapter, LinearLike, Method, linear_layers, uniform
 from peft_methods.checkpoint import LoRAWeights
+from peft_methods.checkpoint_vera import VeRAWeights
 from peft_methods.placement import PlacedMatrix, Placement, bill_arithmetic, bill_sram, ledger_of
 from peft_methods.pool import Pool
 
@@ -120,4 +121,12 @@ class VeRAAdapter(Adapter):
         return LoRAWeights(
             name=name, rank=self.method.rank, alpha=float(self.method.rank),
             a={key: a.clone() for key, (a, _) in factors.items()}, b={key: b for key, (_, b) in factors.items()},
+        )  # fmt: skip
+
+    def weights(self, name: str) -> VeRAWeights:
+        """The shared float matrices and every vector, as `save_vera` writes them."""
+        return VeRAWeights(
+            name, self.a.master.detach().clone(), self.b.master.detach().clone(),
+            {key: layer.lambda_b.detach().clone() for key, layer in self.layers.items()},
+            {key: layer.lambda_d.detach().clone() for key, layer in self.layers.items()},
         )  # fmt: skip
