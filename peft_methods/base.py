@@ -127,6 +127,9 @@ class Adapter:
         """Program the cells of trained tensors whose target level changed; returns how many."""
         return sum(matrix.program().count for matrix in self.matrices)
 
+    def resume(self) -> None:
+        """Get ready to train, again if `finish` was called."""
+
     def finish(self) -> None:
         """Get ready to infer once training is over, for methods that can then compute something once and keep it."""
 

@@ -36,8 +36,8 @@ class VeRAWeights:
             )
         if not self.lambda_b or set(self.lambda_b) != set(self.lambda_d):
             raise CheckpointError(
-                f"adapter {self.name!r}: every module needs both lambda_b and lambda_d, and there must be at least one; "
-                "save the adapter again."
+                f"adapter {self.name!r}: every module needs both lambda_b and lambda_d, and there must be at least "
+                "one; save the adapter again."
             )
         for module, vector in self.lambda_d.items():
             outputs = self.lambda_b[module].numel()

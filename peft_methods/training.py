@@ -50,6 +50,7 @@ def fine_tune(
     """
     method, chip = adapter.method, adapter.chip
     ledger, history = ledger_of(chip), History()
+    adapter.resume()
 
     def report(step: int) -> None:
         if on_step is not None:
