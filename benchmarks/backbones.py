@@ -40,12 +40,16 @@ class Attention(nn.Module):
         self.key = nn.Linear(width, width)
         self.value = nn.Linear(width, width)
         self.output = nn.Linear(width, width)
+        self.remembered: tuple[Tensor, Tensor] | None = None
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Tokens of shape (n, tokens, width) in and out."""
+        queries, keys, values = self.query(tokens), self.key(tokens), self.value(tokens)
+        if self.remembered is not None:
+            further_keys, further_values = (column.expand(len(tokens), -1, -1) for column in self.remembered)
+            keys, values = torch.cat([keys, further_keys], dim=1), torch.cat([values, further_values], dim=1)
         query, key, value = (
-            projection(tokens).unflatten(-1, (self.heads, -1)).transpose(1, 2)
-            for projection in (self.query, self.key, self.value)
+            projected.unflatten(-1, (self.heads, -1)).transpose(1, 2) for projected in (queries, keys, values)
         )
         scores = query @ key.transpose(2, 3) / math.sqrt(query.shape[-1])
         mixed = scores.softmax(-1) @ value
@@ -90,7 +94,12 @@ class VisionTransformer(nn.Module):
     Arguments are counts: pixels per image side, pixels per patch side, values per token, blocks,
     attention heads, hidden values of the perceptron, classes.  ``ValueError`` if the patches do not
     tile the image or the heads do not divide the width.
+
+    ``before_block``, if there is one, maps (block index, tokens) to the tokens that block reads; see
+    ``peft_methods.tokens.TokenModel``.
     """
+
+    before_block: nn.Module | None
 
     def __init__(
         self,
@@ -123,6 +132,8 @@ class VisionTransformer(nn.Module):
             raise ValueError(f"heads {heads} do not divide width {width}; choose a divisor of {width}.")
         self.image_size = image_size
         self.patch_size = patch_size
+        self.width, self.depth, self.patch_values = width, depth, patch_size**2
+        self.register_module("before_block", None)
         patches = (image_size // patch_size) ** 2
         self.embed = nn.Linear(patch_size**2, width)
         self.class_token = nn.Parameter(torch.zeros(1, 1, width))
@@ -141,12 +152,30 @@ class VisionTransformer(nn.Module):
         side = self.patch_size
         return images.unfold(1, side, side).unfold(2, side, side).flatten(1, 2).flatten(2)
 
+    def tokens(self, images: Tensor) -> Tensor:
+        """What the first block reads, (n, 1 + patches, width): the class token, then the patches, with positions."""
+        patches = self.embed(self.patches(images))
+        class_token = self.class_token.expand(len(images), -1, -1)
+        return torch.cat([class_token, patches], dim=1) + self.positions
+
+    def remember(self, block: int, tokens: Tensor | None) -> None:
+        """Let a block attend to further constant tokens (count, width), as keys and values that are computed now
+        and kept; None: forget them.
+        """
+        chosen = self.blocks[block]
+        assert isinstance(chosen, Block)
+        attention = chosen.attention
+        attention.remembered = None
+        if tokens is not None:
+            normalised = chosen.attention_norm(tokens)
+            attention.remembered = attention.key(normalised), attention.value(normalised)
+
     def features(self, images: Tensor) -> Tensor:
         """The normalised class token, shape (n, width), of images (n, side, side)."""
-        tokens = self.embed(self.patches(images))
-        class_token = self.class_token.expand(len(images), -1, -1)
-        tokens = torch.cat([class_token, tokens], dim=1) + self.positions
-        for block in self.blocks:
+        tokens = self.tokens(images)
+        for index, block in enumerate(self.blocks):
+            if self.before_block is not None:
+                tokens = self.before_block(index, tokens)
             tokens = block(tokens)
         normalised: Tensor = self.norm(tokens)
         return normalised[:, 0]

@@ -63,7 +63,7 @@ def run(
 
 @app.command
 def estimate(
-    model: Annotated[str, arg(metavar="NAME", help="flan-t5-large or digits-vit")] = "flan-t5-large",
+    model: Annotated[str, arg(metavar="NAME", help="flan-t5-large, vit-b-16, digits-vit, ...")] = "flan-t5-large",
     method: Annotated[str, arg(metavar="NAME", help="a method of `xbar methods`")] = "lorafusion",
     hardware: Annotated[str, arg(metavar="NAME|TOML", help="the chip design")] = "milo2021_128x128",
     json: Json = None,
@@ -135,14 +135,20 @@ def hardware(
 
 
 @app.command
-def methods() -> None:
-    """List the methods: where trained tensors live, whether cells are written, which reads they need."""
-    from peft_methods import METHODS
+def methods(json: Json = None) -> None:
+    """List the methods: where trained tensors live, how many cells a step may write, which reads they need."""
+    from benchmarks.estimate import method_records
 
-    print(f"{'name':<18}{'writes cells':<14}{'transposed reads':<18}{'extra reads':<48}trained tensors")
-    for name, kind in METHODS.items():
-        placed = ", ".join(f"{tensor}: {place}" for tensor, place in kind().placements().items())  # type: ignore[call-arg]
-        print(f"{name:<18}{kind.writes_cells!s:<14}{kind.transposed_reads!s:<18}{kind.extra_reads:<48}{placed}")
+    records = method_records()
+    if json is not None:
+        write_records(json, records)
+    if str(json) != "-":
+        print(f"{'name':<18}{'cells/step':<14}{'transposed reads':<18}{'trained':<10}{'lives in':<54}extra reads")
+        for row in records:
+            written = f"up to {row['cells_written_per_step']:,}" if row["cells_written_per_step"] else "0"
+            placed = ", ".join(f"{tensor}: {place}" for tensor, place in row["lives_in"].items())
+            print(f"{row['method']:<18}{written:<14}{row['transposed_reads']!s:<18}{row['trained_values']:<10,}"
+                  f"{placed:<54}{row['extra_reads']}")  # fmt: skip
 
 
 def as_json(records: object) -> str:

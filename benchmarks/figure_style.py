@@ -39,8 +39,13 @@ RC: dict[Any, Any] = {
 KNOWN = {
     "full fine-tuning": ("#D55E00", "s"), "LoRA (tiles)": ("#E69F00", "^"), "LoRA (SRAM)": ("#56B4E9", "v"),
     "LoRAFusion": ("#009E73", "o"), "linear probe": ("#777777", "D"),
+    "BitFit": ("#F0E442", "d"), "IA3": ("#A6761D", "d"), "VeRA": ("#0072B2", "o"), "WeGeFT": ("#CC79A7", "o"),
+    "LoRAHub": ("#66A61E", "o"), "DoRA (tiles)": ("#B2182B", "^"), "DoRA (SRAM)": ("#2166AC", "v"),
+    "LoRA-FA (tiles)": ("#FDB863", "<"), "LoRA-FA (SRAM)": ("#92C5DE", ">"), "rsLoRA (tiles)": ("#B35806", "8"),
+    "rsLoRA (SRAM)": ("#4393C3", "H"), "adapters (tiles)": ("#7F3B08", "p"), "adapters (SRAM)": ("#5AAE61", "h"),
+    "VPT (deep)": ("#762A83", "P"), "VPT (shallow)": ("#AF8DC3", "X"), "PASTA": ("#1B7837", "*"),
 }  # fmt: skip
-SPARE = (("#CC79A7", "P"), ("#0072B2", "X"), ("#B8A800", "p"), ("#8B4513", "h"), ("#332288", "*"), ("#882255", "d"))
+SPARE = (("#E7298A", "P"), ("#17BECF", "X"), ("#B8A800", "p"), ("#8B4513", "h"), ("#332288", "*"), ("#882255", "d"))
 
 # Paul Tol's muted colours: writing is red to yellow, reading blue to green, digital grey to purple
 COMPONENT_COLOURS = {

@@ -28,7 +28,7 @@ Space = dict[str, optuna.distributions.BaseDistribution]
 
 
 def rate(low: float, high: float) -> optuna.distributions.FloatDistribution:
-    """A learning rate, searched on a logarithmic scale."""
+    """A learning rate, or another positive factor, searched on a logarithmic scale."""
     return optuna.distributions.FloatDistribution(low, high, log=True)
 
 
@@ -40,10 +40,20 @@ def search_space(method: dict[str, Any]) -> Space:
         "linear-probe": {"learning_rate": rate(1e-3, 1e-1)},
         "lora": {"learning_rate": rate(1e-3, 5e-2)},
         "lorafusion": {"learning_rate": rate(3e-3, 2e-1), "magnitude_learning_rate": rate(1e-3, 1e-1)},
+        "bitfit": {"learning_rate": rate(1e-3, 1e-1)},
+        "lora-fa": {"learning_rate": rate(1e-3, 1e-1)},
+        "dora": {"learning_rate": rate(1e-3, 5e-2)},
+        "vera": {"learning_rate": rate(3e-3, 2e-1), "initial": rate(3e-2, 1.0)},
+        "wegeft": {"learning_rate": rate(1e-3, 5e-2), "alpha": rate(2.0, 32.0)},
+        "ia3": {"learning_rate": rate(3e-3, 2e-1)},
+        "adapters": {"learning_rate": rate(1e-3, 5e-2)},
+        "vpt": {"learning_rate": rate(1e-3, 2e-1), "prompts": optuna.distributions.IntDistribution(1, 16, log=True)},
+        "pasta": {"learning_rate": rate(1e-3, 2e-1)},
+        "lorahub": {"learning_rate": rate(5e-2, 1.0), "regularisation": rate(1e-3, 1e-1)},
     }
     if name not in spaces:
         return {"learning_rate": rate(1e-4, 1e-1)}
-    if name == "lora" and method.get("placement") != "sram":
+    if name in ("lora", "dora", "adapters") and method.get("placement") != "sram":
         spaces[name]["b_range"] = optuna.distributions.FloatDistribution(0.1, 1.0, log=True)
     return spaces[name]
 

@@ -1,21 +1,42 @@
 """Methods storey: fine-tuning methods, pools of LoRA modules, checkpoints and the on-chip training loop."""
 
 from peft_methods.base import Adapter, Method, MethodError
+from peft_methods.bitfit import BitFit
+from peft_methods.bottleneck import Bottleneck
+from peft_methods.dora import DoRA
 from peft_methods.full_fine_tuning import FullFineTuning
+from peft_methods.ia3 import IA3
 from peft_methods.linear_probe import LinearProbe
 from peft_methods.lora import LoRA
+from peft_methods.lora_fa import LoRAFA
 from peft_methods.lorafusion import LoRAFusion
+from peft_methods.lorahub import LoRAHub
+from peft_methods.pasta import PASTA
 from peft_methods.pool import Pool
 from peft_methods.training import accuracy, fine_tune
+from peft_methods.vera import VeRA
+from peft_methods.vpt import VPT
+from peft_methods.wegeft import WeGeFT
 
 METHODS: dict[str, type[Method]] = {
     "full-fine-tuning": FullFineTuning,
     "linear-probe": LinearProbe,
+    "bitfit": BitFit,
     "lora": LoRA,
+    "lora-fa": LoRAFA,
+    "dora": DoRA,
+    "vera": VeRA,
+    "wegeft": WeGeFT,
+    "ia3": IA3,
+    "adapters": Bottleneck,
+    "vpt": VPT,
+    "pasta": PASTA,
+    "lorahub": LoRAHub,
     "lorafusion": LoRAFusion,
 }
 
 __all__ = [
-    "METHODS", "Adapter", "FullFineTuning", "LinearProbe", "LoRA", "LoRAFusion", "Method", "MethodError", "Pool",
-    "accuracy", "fine_tune",
+    "IA3", "METHODS", "PASTA", "VPT", "Adapter", "BitFit", "Bottleneck", "DoRA", "FullFineTuning", "LinearProbe",
+    "LoRA", "LoRAFA", "LoRAFusion", "LoRAHub", "Method", "MethodError", "Pool", "VeRA", "WeGeFT", "accuracy",
+    "fine_tune",
 ]  # fmt: skip

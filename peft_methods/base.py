@@ -27,6 +27,7 @@ class Method(Spec, ABC):
     """What a method attaches, what it trains, where each trained tensor lives, and how it is trained.
 
     Class attributes state the hardware consequences; the tests compare them with the simulator's counters.
+    `train_head` trains the digital classification head too, with the same learning rate.
     """
 
     label: ClassVar[str]
@@ -39,6 +40,7 @@ class Method(Spec, ABC):
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     steps: Annotated[int, Field(ge=1)] = 100
     batch_size: Annotated[int, Field(ge=1)] = 10
+    train_head: bool = False
 
     @property
     def display_name(self) -> str:
@@ -49,12 +51,16 @@ class Method(Spec, ABC):
     def placements(self) -> dict[str, Placement]:
         """Where each kind of trained tensor lives."""
 
+    def frozen_placements(self) -> dict[str, Placement]:
+        """Where each kind of tensor lives that the method adds and never changes; programmed once, in 'pool'."""
+        return {}
+
     @abstractmethod
     def attach(self, model: nn.Module, chip: Chip | None = None, pool: Pool | None = None, seed: int = 0) -> Adapter:
         """Change `model` in place and return the adapter; every other parameter is frozen.
 
         Without a chip all arithmetic is digital (the method's digital twin). What is programmed while
-        attaching is billed to the phases 'pool' (pre-trained modules) and 'adapt/update' (trained tensors).
+        attaching is billed to the phases 'pool' (frozen tensors) and 'adapt/update' (trained tensors).
         """
 
 
@@ -73,14 +79,19 @@ class Adapter:
         if chip is not None:
             chip.start_task()
         model.requires_grad_(False)
+        if method.train_head:
+            self.train(list(head_of(model).parameters()), method.learning_rate, method.weight_decay)
 
     def train(self, parameters: list[nn.Parameter], learning_rate: float, weight_decay: float = 0.0) -> None:
-        """Train these parameters with this learning rate; those of the backbone are remembered for `detach`."""
+        """Train these parameters, if they are not trained yet; those of the backbone are remembered for `detach`."""
+        known = set(map(id, self.trained_parameters()))
+        parameters = [parameter for parameter in parameters if id(parameter) not in known]
         for parameter in parameters:
             if parameter in self._requires_grad:
                 self._originals[parameter] = parameter.detach().clone()
             parameter.requires_grad_(True)
-        self.groups.append({"params": parameters, "lr": learning_rate, "weight_decay": weight_decay})
+        if parameters:
+            self.groups.append({"params": parameters, "lr": learning_rate, "weight_decay": weight_decay})
 
     def place(
         self, name: str, weight: torch.Tensor, placement: Placement, largest: float | None = None
@@ -116,6 +127,12 @@ class Adapter:
         """Program the cells of trained tensors whose target level changed; returns how many."""
         return sum(matrix.program().count for matrix in self.matrices)
 
+    def resume(self) -> None:
+        """Get ready to train, again if `finish` was called."""
+
+    def finish(self) -> None:
+        """Get ready to infer once training is over, for methods that can then compute something once and keep it."""
+
     def delta_weights(self) -> dict[str, torch.Tensor]:
         """For every changed linear layer, the merged weight minus the frozen one (outputs, inputs)."""
         raise MethodError(f"{self.method.label} cannot be merged into the backbone's weights")
@@ -150,6 +167,20 @@ def product(base: LinearLike, x: torch.Tensor) -> torch.Tensor:
     return nn.functional.linear(x, base.weight)
 
 
+def uniform(outputs: int, inputs: int, bound: float, generator: torch.Generator, like: torch.Tensor) -> torch.Tensor:
+    """A matrix (outputs, inputs) uniform in +-bound, of the type and on the device of `like`."""
+    if like.device.type == "meta":
+        return like.new_empty(outputs, inputs)
+    return torch.empty(outputs, inputs).uniform_(-bound, bound, generator=generator).to(like)
+
+
+def check_rank(name: str, weight: torch.Tensor, rank: int) -> None:
+    """MethodError if a layer has no room for a product of this rank."""
+    outputs, inputs = weight.shape
+    if rank > min(outputs, inputs):
+        raise MethodError(f"{name} is {outputs} x {inputs}: rank must be at most {min(outputs, inputs)}, got {rank}")
+
+
 def all_linear_layers(model: nn.Module) -> dict[str, LinearLike]:
     """Every linear layer by dotted name, on tiles or digital."""
     return {name: layer for name, layer in model.named_modules() if isinstance(layer, nn.Linear | MappedLinear)}
@@ -168,13 +199,14 @@ def linear_layers(model: nn.Module, targets: tuple[str, ...] | None) -> dict[str
             raise MethodError(f"{type(model).__name__} has no linear layer inside a numbered block; name the targets")
         return chosen
     for target in targets:
-        if not any(_matches(name, target) for name in layers):
+        if not any(matches(name, target) for name in layers):
             known = sorted({name.rpartition(".")[2] for name in layers})
             raise MethodError(f"no linear layer ends in '{target}'; the model has {', '.join(known)}")
-    return {name: layer for name, layer in layers.items() if any(_matches(name, target) for target in targets)}
+    return {name: layer for name, layer in layers.items() if any(matches(name, target) for target in targets)}
 
 
-def _matches(name: str, target: str) -> bool:
+def matches(name: str, target: str) -> bool:
+    """Whether a dotted name is `target` or ends in it."""
     return name == target or name.endswith("." + target)
 
 

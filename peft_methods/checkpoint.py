@@ -127,34 +127,45 @@ def save_lora(folder: Path, weights: LoRAWeights, base_model_name: str) -> None:
         tensors[PREFIX + module + SUFFIX_B] = weights.b[module]
         if weights.magnitude is not None:
             tensors[PREFIX + module + SUFFIX_MAGNITUDE] = weights.magnitude[module]
-    # A clone per tensor: the format refuses tensors that share memory.
-    tensors = {key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()}
     alpha = int(weights.alpha) if float(weights.alpha).is_integer() else weights.alpha
-    config = {
+    write_adapter(folder, tensors, {
+        **common_config(base_model_name, sorted(weights.a)),
         "alpha_pattern": {},
+        "init_lora_weights": True,
+        "lora_alpha": alpha,
+        "lora_dropout": 0.0,
+        "peft_type": "LORA",
+        "r": weights.rank,
+        "rank_pattern": {},
+        "use_dora": weights.magnitude is not None,
+        "use_rslora": False,
+    })  # fmt: skip
+
+
+def common_config(base_model_name: str, modules: list[str]) -> dict[str, Any]:
+    """What adapters of linear layers have in common in ``adapter_config.json``."""
+    return {
         "base_model_name_or_path": base_model_name,
         "bias": "none",
         "fan_in_fan_out": False,
         "inference_mode": True,
-        "init_lora_weights": True,
         "layers_pattern": None,
         "layers_to_transform": None,
-        "lora_alpha": alpha,
-        "lora_dropout": 0.0,
         "modules_to_save": None,
-        "peft_type": "LORA",
-        "r": weights.rank,
-        "rank_pattern": {},
         "revision": None,
-        "target_modules": sorted(weights.a),
+        "target_modules": modules,
         "task_type": None,
-        "use_dora": weights.magnitude is not None,
-        "use_rslora": False,
     }
+
+
+def write_adapter(folder: Path, tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> None:
+    """Write an adapter's tensors and then its configuration, each under a temporary name first."""
+    # A clone per tensor: the format refuses tensors that share memory.
+    contiguous = {key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()}
     folder.mkdir(parents=True, exist_ok=True)
     temporary = folder / f".{os.getpid()}.tmp"
     try:
-        temporary.write_bytes(save(tensors, {"format": "pt"}))
+        temporary.write_bytes(save(contiguous, {"format": "pt"}))
         os.replace(temporary, folder / WEIGHTS_FILE)
         temporary.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
         os.replace(temporary, folder / CONFIG_FILE)
@@ -171,8 +182,8 @@ def load_lora(folder: Path) -> LoRAWeights:
     into B; both are exact. Configuration keys that do not change the mathematics of a linear layer
     are ignored.
     """
-    config = _read_config(folder)
-    a, b, magnitude = _group(folder, _read_tensors(folder))
+    config = read_config(folder, "LORA")
+    a, b, magnitude = _group(folder, read_tensors(folder))
     if not a and not b:
         raise CheckpointError(f"{folder}: the file holds no LoRA factor; save the adapter again.")
     if bool(config.get("use_dora")) != bool(magnitude):
@@ -227,7 +238,8 @@ def pad_rank(a: Tensor, b: Tensor, rank: int) -> tuple[Tensor, Tensor]:
     )
 
 
-def _read_config(folder: Path) -> dict[str, Any]:
+def read_config(folder: Path, wanted: str) -> dict[str, Any]:
+    """``adapter_config.json``, if its ``peft_type`` is the wanted one; else ``CheckpointError``."""
     path = folder / CONFIG_FILE
     if not path.is_file():
         raise CheckpointError(
@@ -240,10 +252,11 @@ def _read_config(folder: Path) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise CheckpointError(f"{path} is not a JSON object; save the adapter again.")
     peft_type = config.get("peft_type")
-    if peft_type != "LORA":
+    if peft_type != wanted:
+        meant = "'LORA' (with or without DoRA)" if wanted == "LORA" else repr(wanted)
         raise CheckpointError(
-            f"{path}: peft_type is {peft_type!r}, only 'LORA' (with or without DoRA) can be "
-            "loaded; convert the adapter to LoRA first."
+            f"{path}: peft_type is {peft_type!r}, only {meant} can be "
+            f"loaded here; convert the adapter to {'LoRA' if wanted == 'LORA' else wanted} first."
         )
     initialisation = str(config.get("init_lora_weights", True)).lower()
     if initialisation.startswith(BASE_CHANGING_INITIALISATIONS):
@@ -257,7 +270,8 @@ def _read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def _read_tensors(folder: Path) -> dict[str, Tensor]:
+def read_tensors(folder: Path) -> dict[str, Tensor]:
+    """The tensors of an adapter folder; pickles are refused."""
     path = folder / WEIGHTS_FILE
     if not path.is_file():
         if (folder / PICKLE_FILE).is_file():

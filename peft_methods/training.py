@@ -13,6 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from crossbar_sim import Chip, CrossbarError
 from peft_methods.base import Adapter
 from peft_methods.placement import bill_arithmetic, bill_sram, ledger_of
+from peft_methods.search import GradientFree, Point, minimise
 
 WARM_UP = 0.1  # share of the steps in which the learning rate rises
 ADAM_WORDS_READ, ADAM_WORDS_WRITTEN = 4, 3  # value, two moments, gradient; value, two moments
@@ -44,22 +45,25 @@ def fine_tune(
     """Minimise the cross-entropy with AdamW for `method.steps` mini-batches; a linear warm-up, then a linear decay.
 
     images (n, ...), labels (n,). `on_step(step, history)` is called before the first step (step 0) and
-    after each one; what it reads is neither billed nor remembered. Raises TrainingError when the loss
-    stops being finite.
+    after each one; what it reads is neither billed nor remembered. A GradientFree method searches instead, one
+    candidate per step. Raises TrainingError when the loss stops being finite.
     """
     method, chip = adapter.method, adapter.chip
     ledger, history = ledger_of(chip), History()
-    optimizer = torch.optim.AdamW(adapter.groups, betas=(0.9, 0.999))
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate_factor(step, method.steps))
-    generator = torch.Generator().manual_seed(seed)
-    order = torch.empty(0, dtype=torch.long)
-    count_digital = DigitalOperations(chip)
+    adapter.resume()
 
     def report(step: int) -> None:
         if on_step is not None:
             with chip.looking() if chip is not None else nullcontext():
                 on_step(step, history)
 
+    if isinstance(method, GradientFree):
+        return _search(method, model, adapter, images, labels, seed, history, report)
+    optimizer = torch.optim.AdamW(adapter.groups, betas=(0.9, 0.999))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate_factor(step, method.steps))
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.empty(0, dtype=torch.long)
+    count_digital = DigitalOperations(chip)
     report(0)
     for step in range(1, method.steps + 1):
         if len(order) < min(method.batch_size, len(images)):
@@ -84,6 +88,39 @@ def fine_tune(
         history.loss.append(loss.item())
         history.programming_energy.append(programming_energy(chip))
         report(step)
+    adapter.finish()
+    return history
+
+
+@torch.no_grad()
+def _search(
+    method: GradientFree, model: nn.Module, adapter: Adapter, images: torch.Tensor, labels: torch.Tensor, seed: int,
+    history: History, report: Callable[[int], None],
+) -> History:  # fmt: skip
+    """Evaluate `method.steps` candidates on all samples; the history holds the best value so far."""
+    chip, count_digital = adapter.chip, DigitalOperations(adapter.chip)
+    trained = adapter.trained_parameters()
+
+    def use(point: Point) -> None:
+        nn.utils.vector_to_parameters(torch.from_numpy(point).to(trained[0]), trained)
+
+    def evaluate(point: Point) -> float:
+        use(point)
+        model.train()
+        with ledger_of(chip).phase("adapt/forward"), count_digital("forward", len(images)):
+            loss = float(nn.functional.cross_entropy(model(images), labels))
+        return loss + method.regularisation * float(abs(point).mean())
+
+    report(0)
+    for value, point in minimise(
+        evaluate, adapter.trained_values, method.bound, method.learning_rate, method.steps, seed
+    ):
+        use(point)
+        history.cells_written.append(adapter.write())
+        history.loss.append(value)
+        history.programming_energy.append(programming_energy(chip))
+        report(len(history.loss))
+    adapter.finish()
     return history
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from benchmarks.backbones import VisionTransformer
 from crossbar_sim import Hardware
 from peft_methods import Pool
 from peft_methods.base import linear_layers
@@ -37,6 +38,16 @@ def tiny_net(seed: int = 0, dtype: torch.dtype = torch.float32) -> TinyNet:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return TinyNet().to(dtype)
+
+
+def tiny_transformer(seed: int = 0, dtype: torch.dtype = torch.float32) -> VisionTransformer:
+    """Two blocks of width 6 over four patches; its class token and positions are not zero."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = VisionTransformer(image_size=4, patch_size=2, width=6, depth=2, heads=2, mlp_width=8, classes=3)
+        nn.init.normal_(model.class_token, std=0.5)
+        nn.init.normal_(model.positions, std=0.5)
+    return model.to(dtype)
 
 
 def tiny_pool(model: nn.Module, size: int = 3, rank: int = 2, seed: int = 1) -> Pool:

@@ -94,7 +94,7 @@ def test_listings(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
     for arguments, expected in (
         (("device", "list"), "wan2022"), (("device", "show", "wan2022"), "NeuRRAM"),
         (("hardware", "list"), "milo2021_128x128"), (("hardware", "show"), "128 x 128 cells"),
-        (("methods",), "lorafusion"),
+        (("methods",), "lorafusion"), (("methods", "--json", "-"), "\"cells_written_per_step\": 21504"),
     ):  # fmt: skip
         assert xbar(monkeypatch, *arguments) == 0
         assert expected in capsys.readouterr().out

@@ -11,7 +11,8 @@ from torch import nn
 
 from peft_methods import LoRAFusion
 from peft_methods.checkpoint import load_lora, save_lora
-from peft_methods.lorafusion import FusedLinear, FusedNorm, LoRAFusionAdapter
+from peft_methods.fused import FusedLinear, FusedNorm
+from peft_methods.lorafusion import LoRAFusionAdapter
 from peft_methods.placement import SramMatrix
 from tests.conftest import tiny_net, tiny_pool
 

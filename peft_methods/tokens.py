@@ -1,0 +1,53 @@
+"""TokenModel: what a transformer must show of itself so that a method can change its token sequence."""
+
+from __future__ import annotations
+
+from typing import Protocol, cast, runtime_checkable
+
+import torch
+from torch import nn
+
+from peft_methods.base import Adapter, MethodError
+
+
+@runtime_checkable
+class TokenModel(Protocol):
+    """A transformer whose blocks read a sequence (n, tokens, width) with the class token first.
+
+    `before_block`, None at first, is called with (index of the block, tokens) before every block and returns
+    the tokens that the block reads. `patch_values` is how many numbers a token is embedded from.
+    """
+
+    width: int
+    depth: int
+    patch_values: int
+    before_block: nn.Module | None
+
+    def remember(self, block: int, tokens: torch.Tensor | None) -> None:
+        """Let a block attend to further constant tokens (count, width), as keys and values computed once;
+        None: forget them."""
+
+
+def token_model(model: nn.Module, label: str) -> TokenModel:
+    """The model, if it shows its tokens and no other method changes them already; else MethodError."""
+    if not isinstance(model, TokenModel):
+        raise MethodError(
+            f"{label} changes the tokens between blocks, but {type(model).__name__} does not show them: "
+            "give it what peft_methods.tokens.TokenModel asks for"
+        )
+    if model.before_block is not None:
+        raise MethodError(f"{label} cannot be attached: another method changes this model's tokens; detach it first")
+    return cast(TokenModel, model)
+
+
+def like_of(model: nn.Module) -> torch.Tensor:
+    """A floating-point parameter of the model, for its type and device."""
+    return next(parameter for parameter in model.parameters() if parameter.is_floating_point())
+
+
+class TokenAdapter(Adapter):
+    """An adapter that sits in `before_block`."""
+
+    def edit_tokens(self, editor: nn.Module) -> None:
+        """Put `editor(index, tokens)` in front of every block."""
+        self.replace("before_block", editor)

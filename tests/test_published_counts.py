@@ -1,0 +1,88 @@
+"""Trained values of every method on the models of its paper, and the shares of the model that were printed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from benchmarks.estimate import estimate, method_records
+from crossbar_sim import CrossbarError
+from peft_methods import METHODS
+
+HARDWARE = "milo2021_128x128"
+PARAMETERS = {  # of the whole model, embeddings included
+    "vit-b-16": 85_798_656, "bert-large": 333_579_264, "roberta-base": 124_645_632, "roberta-large": 355_359_744,
+    "llama-7b": 6_738_415_616,
+}  # fmt: skip
+
+COUNTS = [
+    ("flan-t5-large", "vera", {}, 165_888, None),
+    ("flan-t5-large", "dora", {}, 4_866_048, None),
+    ("flan-t5-large", "lora-fa", {}, 2_359_296, None),
+    ("flan-t5-large", "lorahub", {}, 20, None),
+    ("vit-b-16", "bitfit", {}, 82_944, "0.097"),
+    ("vit-b-16", "lora", {}, 147_456, "0.172"),
+    ("vit-b-16", "wegeft", {}, 24_576, "0.029"),
+    ("vit-b-16", "vpt", {"prompts": 5}, 46_080, "0.054"),
+    ("vit-b-16", "vpt", {"prompts": 10}, 92_160, None),
+    ("vit-b-16", "vpt", {"prompts": 50}, 460_800, "0.54"),
+    ("vit-b-16", "vpt", {"prompts": 50, "deep": False}, 38_400, None),
+    ("bert-large", "pasta", {"positions": (0, -1)}, 49_152, "0.0147"),
+    ("bert-large", "pasta", {"positions": (0, 9, -1)}, 73_728, "0.0221"),
+    ("bert-large", "pasta", {}, 24_576, "0.0074"),
+    ("roberta-large", "pasta", {"positions": (0, 9, 10, -1)}, 98_304, "0.0277"),
+    ("roberta-base", "vera", {}, 43_008, None),
+    ("roberta-large", "vera", {}, 61_440, "0.017"),
+    ("roberta-base", "wegeft", {}, 98_304, "0.079"),
+    ("roberta-large", "wegeft", {}, 131_072, "0.037"),
+    ("llama-7b", "wegeft", {}, 1_048_576, "0.0156"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("model", "method", "settings", "trained", "percent"), COUNTS)
+def test_counts(model: str, method: str, settings: dict[str, Any], trained: int, percent: str | None) -> None:
+    """I13 and I8."""
+    assert estimate(model, method, HARDWARE, settings)["trained_values"] == trained
+    if percent is not None:
+        digits = len(percent.partition(".")[2])
+        assert f"{100 * trained / PARAMETERS[model]:.{digits}f}" == percent
+
+
+def test_shares_of_model_and_adapter_together() -> None:
+    lora = estimate("llama-7b", "lora", HARDWARE)["trained_values"]
+    assert lora == 56_098_816
+    assert round(100 * lora / (PARAMETERS["llama-7b"] + lora), 3) == 0.826
+
+
+def test_wegeft_does_not_grow_with_depth_and_equals_lora_per_layer() -> None:
+    own = estimate("vit-b-16", "wegeft", HARDWARE, {"shared": False, "rank": 8})["trained_values"]
+    assert own == estimate("vit-b-16", "lora", HARDWARE)["trained_values"] == 12 * 2 * 8 * 768
+    assert estimate("vit-b-16", "wegeft", HARDWARE, {"rank": 8})["trained_values"] == own // 12
+
+
+@pytest.mark.parametrize("model", ["flan-t5-large", "vit-b-16", "digits-vit"])
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_is_counted_on_every_model_or_refused_in_a_sentence(model: str, method: str) -> None:
+    try:
+        record = estimate(model, method, HARDWARE)
+    except CrossbarError as error:
+        assert method in ("linear-probe", "bitfit", "vpt", "pasta") and model != "digits-vit"
+        assert "\n" not in str(error)
+    else:
+        assert record["trained_values"] > 0
+
+
+def test_shared_matrices_of_vera_are_programmed_once_for_all_layers() -> None:
+    record = estimate("flan-t5-large", "vera", HARDWARE)
+    assert record["pool_cells"] == 2 * 128 * (1024 + 1024) and record["trained_cells"] == 0
+
+
+def test_method_records_say_what_the_classes_say() -> None:
+    records = method_records()
+    assert {row["method"] for row in records} == set(METHODS)
+    for row in records:
+        kind = METHODS[row["method"]]
+        assert row["trained_values"] > 0 and row["transposed_reads"] == kind.transposed_reads
+        on_tiles = row["placement"] == "crossbar" or row["method"] == "full-fine-tuning"
+        assert (row["cells_written_per_step"] > 0) == (kind.writes_cells and on_tiles)
