@@ -21,7 +21,7 @@ def draw(*shape: int, seed: int = 0) -> torch.Tensor:
 
 def pulsed(milo: Hardware, asymmetry: float, known: float, steps: int, swing: float = 2000.0):  # type: ignore[no-untyped-def]
     """A tiny net on tiles whose only effect is the pulse: `asymmetry` moves the cells, `known` is predicted."""
-    device = milo.ideal().device.replace(programming="open_loop", full_swing_pulses=swing)
+    device = milo.ideal().device.replace(programming="open_loop", full_swing_pulses=swing, cycle_to_cycle=0.0)
     model = tiny_net()
     chip = map_model(model, milo.ideal().replace(device=device))
     chip.start_task()

@@ -100,12 +100,12 @@ def test_every_number_of_a_library_device_has_a_source(name: str) -> None:
 
 
 @pytest.mark.parametrize("effect", NON_IDEALITIES)
-def test_each_non_ideality_switches_off_alone(milo: Hardware, effect: str) -> None:
-    faulty = milo.replace(device=milo.device.replace(stuck_at_hrs=0.01))
+def test_each_non_ideality_switches_off_alone(milo_with_wires: Hardware, effect: str) -> None:
+    faulty = milo_with_wires.replace(device=milo_with_wires.device.replace(stuck_at_hrs=0.01))
     assert faulty.active_non_idealities == NON_IDEALITIES
     assert set(NON_IDEALITIES) - set(faulty.without(effect).active_non_idealities) == {effect}
     with pytest.raises(SpecError, match="did you mean 'read_noise'"):
-        milo.without("read_nois")
+        milo_with_wires.without("read_nois")
 
 
 def test_specs_are_frozen(milo: Hardware) -> None:

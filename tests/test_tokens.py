@@ -19,7 +19,7 @@ def test_no_prompts_are_the_linear_probe() -> None:
     """I7: the same training, bit for bit."""
     labels = torch.tensor([0, 1, 2, 0, 1])
     outputs = []
-    for method in (VPT(prompts=0, steps=5), LinearProbe(steps=5)):
+    for method in (VPT(prompts=0, steps=5), LinearProbe(steps=5, learning_rate=1e-2)):
         model = tiny_transformer()
         adapter = method.attach(model)
         fine_tune(model, adapter, images(dtype=torch.float32), labels)
