@@ -36,6 +36,7 @@ class Ledger:
 
     entries: dict[tuple[str, str, str], Entry] = field(default_factory=dict)
     cells_written: dict[tuple[str, str], int] = field(default_factory=dict)
+    totals: dict[tuple[str, str], float] = field(default_factory=dict)
     current_phase: str = "infer"
     billing: bool = True
 
@@ -72,6 +73,8 @@ class Ledger:
         if entry is None:
             entry = self.entries[key] = Entry()
         entry.energy += energy
+        total = (self.current_phase, component)
+        self.totals[total] = self.totals.get(total, 0.0) + energy
         entry.time += time
         entry.count += count
 
@@ -84,8 +87,8 @@ class Ledger:
     def energy(self, phase: str | None = None, components: tuple[str, ...] = COMPONENTS) -> float:
         """Joule of a phase ('adapt' covers its three parts; None: all) and of some components."""
         return math.fsum(
-            entry.energy
-            for (entry_phase, component, _), entry in self.entries.items()
+            energy
+            for (entry_phase, component), energy in self.totals.items()
             if component in components and _belongs(entry_phase, phase)
         )
 

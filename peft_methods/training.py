@@ -59,7 +59,7 @@ def fine_tune(
 
     if isinstance(method, GradientFree):
         return _search(method, model, adapter, images, labels, seed, history, report)
-    optimizer = torch.optim.AdamW(adapter.groups, betas=(0.9, 0.999))
+    optimizer = torch.optim.AdamW(adapter.groups, betas=(0.9, 0.999), fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate_factor(step, method.steps))
     generator = torch.Generator().manual_seed(seed)
     order = torch.empty(0, dtype=torch.long)
