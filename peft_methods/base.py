@@ -38,7 +38,7 @@ class Method(Spec, ABC):
 
     learning_rate: Annotated[float, Field(gt=0)]
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    steps: Annotated[int, Field(ge=1)] = 60
+    steps: Annotated[int, Field(ge=1)] = 75
     batch_size: Annotated[int, Field(ge=1)] = 10
     train_head: bool = False
 
