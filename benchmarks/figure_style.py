@@ -126,8 +126,8 @@ def log_ticks(low: float, high: float, most: int = 6) -> list[float]:
 
 
 def exponent(value: float) -> int:
-    """Of the power of ten at or below a positive number, exact where a logarithm rounds."""
-    return int(f"{value:.15e}".partition("e")[2])
+    """Of the power of ten at or below a positive number; one that misses a power of ten by rounding is that power."""
+    return int(f"{value:.12e}".partition("e")[2])
 
 
 def svg(figure: Figure) -> str:

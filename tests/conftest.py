@@ -5,6 +5,7 @@ from __future__ import annotations
 import numba
 import pytest
 import torch
+from hypothesis import settings
 from torch import nn
 
 from benchmarks.backbones import VisionTransformer
@@ -15,6 +16,8 @@ from peft_methods.checkpoint import LoRAWeights
 
 torch.set_num_threads(1)
 numba.set_num_threads(1)
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.load_profile("repeatable")
 
 
 class TinyNet(nn.Module):
