@@ -76,7 +76,26 @@ class FusedLinear(nn.Module):
                 bill_sram(self.chip, "fusion", reads=self.norms.stored_values)
 
 
-class FusedNorm(nn.Module):
+class MixtureNorm(nn.Module):
+    """||W + dW||_row of a mixture, from the squares ||w_o||^2 and products computed once."""
+
+    def frozen(self) -> torch.Tensor:
+        """||W||_row (d_out,)."""
+        squares: torch.Tensor = self.get_buffer("squares")
+        return squares.sqrt()
+
+    def _root(self, added: torch.Tensor) -> torch.Tensor:
+        """(||w_o||^2 + added)^(1/2), safe from rounding below zero."""
+        squares: torch.Tensor = self.get_buffer("squares") + added
+        return squares.clamp_min(torch.finfo(squares.dtype).tiny).sqrt()
+
+    @property
+    def stored_values(self) -> int:
+        """Numbers kept in SRAM for this."""
+        return sum(buffer.numel() for buffer in self.buffers())
+
+
+class FusedNorm(MixtureNorm):
     """||W + s B_w A_w||_row without forming it: n_o^2 = ||w_o||^2 + 2 s b_o . c_o + s^2 b_o^T M b_o,
     with c = W A_w^T and M = A_w A_w^T mixed from products computed once when the pool is attached."""
 
@@ -94,11 +113,6 @@ class FusedNorm(nn.Module):
         self.register_buffer("b_and_c", torch.stack([b, c], dim=1).flatten(1), persistent=False)
         self.register_buffer("gram", gram.flatten(2).flatten(0, 1), persistent=False)
 
-    def frozen(self) -> torch.Tensor:
-        """||W||_row (d_out,)."""
-        squares: torch.Tensor = self.get_buffer("squares")
-        return squares.sqrt()
-
     def forward(self, w: torch.Tensor) -> torch.Tensor:
         """Row norms (d_out,) for coefficients w (N,)."""
         # sums of products, not matrix products: `operations` bills them once per training step
@@ -106,13 +120,7 @@ class FusedNorm(nn.Module):
         pairs = (w[:, None] * w).flatten()[:, None]
         gram = (pairs * self.get_buffer("gram")).sum(0).view(self.rank, self.rank)
         added = ((2 * c + self.scaling * (b[:, :, None] * gram).sum(1)) * b).sum(dim=1)
-        squares = self.get_buffer("squares") + self.scaling * added
-        return squares.clamp_min(torch.finfo(squares.dtype).tiny).sqrt()
-
-    @property
-    def stored_values(self) -> int:
-        """Numbers kept in SRAM for this."""
-        return sum(buffer.numel() for buffer in self.buffers())
+        return self._root(self.scaling * added)
 
     @property
     def operations(self) -> int:
@@ -120,7 +128,7 @@ class FusedNorm(nn.Module):
         return self.stored_values + self.outputs * self.rank * (self.rank + 1)
 
 
-class SummedNorm(nn.Module):
+class SummedNorm(MixtureNorm):
     """||W + s sum_i w_i B_i A_i||_row without forming it: n_o^2 = ||w_o||^2 + 2 s w . p_o + s^2 w^T q_o w, with
     p_io = (B_i A_i)_o . w_o and q_ijo = (B_i A_i)_o . (B_j A_j)_o computed once when the pool is attached."""
 
@@ -143,23 +151,12 @@ class SummedNorm(nn.Module):
             for i in range(modules)
         ]), persistent=False)  # fmt: skip
 
-    def frozen(self) -> torch.Tensor:
-        """||W||_row (d_out,)."""
-        squares: torch.Tensor = self.get_buffer("squares")
-        return squares.sqrt()
-
     def forward(self, w: torch.Tensor) -> torch.Tensor:
         """Row norms (d_out,) for coefficients w (N,)."""
         # sums of products, not matrix products: `operations` bills them once per training step
         from_pairs = (w[:, None, None] * w[:, None] * self.get_buffer("pairs")).sum((0, 1))
         added = 2 * (w[:, None] * self.get_buffer("overlaps")).sum(0) + self.scaling * from_pairs
-        squares = self.get_buffer("squares") + self.scaling * added
-        return squares.clamp_min(torch.finfo(squares.dtype).tiny).sqrt()
-
-    @property
-    def stored_values(self) -> int:
-        """Numbers kept in SRAM for this."""
-        return sum(buffer.numel() for buffer in self.buffers())
+        return self._root(self.scaling * added)
 
     @property
     def operations(self) -> int:
