@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from crossbar_sim.billing import bill_programming, bill_read
 from crossbar_sim.counter_random import stream_key
 from crossbar_sim.crossbar import Crossbar, Programming
 from crossbar_sim.errors import MappingError
@@ -77,7 +78,7 @@ class MappedMatrix(nn.Module):
         if result.count:
             if self.ledger.current_phase.startswith("adapt"):
                 self.task_writes.reshape(-1)[result.cells] += 1
-            self._bill_programming(result)
+            bill_programming(self.hardware, self.ledger, self.name, result, self.crossbar.conductance.shape)
             self._seen.update(result.cells)
             self._prepare_reads()
         return result
@@ -114,7 +115,9 @@ class MappedMatrix(nn.Module):
         if not np.isfinite(result.conduction):
             side = "output gradient" if transposed else "input"
             raise MappingError(f"{self.name}: NaN or infinity in its {side}; lower the learning rate or check the data")
-        self._bill_read(result.conduction, len(x), transposed)
+        bill_read(
+            self.ledger, self.name, self.hardware.device, self._paths[transposed].costs, result.conduction, len(x)
+        )
         return result.output
 
     def gradient_to_input(self, gradient: torch.Tensor) -> torch.Tensor:
@@ -123,51 +126,14 @@ class MappedMatrix(nn.Module):
         if self.hardware.backward == "analog":
             return self.read(gradient, transposed=True)
         full_drive = len(gradient) * float(self._paths[True].programmed.line_conductance.sum())
-        self._bill_read(full_drive, len(gradient), True)
+        self._bill(full_drive, len(gradient), True)
         weight = self.weight() if self.hardware.backward == "noise_free" else self.master
         # in numpy, so that torch's operation counter does not take a read of the tiles for digital arithmetic
         product = gradient.detach().cpu().numpy() @ weight.detach().cpu().numpy()
         return torch.from_numpy(product).to(gradient)
 
-    def _bill_programming(self, result: Programming) -> None:
-        device, tile, ledger = self.hardware.device, self.hardware.tile, self.ledger
-        set_pulses, reset_pulses = int(result.set_pulses.sum()), int(result.reset_pulses.sum())
-        slots, seconds = self._programming_slots(result)
-        squared = device.set_voltage**2 * set_pulses + device.reset_voltage**2 * reset_pulses
-        lines = tile.line_capacitance * (squared + slots * device.set_voltage**2)
-        ledger.add("SET pulses", self.name, float(result.set_energy.sum()), set_pulses, seconds)
-        ledger.add("RESET pulses", self.name, float(result.reset_energy.sum()), reset_pulses)
-        ledger.add("verify reads", self.name, float(result.verify_energy.sum()), int(result.verify_reads.sum()))
-        ledger.add("line charging", self.name, lines, set_pulses + reset_pulses + slots)
-        ledger.add_writes(self.name, result.count)
-
-    def _programming_slots(self, result: Programming) -> tuple[int, float]:
-        """Word-line activations and seconds. Row-parallel: the cells of a row share their pulse slots, rows
-        follow one another, tiles work side by side. Cell-serial: one cell of a tile after the other."""
-        device, tile = self.hardware.device, self.hardware.tile
-        longer = device.reset_width - device.pulse_width
-        pulse_time = result.pulses * device.pulse_width + result.reset_pulses * longer
-        cell_time = pulse_time + result.verify_reads * device.read_time
-        slots = np.zeros(self.crossbar.conductance.shape, np.int64)
-        seconds = np.zeros(self.crossbar.conductance.shape)
-        slots.reshape(-1)[result.cells] = result.pulses
-        seconds.reshape(-1)[result.cells] = cell_time
-        rows, columns = slots.shape[1:]
-        column_starts, row_starts = np.arange(0, columns, tile.outputs), np.arange(0, rows, tile.rows)
-        if self.hardware.programming_order == "row_parallel":
-            slots = np.maximum.reduceat(slots.max(axis=0), column_starts, axis=1)
-            seconds = np.maximum.reduceat(seconds.max(axis=0), column_starts, axis=1)
-        else:
-            slots = np.add.reduceat(slots.sum(axis=0), column_starts, axis=1)
-            seconds = np.add.reduceat(seconds.sum(axis=0), column_starts, axis=1)
-        return int(slots.sum()), float(np.add.reduceat(seconds, row_starts, axis=0).max())
-
-    def _bill_read(self, conduction: float, vectors: int, transposed: bool) -> None:
-        device, costs = self.hardware.device, self._paths[transposed].costs
-        cells = device.read_voltage**2 * device.read_time * conduction
-        self.ledger.add("cell reads", self.name, cells, vectors, vectors * costs.time)
-        for component, events, energy in costs.converters:
-            self.ledger.add(component, self.name, vectors * energy, vectors * events)
+    def _bill(self, conduction: float, vectors: int, transposed: bool) -> None:
+        bill_read(self.ledger, self.name, self.hardware.device, self._paths[transposed].costs, conduction, vectors)
 
     def read_state(self) -> list[Any]:
         """What reads change: counters and range registers."""

@@ -2,42 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from crossbar_sim.billing import read_costs
 from crossbar_sim.counter_random import Key
 from crossbar_sim.hardware import Hardware
 from crossbar_sim.mvm import Conversion, Programmed, Reading, read
 
 RANGE_DECAY = np.float32(0.95)  # per batch in training mode: how fast a range register forgets an old peak
-
-
-@dataclass(frozen=True)
-class ReadCosts:
-    """What one vector costs beside the conduction of the cells: (component, events, joule), and seconds."""
-
-    converters: tuple[tuple[str, int, float], ...]
-    time: float
-
-
-def read_costs(hardware: Hardware, programmed: Programmed, lines_per_input: int) -> ReadCosts:
-    """Each tile has its own DACs and ADCs; partial sums of row tiles are added, inputs and outputs scaled digitally."""
-    inputs, outputs = programmed.current.shape
-    row_tiles, column_tiles = programmed.grid
-    drives, conversions = inputs * lines_per_input * column_tiles, outputs * row_tiles
-    adc, digital = hardware.adc, hardware.digital
-    return ReadCosts(
-        (
-            ("DAC", drives, drives * hardware.dac.energy),
-            ("ADC", conversions, conversions * adc.energy),
-            ("shift-add", conversions, conversions * digital.shift_add),
-            ("arithmetic", inputs + outputs, (inputs + outputs) * digital.multiply),
-        ),
-        hardware.device.read_time + adc.columns_per_adc / adc.sample_rate,
-    )
 
 
 class ReadPath:
