@@ -9,17 +9,15 @@ import numpy as np
 from crossbar_sim.crossbar import Programming
 from crossbar_sim.devices import DeviceModel
 from crossbar_sim.hardware import Hardware
+from crossbar_sim.layout import Layout
 from crossbar_sim.ledger import Ledger
-from crossbar_sim.mvm import Programmed
 
 
-def bill_programming(
-    hardware: Hardware, ledger: Ledger, place: str, result: Programming, shape: tuple[int, ...]
-) -> None:
-    """Bill one programming operation on cells of `shape` (2, inputs, outputs) at `place`."""
+def bill_programming(hardware: Hardware, ledger: Ledger, place: str, result: Programming, layout: Layout) -> None:
+    """Bill one programming operation on cells of a matrix at `place`."""
     device, tile = hardware.device, hardware.tile
     set_pulses, reset_pulses = int(result.set_pulses.sum()), int(result.reset_pulses.sum())
-    slots, seconds = programming_slots(hardware, result, shape)
+    slots, seconds = programming_slots(hardware, result, layout)
     squared = device.set_voltage**2 * set_pulses + device.reset_voltage**2 * reset_pulses
     lines = tile.line_capacitance * (squared + slots * device.set_voltage**2)
     ledger.add("SET pulses", place, float(result.set_energy.sum()), set_pulses, seconds)
@@ -29,18 +27,18 @@ def bill_programming(
     ledger.add_writes(place, result.count)
 
 
-def programming_slots(hardware: Hardware, result: Programming, shape: tuple[int, ...]) -> tuple[int, float]:
+def programming_slots(hardware: Hardware, result: Programming, layout: Layout) -> tuple[int, float]:
     """Word-line activations and seconds. Row-parallel: the cells of a row share their pulse slots, rows
     follow one another, tiles work side by side. Cell-serial: one cell of a tile after the other."""
     device, tile = hardware.device, hardware.tile
     longer = device.reset_width - device.pulse_width
     pulse_time = result.pulses * device.pulse_width + result.reset_pulses * longer
     cell_time = pulse_time + result.verify_reads * device.read_time
-    slots, seconds = np.zeros(shape, np.int64), np.zeros(shape)
+    slots, seconds = np.zeros(layout.shape, np.int64), np.zeros(layout.shape)
     slots.reshape(-1)[result.cells] = result.pulses
     seconds.reshape(-1)[result.cells] = cell_time
     rows, columns = slots.shape[1:]
-    column_starts, row_starts = np.arange(0, columns, tile.outputs), np.arange(0, rows, tile.rows)
+    column_starts, row_starts = np.arange(0, columns, layout.tile_columns), np.arange(0, rows, tile.rows)
     if hardware.programming_order == "row_parallel":
         slots = np.maximum.reduceat(slots.max(axis=0), column_starts, axis=1)
         seconds = np.maximum.reduceat(seconds.max(axis=0), column_starts, axis=1)
@@ -51,27 +49,38 @@ def programming_slots(hardware: Hardware, result: Programming, shape: tuple[int,
 
 
 @dataclass(frozen=True)
+class ReadCounts:
+    """Events of one vector: values in and out, word or bit lines driven (all bits of a value together), ADC
+    conversions, and reads of the cells one after the other."""
+
+    inputs: int
+    outputs: int
+    drives: int
+    conversions: int
+    reads: int
+
+
+@dataclass(frozen=True)
 class ReadCosts:
     """What one vector costs beside the conduction of the cells: (component, events, joule), and seconds."""
 
+    counts: ReadCounts
     converters: tuple[tuple[str, int, float], ...]
     time: float
 
 
-def read_costs(hardware: Hardware, programmed: Programmed, lines_per_input: int) -> ReadCosts:
-    """Each tile has its own DACs and ADCs; partial sums of row tiles are added, inputs and outputs scaled digitally."""
-    inputs, outputs = programmed.current.shape
-    row_tiles, column_tiles = programmed.grid
-    drives, conversions = inputs * lines_per_input * column_tiles, outputs * row_tiles
-    adc, digital = hardware.adc, hardware.digital
+def read_costs(hardware: Hardware, counts: ReadCounts) -> ReadCosts:
+    """Partial sums of tiles, slices and bits are shifted and added, inputs and outputs scaled digitally."""
+    adc, digital, scaled = hardware.adc, hardware.digital, counts.inputs + counts.outputs
     return ReadCosts(
+        counts,
         (
-            ("DAC", drives, drives * hardware.dac.energy),
-            ("ADC", conversions, conversions * adc.energy),
-            ("shift-add", conversions, conversions * digital.shift_add),
-            ("arithmetic", inputs + outputs, (inputs + outputs) * digital.multiply),
+            ("DAC", counts.drives, counts.drives * hardware.dac.energy),
+            ("ADC", counts.conversions, counts.conversions * adc.energy),
+            ("shift-add", counts.conversions, counts.conversions * digital.shift_add),
+            ("arithmetic", scaled, scaled * digital.multiply),
         ),
-        hardware.device.read_time + adc.columns_per_adc / adc.sample_rate,
+        counts.reads * (hardware.device.read_time + adc.columns_per_adc / adc.sample_rate),
     )
 
 

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from crossbar_sim.errors import SpecError
 from crossbar_sim.spec import SourcedSpec
-from crossbar_sim.units import Hertz, Joule, Meter
+from crossbar_sim.units import Hertz, Joule, Meter, One
 
 ADC_ENERGY_SOURCE = "andrulis2024adc"
 
 
 class DAC(SourcedSpec):
-    """Drives one word line with a signed value: v = round(x / max|x| * (2^(bits-1) - 1)) / (2^(bits-1) - 1).
+    """Drives one word line with a signed value: v = round(x / m * (2^(bits-1) - 1)) / (2^(bits-1) - 1).
 
-    The largest magnitude of each input vector sets its scale (a digital multiplication before and after).
-    `exact = True` switches the rounding off; the conversion still costs energy.
+    drive = 'multi_level': all bits in one read; 'bit_serial': one read at full voltage per magnitude bit, a shift-add
+    after each. range = 'vector': m is the largest magnitude of each input vector (a digital multiplication before and
+    after); 'calibrated': one register per matrix, which follows the largest magnitude seen in training mode, and what
+    is larger is clipped. `exact = True` switches the rounding off (and reads once); the conversion still costs energy.
     """
 
     bits: Annotated[int, Field(ge=2, le=16)]
     exact: bool = False
+    drive: Literal["multi_level", "bit_serial"] = "multi_level"
+    range: Literal["vector", "calibrated"] = "vector"
     energy_per_bit: Annotated[Joule, Field(ge=0)]
 
     @property
@@ -31,30 +35,62 @@ class DAC(SourcedSpec):
         return 2 ** (self.bits - 1) - 1
 
     @property
+    def reads(self) -> int:
+        """Reads of the cells per vector."""
+        return self.bits - 1 if self.drive == "bit_serial" and not self.exact else 1
+
+    @property
     def energy(self) -> float:
-        """Joule per conversion (one word line, one vector)."""
+        """Joule per conversion (one word line, one vector, all its reads)."""
         return self.bits * self.energy_per_bit
 
 
 class ADC(SourcedSpec):
-    """Reads one column current: mid-tread, round half to even, clipped at the range.
+    """Reads one column current, clipped at the range.
 
-    range = 'calibrated': each tile's range register follows the largest current seen in training mode;
-    'full_scale': rows x read voltage x window, which no noise-free sum inside the window can exceed.
-    `exact = True` switches rounding and clipping off; the conversion still costs energy.
+    codes = 'mid_tread': 2^bits - 1 codes with one at zero; 'mid_rise': 2^bits codes, none at zero, the first and the
+    last at the ends of the range. range = 'calibrated': each tile's range register follows the largest current seen in
+    training mode; 'full_scale': rows x read voltage x window, which no noise-free sum inside the window can exceed;
+    'granular': one code is the current of one conductance level at the smallest input.
+
+    circuit = 'uniform' rounds to the nearest code (ties to even); 'sar' compares with sums of binary capacitors, 'ramp'
+    with a staircase, whose unit capacitors or steps spread by `mismatch` (relative standard deviation). Each converter
+    also has a gain off by `gain_error` (relative) and an offset of `offset_error` (codes): standard deviations, drawn
+    once per converter. `exact = True` switches all of it off; the conversion still costs energy.
     """
 
     bits: Annotated[int, Field(ge=2, le=14)]
     exact: bool = False
-    range: Literal["calibrated", "full_scale"] = "calibrated"
+    circuit: Literal["uniform", "sar", "ramp"] = "uniform"
+    codes: Literal["mid_tread", "mid_rise"] = "mid_tread"
+    mismatch: Annotated[One, Field(ge=0, le=0.5)] = 0.0
+    gain_error: Annotated[One, Field(ge=0, le=0.5)] = 0.0
+    offset_error: Annotated[One, Field(ge=0)] = 0.0
+    range: Literal["calibrated", "full_scale", "granular"] = "calibrated"
     sample_rate: Annotated[Hertz, Field(gt=0)]
     technology: Annotated[Meter, Field(gt=0)]
     columns_per_adc: Annotated[int, Field(ge=1)]
 
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.circuit == "uniform" and self.mismatch:
+            raise SpecError("ADC: mismatch belongs to circuit = 'sar' or 'ramp'; choose one, or leave mismatch out")
+        return self
+
     @property
     def steps(self) -> int:
-        """Largest code."""
+        """Largest code of a mid-tread converter."""
         return 2 ** (self.bits - 1) - 1
+
+    @property
+    def code_count(self) -> int:
+        """Codes between the ends of the range."""
+        return 2**self.bits - (self.codes == "mid_tread")
+
+    @property
+    def plain(self) -> bool:
+        """Whether rounding to the nearest mid-tread code is all it does."""
+        return self.circuit == "uniform" and self.codes == "mid_tread" and not (self.gain_error or self.offset_error)
 
     @property
     def energy(self) -> float:

@@ -40,6 +40,16 @@ class Hardware(Spec):
             return {**data, "device": DeviceModel.load(data["device"])}
         return data
 
+    @model_validator(mode="after")
+    def _slices_fit_levels(self) -> Self:
+        bits, levels = self.tile.slice_bits, self.device.levels
+        if bits is not None and levels is not None and 2**bits > levels:
+            raise SpecError(
+                f"Hardware: slice_bits = {bits} needs {2**bits} levels, but {self.device.name} has {levels} levels; "
+                f"take at most {levels.bit_length() - 1} bits per slice"
+            )
+        return self
+
     @classmethod
     def load(cls, name: str | Path) -> Hardware:
         """Hardware of the library by name, or any hardware by the path of its TOML file.
@@ -124,7 +134,7 @@ class Hardware(Spec):
             f"Hardware {self.name}",
             f"  device       {device.name}, {engineering(device.g_min, 'S')} to {engineering(device.g_max, 'S')}, "
             f"{device.levels or 'continuous'} levels, {device.programming}",
-            f"  tile         {tile.rows} x {tile.columns} cells, differential pairs, one scale per {tile.scale}",
+            f"  tile         {tile}",
             *(_wire_lines(tile) if tile.wired else []),
             f"  DAC          {self.dac.bits} bit{' (exact)' * self.dac.exact}, "
             f"{engineering(self.dac.energy, 'J')} per conversion",

@@ -1,8 +1,7 @@
-"""Weights <-> conductances of differential pairs, and matrices <-> grids of tiles.
+"""Matrices <-> grids of tiles, and the largest weight that each column, tile or matrix can hold.
 
-One weight w with column scale R occupies two cells: G+ = g_min + window * max(w, 0) / R and
-G- = g_min + window * max(-w, 0) / R, so w = R (G+ - G-) / window. Inputs enter on word lines (rows),
-outputs leave on bit-line pairs (columns): a torch weight (outputs, inputs) is stored transposed.
+Inputs enter on word lines (rows), outputs leave on bit lines (columns): a torch weight (outputs, inputs) is
+stored transposed. `layout` says which cells a weight occupies, `encoding` which conductances they get.
 """
 
 from __future__ import annotations
@@ -12,44 +11,84 @@ from typing import Annotated, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from crossbar_sim import mapping_kernels
-from crossbar_sim.devices import DeviceModel
-from crossbar_sim.errors import MappingError
+from crossbar_sim.errors import SpecError
 from crossbar_sim.spec import SourcedSpec
 from crossbar_sim.units import Farad, Ohm
 
 Floats = NDArray[np.float64]
-CELLS_PER_WEIGHT = 2
+SCALES = ("column", "tile", "matrix")
 WIRE_RESISTANCES = ("word_line_resistance", "bit_line_resistance", "driver_resistance", "sense_resistance")
 
 
 class TileSpec(SourcedSpec):
-    """One physical array of cells: `rows` word lines by `columns` bit lines, the two cells of a pair side by side.
+    """One physical array of cells: `rows` word lines by `columns` bit lines, the cells of a weight side by side.
 
+    mapping: 'differential' (one-sided pairs), 'two_sided' (pairs about the middle of the window) or 'offset' (one
+    cell, and a reference column in every tile); slices: cells or pairs that share the digits of a weight,
+    `slice_bits` each (None: not sliced). scale: who shares the largest weight that the window can hold.
     word_line_resistance, bit_line_resistance: per segment between neighbouring cells; driver_resistance,
     sense_resistance: of each driving and each sensing circuit, in both directions of reading.
     """
 
     rows: Annotated[int, Field(ge=1)]
     columns: Annotated[int, Field(ge=2)]
-    scale: Literal["column", "matrix"] = "column"
+    mapping: Literal["differential", "two_sided", "offset"] = "differential"
+    slices: Annotated[int, Field(ge=1, le=16)] = 1
+    slice_bits: Annotated[int, Field(ge=1, le=8)] | None = None
+    scale: Literal["column", "tile", "matrix"] = "column"
     line_capacitance: Annotated[Farad, Field(ge=0)] = 0.0
     word_line_resistance: Annotated[Ohm, Field(ge=0)] = 0.0
     bit_line_resistance: Annotated[Ohm, Field(ge=0)] = 0.0
     driver_resistance: Annotated[Ohm, Field(ge=0)] = 0.0
     sense_resistance: Annotated[Ohm, Field(ge=0)] = 0.0
 
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.slices > 1) != (self.slice_bits is not None):
+            raise SpecError("TileSpec: slices > 1 and slice_bits go together; give both, or leave both out")
+        if self.slices * (self.slice_bits or 1) > 16:
+            raise SpecError(
+                f"TileSpec: {self.slices} slices of {self.slice_bits} bits are more than the 16 bits of a weight; "
+                "take fewer slices"
+            )
+        if self.outputs < 1:
+            raise SpecError(
+                f"TileSpec: {self.columns} columns hold no output: a weight takes {self.cells_per_weight} cells"
+                f"{' and the references as many' * self.references}; widen the tile or take fewer slices"
+            )
+        return self
+
+    @property
+    def sides(self) -> int:
+        """Cells of one slice: a pair, or one against a reference."""
+        return 1 if self.mapping == "offset" else 2
+
+    @property
+    def references(self) -> int:
+        """Reference columns per slice in each tile."""
+        return 1 if self.mapping == "offset" else 0
+
+    @property
+    def cells_per_weight(self) -> int:
+        """Cells that hold one weight, references apart."""
+        return self.sides * self.slices
+
     @property
     def outputs(self) -> int:
-        """Differential pairs side by side in one tile."""
-        return self.columns // CELLS_PER_WEIGHT
+        """Outputs side by side in one tile."""
+        return self.columns // self.cells_per_weight - self.references
 
     @property
     def wired(self) -> bool:
         """Whether anything between drivers, cells and sense circuits has resistance."""
         return any(getattr(self, name) > 0 for name in WIRE_RESISTANCES)
+
+    def __str__(self) -> str:
+        cells = {"differential": "differential pairs", "two_sided": "two-sided pairs", "offset": "cells and references"}
+        sliced = f" in {self.slices} slices of {self.slice_bits} bit" if self.slice_bits is not None else ""
+        return f"{self.rows} x {self.columns} cells, {cells[self.mapping]}{sliced}, one scale per {self.scale}"
 
     def without_wires(self) -> Self:
         """A copy in which every cell sees the full line voltage."""
@@ -59,72 +98,50 @@ class TileSpec(SourcedSpec):
 
 @dataclass(frozen=True)
 class Tile:
-    """One tile of a matrix: which inputs and outputs it holds, and how many of its cells they use."""
+    """One tile of a matrix: which inputs and outputs it holds, the columns of each plane of the matrix's cells that
+    are its own (outputs and reference), and how many of its cells are used."""
 
     name: str
     inputs: slice
     outputs: slice
+    plane_columns: slice
     rows: int
     columns: int
-
-    @property
-    def cells_used(self) -> int:
-        """Cells that hold a weight."""
-        return CELLS_PER_WEIGHT * (self.inputs.stop - self.inputs.start) * (self.outputs.stop - self.outputs.start)
+    cells_used: int
 
     @property
     def utilisation(self) -> float:
-        """Share of the tile's cells that hold a weight."""
+        """Share of the tile's cells that hold a weight or a reference."""
         return self.cells_used / (self.rows * self.columns)
 
 
 def cut(name: str, inputs: int, outputs: int, tile: TileSpec) -> tuple[Tile, ...]:
     """The tiles that a matrix of `inputs` x `outputs` weights needs, row tiles outermost."""
-    return tuple(
-        Tile(
-            f"{name}[{t},{u}]",
-            slice(top, min(top + tile.rows, inputs)),
-            slice(left, min(left + tile.outputs, outputs)),
-            tile.rows,
-            tile.columns,
-        )
-        for t, top in enumerate(range(0, inputs, tile.rows))
-        for u, left in enumerate(range(0, outputs, tile.outputs))
-    )
+    tiles = []
+    for t, top in enumerate(range(0, inputs, tile.rows)):
+        for u, left in enumerate(range(0, outputs, tile.outputs)):
+            rows, right = slice(top, min(top + tile.rows, inputs)), min(left + tile.outputs, outputs)
+            first = left + u * tile.references
+            columns = slice(first, first + right - left + tile.references)
+            cells = tile.cells_per_weight * (rows.stop - rows.start) * (columns.stop - columns.start)
+            tiles.append(Tile(f"{name}[{t},{u}]", rows, slice(left, right), columns, tile.rows, tile.columns, cells))
+    return tuple(tiles)
 
 
-def column_scale(weight: Floats, policy: Literal["column", "matrix"]) -> Floats:
-    """R per output: the largest |w| of the column (or of the matrix); 1 where every weight is zero."""
+def column_scale(weight: Floats, policy: Literal["column", "tile", "matrix"]) -> Floats:
+    """R per output (outputs,) of weights (inputs, outputs): the largest |w| of the column or of the matrix; 1 where
+    every weight is zero, and 1 everywhere if each tile has a scale of its own."""
+    if policy == "tile":
+        return np.ones(weight.shape[1])
     largest = np.abs(weight).max(axis=0) if policy == "column" else np.full(weight.shape[1], np.abs(weight).max())
     return np.where(largest > 0, largest, 1.0)
 
 
-def to_conductance(weight: Floats, scale: Floats, device: DeviceModel) -> Floats:
-    """Target conductances (2, inputs, outputs) siemens of weights (inputs, outputs), on the device's levels.
-
-    Weights beyond their column's scale are clipped to it: that is all the window can hold.
-    """
-    target = np.full((CELLS_PER_WEIGHT, *weight.shape), np.nan)
-    retarget(np.ascontiguousarray(weight.T), scale, device, target)
-    return target
-
-
-def retarget(
-    weight: NDArray[np.floating], scale: Floats, device: DeviceModel, target: Floats
-) -> tuple[NDArray[np.int64], Floats]:
-    """Move `target` (2, inputs, outputs) to the targets of `weight` (outputs, inputs), in place.
-
-    Returns the flat indices of the cells whose target changed (all, where target was NaN) and their new
-    targets. Raises MappingError for weights that are not finite.
-    """
-    if not np.isfinite(weight).all():
-        raise MappingError("weights to be mapped must be finite, got NaN or infinity; check the model's weights")
-    cells, goals = np.empty(target.size, np.int64), np.empty(target.size)
-    levels = device.levels if device.levels is not None else 0
-    count = mapping_kernels.retarget(weight, scale, device.g_min, device.window, levels, target, cells, goals)
-    return cells[:count], goals[:count]
-
-
-def to_weight(conductance: Floats, scale: Floats, device: DeviceModel) -> Floats:
-    """Weights (inputs, outputs) that conductances (2, inputs, outputs) stand for."""
-    return scale * (conductance[0] - conductance[1]) / device.window
+def tile_scale(weight: Floats, tile: TileSpec) -> Floats:
+    """R per tile (row tiles, column tiles): the largest |w| in it if `tile.scale` is 'tile', else 1."""
+    largest = np.ones((-(-weight.shape[0] // tile.rows), -(-weight.shape[1] // tile.outputs)))
+    if tile.scale == "tile":
+        for one in cut("", weight.shape[0], weight.shape[1], tile):
+            place = one.inputs.start // tile.rows, one.outputs.start // tile.outputs
+            largest[place] = np.abs(weight[one.inputs, one.outputs]).max() or 1.0
+    return largest

@@ -7,67 +7,98 @@ from numba import njit
 
 
 @njit(cache=True)
-def retarget(weight, scale, g_min, window, levels, target, cells, goals):
+def retarget(
+    weight, limit, rows, g_min, window, levels, sides, one_sided, slices, slice_bits, column_of, target, cells, goals
+):  # fmt: skip
     """Write the target conductances of `weight` into `target`; return how many differ from before.
 
-    weight (outputs, inputs); scale (outputs,); target (2, inputs, outputs) siemens, NaN where nothing was
-    ever programmed; levels per cell (0: continuous). The flat indices of the cells that differ and their
-    new targets go, in ascending order, into `cells` and `goals` (at least as long as target). A weight
-    beyond its scale is clipped.
+    weight (outputs, inputs); limit (row tiles, outputs), row tiles of `rows` inputs; target (planes, inputs,
+    columns) siemens, NaN where nothing was ever programmed, plane = slice * sides + side; levels per cell (0:
+    continuous); column_of (outputs,). The flat indices of the cells that differ and their new targets go, plane by
+    plane in ascending order, into `cells` and `goals` (at least as long as target). A weight beyond its limit is
+    clipped.
     """
     outputs, inputs = weight.shape
+    columns = target.shape[2]
+    codes = 2.0 ** (slices * slice_bits) - 1.0
+    base = np.int64(2**slice_bits)
     steps = levels - 1
     count = 0
-    for side in range(2):
-        sign = 1.0 - 2.0 * side
+    for plane in range(slices * sides):
+        sign = 1.0 - 2.0 * (plane % sides)
+        shift = np.int64(slice_bits * (plane // sides))
         for k in range(inputs):
+            t = k // rows
             for j in range(outputs):
-                fraction = min(max(sign * weight[j, k] / scale[j], 0.0), 1.0)
+                fraction = sign * weight[j, k] / limit[t, j]
+                if not one_sided:
+                    fraction = 0.5 + 0.5 * fraction
+                fraction = min(max(fraction, 0.0), 1.0)
                 if levels > 0:
-                    fraction = np.rint(fraction * steps) / steps
+                    if slices == 1:
+                        fraction = np.rint(fraction * steps) / steps
+                    else:
+                        digit = (np.int64(np.rint(fraction * codes)) >> shift) % base
+                        fraction = digit / (base - 1)
                 goal = g_min + window * fraction
-                if goal != target[side, k, j]:
-                    target[side, k, j] = goal
-                    cells[count] = (side * inputs + k) * outputs + j
+                column = column_of[j]
+                if goal != target[plane, k, column]:
+                    target[plane, k, column] = goal
+                    cells[count] = (plane * inputs + k) * columns + column
                     goals[count] = goal
                     count += 1
     return count
 
 
+@njit
+def _sigma(g, coefficients, conductance_scale, sigma_scale):
+    sigma = 0.0
+    for power in range(coefficients.size - 1, -1, -1):
+        sigma = sigma * (g / conductance_scale) + coefficients[power]
+    return sigma_scale * max(sigma, 0.0)
+
+
 @njit(cache=True)
 def prepare_reads(
-    conductance, seen, seen_back, wired, read_voltage, coefficients, conductance_scale, sigma_scale,
-    current, variance, current_back, variance_back, lines, pairs,
+    conductance, seen, seen_back, wired, sides, places, places_back, read_voltage, coefficients, conductance_scale,
+    sigma_scale, current, variance, current_back, variance_back, lines, lines_back,
 ):  # fmt: skip
     """What reads of both directions need, from conductance G and, as seen through wires forward and back, M.
 
-    All three (2, inputs, outputs) siemens; not `wired`: M = G. current[k, j] = V (M+ - M-), variance[k, j] =
-    V^2 ((M+/G+)^2 sigma(G+)^2 + (M-/G-)^2 sigma(G-)^2) with the polynomial sigma of the read noise (no
-    coefficients: none) and M/G at most 1; the same transposed; lines[k] and pairs[j] are the conductances
-    summed along each word line and each pair of bit lines. Without coefficients the variances are left alone.
+    All three (planes, inputs, columns) siemens; not `wired`: M = G. A pair of planes plus and minus (sides = 2) has
+    current[k, c] = V (M+ - M-) and variance[k, c] = V^2 ((M+/G+)^2 sigma(G+)^2 + (M-/G-)^2 sigma(G-)^2) with the
+    polynomial sigma of the read noise (no coefficients: none) and M/G at most 1; a single plane has no minus.
+    places (slices, columns) and places_back (slices, inputs) say where a column of current and of current_back lies;
+    lines[k] and lines_back[c] are the conductances summed along each word line and each column's bit lines.
+    Without coefficients the variances are left alone.
     """
-    inputs, outputs = conductance.shape[1:]
+    planes, inputs, columns = conductance.shape
     lines[:] = 0.0
-    pairs[:] = 0.0
-    for k in range(inputs):
-        for j in range(outputs):
-            plus, minus = conductance[0, k, j], conductance[1, k, j]
-            current[k, j] = np.float32(read_voltage * (seen[0, k, j] - seen[1, k, j]))
-            current_back[j, k] = np.float32(read_voltage * (seen_back[0, k, j] - seen_back[1, k, j]))
-            lines[k] += plus + minus
-            pairs[j] += plus + minus
-            if coefficients.size > 0:
-                total, total_back = 0.0, 0.0
-                for side in range(2):
-                    g = conductance[side, k, j]
-                    sigma = 0.0
-                    for power in range(coefficients.size - 1, -1, -1):
-                        sigma = sigma * (g / conductance_scale) + coefficients[power]
-                    sigma = sigma_scale * max(sigma, 0.0)
-                    share, share_back = 1.0, 1.0
-                    if wired and g > 0.0:
-                        share, share_back = min(seen[side, k, j] / g, 1.0), min(seen_back[side, k, j] / g, 1.0)
-                    total += share * share * (sigma * sigma)
-                    total_back += share_back * share_back * (sigma * sigma)
-                variance[k, j] = np.float32(read_voltage * read_voltage * total)
-                variance_back[j, k] = np.float32(read_voltage * read_voltage * total_back)
+    lines_back[:] = 0.0
+    for s in range(planes // sides):
+        for k in range(inputs):
+            k_back = places_back[s, k]
+            for j in range(columns):
+                c = places[s, j]
+                first = s * sides
+                plus = conductance[first, k, j]
+                minus, seen_minus, seen_back_minus = 0.0, 0.0, 0.0
+                if sides == 2:
+                    minus = conductance[first + 1, k, j]
+                    seen_minus, seen_back_minus = seen[first + 1, k, j], seen_back[first + 1, k, j]
+                current[k, c] = np.float32(read_voltage * (seen[first, k, j] - seen_minus))
+                current_back[j, k_back] = np.float32(read_voltage * (seen_back[first, k, j] - seen_back_minus))
+                lines[k] += plus + minus
+                lines_back[j] += plus + minus
+                if coefficients.size > 0:
+                    total, total_back = 0.0, 0.0
+                    for plane in range(first, first + sides):
+                        g = conductance[plane, k, j]
+                        sigma = _sigma(g, coefficients, conductance_scale, sigma_scale)
+                        share, share_back = 1.0, 1.0
+                        if wired and g > 0.0:
+                            share, share_back = min(seen[plane, k, j] / g, 1.0), min(seen_back[plane, k, j] / g, 1.0)
+                        total += share * share * (sigma * sigma)
+                        total_back += share_back * share_back * (sigma * sigma)
+                    variance[k, c] = np.float32(read_voltage * read_voltage * total)
+                    variance_back[j, k_back] = np.float32(read_voltage * read_voltage * total_back)

@@ -12,21 +12,22 @@ from torch import nn
 from crossbar_sim.billing import bill_programming, bill_read
 from crossbar_sim.counter_random import stream_key
 from crossbar_sim.crossbar import Crossbar, Programming
+from crossbar_sim.encoding import retarget, to_weight
 from crossbar_sim.errors import MappingError
 from crossbar_sim.hardware import Hardware
+from crossbar_sim.layout import Layout
 from crossbar_sim.ledger import Ledger
-from crossbar_sim.mapping import CELLS_PER_WEIGHT, Tile, column_scale, cut, retarget, to_weight
+from crossbar_sim.mapping import Tile, column_scale, cut, tile_scale
 from crossbar_sim.mapping_kernels import prepare_reads
-from crossbar_sim.mvm import Programmed
-from crossbar_sim.read_path import ReadPath
+from crossbar_sim.read_path import ReadPath, Registers
 from crossbar_sim.tile_wires import SeenCells
 
 
 class MappedMatrix(nn.Module):
     """y = x W^T through tiles. W (outputs, inputs) is the float master copy; the cells hold its levels.
 
-    `scale` (outputs,) is the largest |w| each column can hold; None takes it from the weight. `worn` are
-    cells that held another matrix before.
+    `scale` (outputs,) is the largest |w| each column can hold; None takes it from the weight; `limit` (row tiles,
+    outputs) is the same with a scale per tile in it. `worn` are cells that held another matrix before.
     Gradients reach x through the transposed tiles and `master` as the digital outer product of the
     output gradient and the input. `program()` writes the cells whose target level differs.
     `task_writes` counts, per cell, the writes of the 'adapt' phases.
@@ -43,19 +44,25 @@ class MappedMatrix(nn.Module):
         self.hardware, self.ledger, self.name = hardware, ledger, name
         self.master = nn.Parameter(weight.detach().clone().float(), requires_grad=False)
         outputs, inputs = weight.shape
+        self.layout = Layout(hardware.tile, inputs, outputs)
         self.tiles: tuple[Tile, ...] = cut(name, inputs, outputs, hardware.tile)
+        transposed = weight.detach().cpu().double().numpy().T
+        of_tile = tile_scale(transposed if scale is None else np.zeros_like(transposed), hardware.tile)
         if scale is None:
-            scale = column_scale(weight.detach().cpu().double().numpy().T, hardware.tile.scale)
+            scale = column_scale(transposed, hardware.tile.scale)
         self.scale = np.ascontiguousarray(scale, np.float64)
-        shape = (CELLS_PER_WEIGHT, inputs, outputs)
-        fits = worn is not None and worn.conductance.shape == shape
+        self.limit = self.scale * np.repeat(of_tile, hardware.tile.outputs, axis=1)[:, :outputs]
+        fits = worn is not None and worn.conductance.shape == self.layout.shape
         self.crossbar = (
-            worn if worn is not None and fits else Crossbar(hardware.device, shape, stream_key(seed, name, "program"))
-        )
-        self.target = np.full(shape, np.nan)
+            worn if worn is not None and fits
+            else Crossbar(hardware.device, self.layout.shape, stream_key(seed, name, "program"))
+        )  # fmt: skip
+        self.target = np.full(self.layout.shape, np.nan)
         self.task_writes = np.zeros(self.crossbar.writes.shape, np.int64)
         self._seen = SeenCells(hardware.tile, self.tiles, self.crossbar.conductance)
-        self._paths = self._read_paths(seed)
+        self._paths = {
+            back: ReadPath(hardware, self.layout, self.scale, of_tile, back, seed, name) for back in (False, True)
+        }
         self.program()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -63,39 +70,34 @@ class MappedMatrix(nn.Module):
         product: torch.Tensor = _AnalogProduct.apply(x, self.master, self)
         return product
 
+    @property
+    def largest_weight(self) -> torch.Tensor:
+        """The weight (outputs, inputs) at the end of each cell's window; (outputs, 1) where all inputs share it."""
+        if self.hardware.tile.scale != "tile":
+            return torch.from_numpy(self.scale).to(self.master)[:, None]
+        rows = np.repeat(self.limit, self.hardware.tile.rows, axis=0)[: self.layout.inputs]
+        return torch.from_numpy(np.ascontiguousarray(rows.T)).to(self.master)
+
     def weight(self) -> torch.Tensor:
         """The weights (outputs, inputs) that the achieved conductances stand for."""
-        achieved = to_weight(self.crossbar.conductance, self.scale, self.hardware.device)
+        achieved = to_weight(self.crossbar.conductance, self.limit, self.hardware.device, self.layout)
         return torch.from_numpy(np.ascontiguousarray(achieved.T)).to(self.master)
 
     @torch.no_grad()
     def program(self) -> Programming:
         """Write the cells whose target level differs from what they were last programmed to."""
-        limit = torch.from_numpy(self.scale).to(self.master)[:, None]
-        self.master.clamp_(-limit, limit)
-        cells, goals = retarget(self.master.detach().cpu().numpy(), self.scale, self.hardware.device, self.target)
+        largest = self.largest_weight
+        self.master.clamp_(-largest, largest)
+        weight = self.master.detach().cpu().numpy()
+        cells, goals = retarget(weight, self.limit, self.hardware.device, self.layout, self.target)
         result = self.crossbar.program(cells, goals, self.hardware.adc.energy)
         if result.count:
             if self.ledger.current_phase.startswith("adapt"):
                 self.task_writes.reshape(-1)[result.cells] += 1
-            bill_programming(self.hardware, self.ledger, self.name, result, self.crossbar.conductance.shape)
+            bill_programming(self.hardware, self.ledger, self.name, result, self.layout)
             self._seen.update(result.cells)
             self._prepare_reads()
         return result
-
-    def _read_paths(self, seed: int) -> dict[bool, ReadPath]:
-        """Forward (False) and transposed (True) reads of the same cells."""
-        device, tile, name = self.hardware.device, self.hardware.tile, self.name
-        outputs, inputs = self.master.shape
-        full_drive, noisy = device.read_voltage * device.window, device.read_noise is not None
-        forward = Programmed.empty(inputs, outputs, tile.rows, tile.outputs, noisy)
-        forward.input_scale[:], forward.output_scale[:] = 1.0, self.scale / full_drive
-        back = Programmed.empty(outputs, inputs, tile.outputs, tile.rows, noisy)
-        back.input_scale[:], back.output_scale[:] = self.scale, 1.0 / full_drive
-        return {
-            False: ReadPath(self.hardware, forward, 1, stream_key(seed, name, "forward")),
-            True: ReadPath(self.hardware, back, CELLS_PER_WEIGHT, stream_key(seed, name, "backward")),
-        }
 
     def _prepare_reads(self) -> None:
         device, forward, back = self.hardware.device, self._paths[False].programmed, self._paths[True].programmed
@@ -103,11 +105,14 @@ class MappedMatrix(nn.Module):
         coefficients, g_scale, sigma_scale = ((), 1.0, 1.0) if law is None else law.numbers
         prepare_reads(
             self.crossbar.conductance, self._seen.forward, self._seen.back, self.hardware.tile.wired,
+            self.hardware.tile.sides, self.layout.places(transposed=False), self.layout.places(transposed=True),
             device.read_voltage, np.array(coefficients, np.float64), g_scale, sigma_scale,
             forward.current, forward.current if forward.variance is None else forward.variance,
             back.current, back.current if back.variance is None else back.variance,
             forward.line_conductance, back.line_conductance,
         )  # fmt: skip
+        self._paths[False].cells_changed(self._seen.forward)
+        self._paths[True].cells_changed(self._seen.back)
 
     def read(self, x: torch.Tensor, transposed: bool = False) -> torch.Tensor:
         """One analog read per vector of x: (vectors, inputs) -> (vectors, outputs), or the reverse."""
@@ -135,6 +140,14 @@ class MappedMatrix(nn.Module):
     def _bill(self, conduction: float, vectors: int, transposed: bool) -> None:
         bill_read(self.ledger, self.name, self.hardware.device, self._paths[transposed].costs, conduction, vectors)
 
+    def path(self, transposed: bool = False) -> ReadPath:
+        """Its forward or transposed reads."""
+        return self._paths[transposed]
+
+    def registers(self, transposed: bool = False) -> Registers:
+        """Counters and range registers of one read direction."""
+        return self._paths[transposed].registers
+
     def read_state(self) -> list[Any]:
         """What reads change: counters and range registers."""
         return [path.state() for path in self._paths.values()]
@@ -146,8 +159,8 @@ class MappedMatrix(nn.Module):
 
     def clipped_share(self, transposed: bool = False) -> float:
         """Share of all ADC conversions so far that hit the range."""
-        path = self._paths[transposed]
-        return path.clipped / path.conversions if path.conversions else 0.0
+        registers = self.registers(transposed)
+        return registers.clipped / registers.conversions if registers.conversions else 0.0
 
     def extra_repr(self) -> str:
         outputs, inputs = self.master.shape

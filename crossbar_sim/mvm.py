@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from crossbar_sim import mvm_kernels
+from crossbar_sim.adc_circuits import Transfer
 from crossbar_sim.counter_random import Key, torch_normal_pair
 
 Singles = NDArray[np.float32]
@@ -23,7 +24,8 @@ class Programmed:
     current (inputs, outputs): ampere of each differential pair at full drive; variance (same shape): its
     read-noise variance, ampere^2, or None; both are views of arrays whose columns are padded for the kernel;
     line_conductance (inputs,): siemens along each driven line; input_scale, output_scale: digital factors
-    before the DAC and after the ADC; tile_inputs, tile_outputs: how many inputs and outputs share one tile.
+    before the DAC and after the ADC; tile_inputs, tile_outputs: how many inputs and outputs share one tile;
+    tile_scale (grid): digital factor of each tile's conversions before they are added up.
     """
 
     current: Singles
@@ -33,6 +35,7 @@ class Programmed:
     output_scale: Singles
     tile_inputs: int
     tile_outputs: int
+    tile_scale: Singles
 
     @classmethod
     def empty(cls, inputs: int, outputs: int, tile_inputs: int, tile_outputs: int, noisy: bool) -> Programmed:
@@ -43,6 +46,7 @@ class Programmed:
             np.zeros(padded, np.float32)[:, :outputs] if noisy else None,
             np.zeros(inputs, np.float32), np.zeros(inputs, np.float32), np.zeros(outputs, np.float32),
             tile_inputs, tile_outputs,
+            np.ones((-(-inputs // tile_inputs), -(-outputs // tile_outputs)), np.float32),
         )  # fmt: skip
 
     @property
@@ -54,11 +58,17 @@ class Programmed:
 
 @dataclass(frozen=True)
 class Conversion:
-    """Converter settings of one read: largest DAC and ADC codes (0 = exact) and the ADC ranges (grid) in ampere."""
+    """Converter settings of one read: largest DAC and ADC codes (0 = exact) and the ADC ranges (grid) in ampere.
+
+    full_drive: the |x input_scale| that drives a line fully, beyond which it is clipped; 0: the largest of each vector.
+    transfer: the ADC circuit where it is more than rounding (None: it is not); adc_steps then only has to be positive.
+    """
 
     dac_steps: int
     adc_steps: int
     ranges: Singles
+    full_drive: float = 0.0
+    transfer: Transfer | None = None
 
 
 @dataclass(frozen=True)
@@ -76,9 +86,10 @@ def read(x: torch.Tensor, programmed: Programmed, conversion: Conversion, key: K
     """y = m output_scale * sum over row tiles of ADC(DAC(x input_scale / m) G + noise), m = max|x input_scale|.
 
     x (vectors, inputs) float32; the vectors are reads number first_read, first_read + 1, ... Compiled
-    kernel on the CPU, torch operations on any other device. A NaN in x makes its whole output row NaN.
+    kernel on the CPU, torch operations on any other device and for ADC circuits that do more than round. A NaN in
+    x makes its whole output row NaN.
     """
-    chosen = read_numba if x.device.type == "cpu" else read_torch
+    chosen = read_numba if x.device.type == "cpu" and conversion.transfer is None else read_torch
     return chosen(x, programmed, conversion, key, first_read)
 
 
@@ -92,9 +103,11 @@ def read_numba(x: torch.Tensor, programmed: Programmed, conversion: Conversion, 
     if variance is None:
         variance = programmed.current  # not read
     arguments = (
-        x.detach().contiguous().numpy(), programmed.input_scale, conversion.dac_steps, programmed.current.base,
+        x.detach().contiguous().numpy(), programmed.input_scale, conversion.dac_steps,
+        np.float32(conversion.full_drive), programmed.current.base,
         variance.base, noisy, programmed.line_conductance, programmed.tile_inputs, programmed.tile_outputs,
-        conversion.adc_steps, conversion.ranges, programmed.output_scale, key, first_read, output,
+        conversion.adc_steps, conversion.ranges, programmed.tile_scale, programmed.output_scale, key, first_read,
+        output,
     )  # fmt: skip
     if workers == 1:
         mvm_kernels.read_blocks(*arguments, peaks[0], clipped[0], conduction, 0, blocks)
@@ -111,7 +124,11 @@ def read_torch(x: torch.Tensor, programmed: Programmed, conversion: Conversion, 
 
     current, ranges = here(programmed.current), here(conversion.ranges)
     codes = x * here(programmed.input_scale)
-    largest = codes.abs().amax(dim=1, keepdim=True)
+    if conversion.full_drive:
+        largest = torch.full_like(codes[:, :1], conversion.full_drive)
+        codes = codes.clamp(-conversion.full_drive, conversion.full_drive)
+    else:
+        largest = codes.abs().amax(dim=1, keepdim=True)
     codes = torch.where(largest < float(mvm_kernels.SMALLEST), 0.0, codes / largest)
     if conversion.dac_steps:
         codes = torch.round(codes * conversion.dac_steps) / conversion.dac_steps
@@ -133,12 +150,15 @@ def read_torch(x: torch.Tensor, programmed: Programmed, conversion: Conversion, 
             sums = sums + (codes[:, rows].square() @ here(programmed.variance[rows])).sqrt() * z[:, :outputs]
         for u in range(column_tiles):
             peaks[t, u] = sums[:, of_tile == u].abs().max() if len(x) else 0.0
-        if conversion.adc_steps:
+        if conversion.adc_steps and conversion.transfer is not None:
+            sums, over = conversion.transfer(sums, ranges[t][of_tile], t)
+            clipped[t].index_add_(0, of_tile, over.sum(dim=0))
+        elif conversion.adc_steps:
             full = ranges[t][of_tile]
             code = torch.round(sums * (conversion.adc_steps / full))
             clipped[t].index_add_(0, of_tile, (code.abs() > conversion.adc_steps).sum(dim=0))
             sums = code.clamp(-conversion.adc_steps, conversion.adc_steps) * (full / conversion.adc_steps)
-        total += sums
+        total += sums * here(programmed.tile_scale[t])[of_tile]
     conduction = float((codes.square().sum(dim=0) * here(programmed.line_conductance)).sum())
     output = total * largest * here(programmed.output_scale)
     return Reading(output, conduction, peaks.cpu().numpy(), clipped.cpu().numpy())

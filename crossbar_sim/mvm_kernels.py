@@ -25,11 +25,18 @@ def _largest(x):
 
 
 @njit
-def _drive(x, input_scale, steps, codes):
-    """codes = round(x s / m * steps) / steps with m = max|x s| (exact if steps is 0); returns m."""
+def _drive(x, input_scale, steps, full_drive, codes):
+    """codes = round(x s / m * steps) / steps (exact if steps is 0) with m = max|x s|, or m = full_drive > 0, to which
+    |x s| is clipped; returns m."""
     for k in range(x.size):
         codes[k] = x[k] * input_scale[k]
-    largest = _largest(codes)
+    if full_drive > 0:
+        largest = full_drive
+        for k in range(x.size):
+            if abs(codes[k]) > full_drive:
+                codes[k] = full_drive if codes[k] > 0 else -full_drive
+    else:
+        largest = _largest(codes)
     inverse = np.float32(1) / largest if largest >= SMALLEST else np.float32(0)
     if steps > 0:
         wide = np.float32(steps)
@@ -43,13 +50,13 @@ def _drive(x, input_scale, steps, codes):
 
 
 @njit(fastmath={"contract"})
-def _convert(sums, full, steps, output):
-    """Add the ADC's readings of sums to output; returns the largest |sum| and the clipped count."""
+def _convert(sums, full, steps, scale, output):
+    """Add the ADC's readings of sums, times scale, to output; returns the largest |sum| and the clipped count."""
     peak = _largest(sums)
     over = 0
     if steps > 0:
         limit = np.float32(steps)
-        to_code, to_current = limit / full, full / limit
+        to_code, to_current = limit / full, full / limit * scale
         for j in range(sums.size):
             output[j] += min(max(np.rint(sums[j] * to_code), -limit), limit) * to_current
         if peak * to_code > limit:
@@ -57,7 +64,7 @@ def _convert(sums, full, steps, output):
                 over += abs(np.rint(sums[j] * to_code)) > limit
     else:
         for j in range(sums.size):
-            output[j] += sums[j]
+            output[j] += sums[j] * scale
     return peak, over
 
 
@@ -73,11 +80,12 @@ def _add_noise(sums, power, read, first_pair, k0, k1, normal):
 
 @njit(cache=True, fastmath={"contract"})
 def read_blocks(
-    x, input_scale, dac_steps, current, variance, noisy, line_conductance, tile_inputs, tile_outputs,
-    adc_steps, ranges, output_scale, key, first_read, output, peaks, clipped, conduction, first_block, last_block,
+    x, input_scale, dac_steps, full_drive, current, variance, noisy, line_conductance, tile_inputs, tile_outputs,
+    adc_steps, ranges, tile_scale, output_scale, key, first_read, output, peaks, clipped, conduction,
+    first_block, last_block,
 ):  # fmt: skip
-    """output = m output_scale * sum over row tiles of ADC(codes @ current + noise), one ADC per tile column, for the
-    blocks of vectors first_block <= block < last_block.
+    """output = m output_scale * sum over row tiles of tile_scale ADC(codes @ current + noise), one ADC per tile column,
+    for the blocks of vectors first_block <= block < last_block.
 
     x (vectors, inputs); current (inputs, outputs) ampere at full drive; variance (inputs, outputs) ampere^2, both
     padded to a multiple of PANEL columns; ranges (row tiles, column tiles) ampere, used if adc_steps > 0. peaks and
@@ -109,7 +117,7 @@ def read_blocks(
         for block in range(group_blocks):
             line[:] = np.float32(0)
             for b in range(block * BLOCK, min((block + 1) * BLOCK, count)):
-                largest[b] = _drive(x[b0 + b], input_scale, dac_steps, codes[b])
+                largest[b] = _drive(x[b0 + b], input_scale, dac_steps, full_drive, codes[b])
                 for k in range(inputs):
                     squares[b, k] = codes[b, k] * codes[b, k]
                     line[k] += squares[b, k]
@@ -143,7 +151,7 @@ def read_blocks(
                         start, stop = max(left, u * tile_outputs), min(right, (u + 1) * tile_outputs)
                         for b in range(height):
                             peak, over = _convert(
-                                sums[b, start - left : stop - left], ranges[t, u], adc_steps,
+                                sums[b, start - left : stop - left], ranges[t, u], adc_steps, tile_scale[t, u],
                                 total[row + b, start:stop],
                             )  # fmt: skip
                             peaks[t, u] = max(peaks[t, u], peak)
@@ -155,8 +163,8 @@ def read_blocks(
 
 @njit(cache=True, parallel=True)
 def read_in_parallel(
-    x, input_scale, dac_steps, current, variance, noisy, line_conductance, tile_inputs, tile_outputs,
-    adc_steps, ranges, output_scale, key, first_read, output, peaks, clipped, conduction, workers,
+    x, input_scale, dac_steps, full_drive, current, variance, noisy, line_conductance, tile_inputs, tile_outputs,
+    adc_steps, ranges, tile_scale, output_scale, key, first_read, output, peaks, clipped, conduction, workers,
 ):  # fmt: skip
     """`read_blocks` for all blocks, shared among `workers` threads; the result does not depend on how many.
 
@@ -165,7 +173,7 @@ def read_in_parallel(
     blocks = conduction.size
     for worker in prange(workers):
         read_blocks(
-            x, input_scale, dac_steps, current, variance, noisy, line_conductance, tile_inputs, tile_outputs,
-            adc_steps, ranges, output_scale, key, first_read, output, peaks[worker], clipped[worker],
-            conduction, worker * blocks // workers, (worker + 1) * blocks // workers,
+            x, input_scale, dac_steps, full_drive, current, variance, noisy, line_conductance, tile_inputs,
+            tile_outputs, adc_steps, ranges, tile_scale, output_scale, key, first_read, output, peaks[worker],
+            clipped[worker], conduction, worker * blocks // workers, (worker + 1) * blocks // workers,
         )  # fmt: skip

@@ -2,54 +2,242 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+from functools import cached_property
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from crossbar_sim.billing import read_costs
-from crossbar_sim.counter_random import Key
+from crossbar_sim.adc_circuits import ADCBank
+from crossbar_sim.billing import ReadCosts, ReadCounts, read_costs
+from crossbar_sim.counter_random import stream_key
 from crossbar_sim.hardware import Hardware
-from crossbar_sim.mvm import Conversion, Programmed, Reading, read
+from crossbar_sim.layout import Layout
+from crossbar_sim.mvm import Conversion, Programmed, Reading, Singles, read
 
 RANGE_DECAY = np.float32(0.95)  # per batch in training mode: how fast a range register forgets an old peak
 
 
-class ReadPath:
-    """Forward or transposed reads. The ADC range registers are calibrated by the first read and, while
-    `tracking`, follow the largest current of the batch before: range <- max(0.95 range, peak)."""
+@dataclass
+class Registers:
+    """What reading changes: the reads done, the range of each ADC column tile (ampere) and of the DACs (None: not
+    calibrated yet), and how many ADC conversions there were and were clipped."""
 
-    def __init__(self, hardware: Hardware, programmed: Programmed, lines_per_input: int, key: Key) -> None:
-        self.programmed, self.key = programmed, key
-        self.costs = read_costs(hardware, programmed, lines_per_input)
-        self.dac_steps = 0 if hardware.dac.exact else hardware.dac.steps
-        self.adc_steps = 0 if hardware.adc.exact else hardware.adc.steps
-        self.calibrated = hardware.adc.range == "calibrated"
-        device = hardware.device
-        largest = device.read_voltage * device.window * programmed.tile_inputs
-        self.full_scale = np.full(programmed.grid, largest, np.float32)
-        self.ranges: NDArray[np.float32] | None = None if self.adc_steps and self.calibrated else self.full_scale
-        self.reads = 0
-        self.clipped = 0
-        self.conversions = 0
+    reads: int = 0
+    ranges: Singles | None = None
+    full_drive: float | None = None
+    conversions: int = 0
+    clipped: int = 0
+
+
+class ReadPath:
+    """Forward or transposed reads of one matrix.
+
+    The ADC range registers are calibrated by the first read and, while `tracking`, follow the largest current of the
+    batch before: range <- max(0.95 range, peak). A DAC range register follows the largest input in the same way.
+    `scale` (outputs,) is the largest weight of each column.
+    """
+
+    def __init__(
+        self, hardware: Hardware, layout: Layout, scale: NDArray[np.float64], tile_scale: NDArray[np.float64],
+        transposed: bool, seed: int, name: str,
+    ) -> None:  # fmt: skip
+        device, tile, dac, adc = hardware.device, hardware.tile, hardware.dac, hardware.adc
+        self.hardware, self.layout, self.transposed = hardware, layout, transposed
+        direction = "backward" if transposed else "forward"
+        self.key = stream_key(seed, name, direction)
+        self._plane_keys = [self.key, *(stream_key(seed, name, direction, f"bit {bit}") for bit in range(1, dac.reads))]
+        widths = (layout.tile_columns, tile.rows) if transposed else (tile.rows, layout.tile_columns)
+        self.programmed = Programmed.empty(
+            layout.columns if transposed else layout.inputs, layout.sensed(transposed), *widths,
+            device.read_noise is not None,
+        )  # fmt: skip
+        self._scale = torch.from_numpy(scale.astype(np.float32))
+        self._set_scales(scale, tile_scale)
+        self.costs: ReadCosts = read_costs(hardware, self._counts())
+        self.dac_steps = 0 if dac.exact else dac.steps
+        self.adc_steps = 0 if adc.exact else adc.steps
+        self._bank = None
+        if not (adc.exact or adc.plain):
+            self._bank = ADCBank(
+                adc, self.programmed.tile_outputs, self.programmed.current.shape[1], self.programmed.grid[0],
+                stream_key(seed, name, direction, "adc"),
+            )  # fmt: skip
+        self.largest_current = np.full(
+            self.programmed.grid, device.read_voltage * device.window * self.programmed.tile_inputs, np.float32
+        )
+        self.registers = Registers(ranges=self._fixed_ranges())
 
     def read(self, x: torch.Tensor, tracking: bool) -> Reading:
         """The products of the vectors x (vectors, inputs); counts the reads and moves the range registers."""
-        if self.ranges is None:
-            trial = read(x, self.programmed, Conversion(self.dac_steps, 0, self.full_scale), self.key, self.reads)
-            self.ranges = np.where(trial.peaks > 0, trial.peaks, self.full_scale)
-        conversion = Conversion(self.dac_steps, self.adc_steps, self.ranges)
-        result = read(x, self.programmed, conversion, self.key, self.reads)
-        self.reads += len(x)
-        self.clipped += int(result.clipped.sum())
-        self.conversions += result.output.numel() * self.programmed.grid[0]
-        if tracking and self.calibrated and self.adc_steps:
-            self.ranges = np.maximum(RANGE_DECAY * self.ranges, result.peaks)
+        registers = self.registers
+        if self.transposed and not self.layout.plain:
+            x = x * self._scale
+            x = self.layout.drive_references(x) if self.layout.spec.references and not self._lossless else x
+        full_drive = self._full_drive(x, tracking)
+        if registers.ranges is None:
+            peaks = self._analog(x, Conversion(self.dac_steps, 0, self.largest_current, full_drive)).peaks
+            registers.ranges = np.where(peaks > 0, peaks, self.largest_current)
+        if self._lossless:
+            result = self._product(x, full_drive)
+        else:
+            conversion = Conversion(self.dac_steps, self.adc_steps, registers.ranges, full_drive, self._bank)
+            result = self._analog(x, conversion)
+            result = replace(result, output=self.layout.put_together(result.output, self.transposed))
+        if not (self.layout.plain or self.transposed):
+            result = replace(result, output=result.output * self._scale)
+        registers.reads += len(x)
+        registers.clipped += int(result.clipped.sum())
+        registers.conversions += len(x) * self.costs.counts.conversions
+        if tracking and self.adc_steps and self.hardware.adc.range == "calibrated":
+            registers.ranges = np.maximum(RANGE_DECAY * registers.ranges, result.peaks)
         return result
 
-    def state(self) -> tuple[int, int, int, NDArray[np.float32] | None]:
-        """What reading changes."""
-        return self.reads, self.clipped, self.conversions, self.ranges
+    def _analog(self, x: torch.Tensor, conversion: Conversion) -> Reading:
+        """Every sensed sum of every vector, converted; the bits of a serial DAC shifted and added."""
+        first = self.registers.reads
+        if self.hardware.dac.reads == 1:
+            return read(x, self.programmed, conversion, self.key, first)
+        codes, largest = self._codes(x, conversion.full_drive)
+        magnitude, sign = codes.abs().nan_to_num().int(), codes.sign()
+        plane = replace(conversion, dac_steps=0, full_drive=1.0)
+        readings = [
+            read(sign * (magnitude >> bit & 1), self._unscaled, plane, key, first)
+            for bit, key in enumerate(self._plane_keys)
+        ]
+        total = torch.stack([one.output * 2.0**bit for bit, one in enumerate(readings)]).sum(dim=0)
+        return Reading(
+            total * (largest / conversion.dac_steps),
+            sum(one.conduction for one in readings),
+            np.maximum.reduce([one.peaks for one in readings]),
+            np.add.reduce([one.clipped for one in readings]),
+        )
 
-    def restore(self, state: tuple[int, int, int, NDArray[np.float32] | None]) -> None:
+    def _product(self, x: torch.Tensor, full_drive: float) -> Reading:
+        """One product in place of all bits and slices, where no conversion can round or clip; the cells conduct as in
+        the reads that it stands for: once per bit that is set."""
+        whole = self._whole
+        exact = Conversion(self.dac_steps, 0, np.ones(whole.grid, np.float32), full_drive)
+        result = read(x, whole, exact, self.key, self.registers.reads)
+        conduction = result.conduction
+        if self.hardware.dac.reads > 1:
+            codes = self._codes(x, full_drive)[0].abs()
+            magnitude = codes.nan_to_num().int().numpy()
+            bits_set = np.bitwise_count(magnitude).sum(axis=0)
+            conduction = (
+                float(bits_set @ whole.line_conductance.astype(float)) if bool(codes.isfinite().all()) else np.nan
+            )
+        return replace(result, conduction=conduction)
+
+    def _codes(self, x: torch.Tensor, full_drive: float) -> tuple[torch.Tensor, torch.Tensor]:
+        """Signed DAC codes (vectors, lines) and the input that the largest code stands for (vectors, 1)."""
+        scaled = x * torch.from_numpy(self.programmed.input_scale)
+        largest = scaled.abs().amax(dim=1, keepdim=True)
+        if full_drive:
+            largest = torch.full_like(largest, full_drive)
+        fraction = torch.where(largest > 0, scaled / largest, 0.0).clamp(-1, 1)
+        return torch.round(fraction * self.dac_steps), largest
+
+    def _full_drive(self, x: torch.Tensor, tracking: bool) -> float:
+        """What drives a line fully: a register, or 0 for the largest of each vector."""
+        if self.hardware.dac.range == "vector" or self.hardware.dac.exact:
+            return 0.0
+        registers = self.registers
+        largest = float((x * torch.from_numpy(self.programmed.input_scale)).abs().max()) if len(x) else 0.0
+        now = registers.full_drive
+        if now is None:
+            now = registers.full_drive = largest
+        if tracking:
+            registers.full_drive = max(float(RANGE_DECAY) * now, largest)
+        return now
+
+    @cached_property
+    def _lossless(self) -> bool:
+        """Whether the reads of bits and slices add up to one product: noise-free, and the ADC exact or every possible
+        sum one of its codes (cells on their levels, without wires or drift, and codes enough for a whole tile)."""
+        device, tile, dac, adc = self.hardware.device, self.hardware.tile, self.hardware.dac, self.hardware.adc
+        if device.read_noise is not None or (self.layout.plain and dac.reads == 1):
+            return False
+        if adc.exact:
+            return dac.exact or not (self.transposed and tile.references)
+        levels = 2**tile.slice_bits if tile.slice_bits is not None else device.levels
+        on_levels = device.levels is not None and device.programs_exactly and device.retention is None
+        if levels is None or not on_levels or tile.wired or tile.references or dac.exact:
+            return False
+        inputs = dac.steps if dac.reads == 1 else 1
+        largest = self.programmed.tile_inputs * (levels - 1) * inputs
+        return adc.plain and adc.range == "granular" and largest <= adc.steps
+
+    def cells_changed(self, seen: NDArray[np.float64]) -> None:
+        """Take note of the conductances (planes, inputs, columns) that reads see from now on."""
+        self._seen = seen
+        self.__dict__.pop("_whole", None)
+
+    @cached_property
+    def _whole(self) -> Programmed:
+        """Slices and references put together into one product."""
+        parts, layout = self.programmed, self.layout
+        net = layout.net(self._seen)
+        current = self.hardware.device.read_voltage * (net.T if self.transposed else net)
+        (inputs, outputs), widths = current.shape, (layout.spec.rows, layout.spec.outputs)
+        whole = Programmed.empty(inputs, outputs, *(widths[::-1] if self.transposed else widths), noisy=False)
+        lines = layout.column_of if self.transposed else slice(None)
+        whole.current[:], whole.line_conductance[:] = current, parts.line_conductance[lines]
+        whole.input_scale[:], whole.output_scale[:] = parts.input_scale[lines], parts.output_scale[:outputs]
+        whole.tile_scale[:] = parts.tile_scale[:, :: layout.spec.slices]
+        return whole
+
+    @cached_property
+    def _unscaled(self) -> Programmed:
+        return replace(self.programmed, input_scale=np.ones_like(self.programmed.input_scale))
+
+    def _set_scales(self, scale: NDArray[np.float64], tile_scale: NDArray[np.float64]) -> None:
+        """The digital factors before the DACs and after the ADCs; beyond the kernel where a layout is not plain."""
+        programmed, layout = self.programmed, self.layout
+        full = self.hardware.device.read_voltage * self.hardware.device.window * layout.swing
+        plain, back = layout.plain, self.transposed
+        programmed.input_scale[:] = scale if plain and back else 1.0
+        programmed.output_scale[:] = scale / full if plain and not back else 1.0 / full
+        tiles = tile_scale.T if back else tile_scale
+        programmed.tile_scale[:] = np.repeat(tiles, layout.spec.slices, axis=1)
+
+    def _fixed_ranges(self) -> Singles | None:
+        """Ranges that do not depend on what is read; None if they do."""
+        adc, dac, device = self.hardware.adc, self.hardware.dac, self.hardware.device
+        if adc.exact or adc.range == "full_scale":
+            return self.largest_current
+        if adc.range == "calibrated":
+            return None
+        bits = self.layout.spec.slice_bits
+        levels = 2**bits if bits is not None else device.levels
+        if levels is None:
+            return self.largest_current
+        inputs = dac.steps if dac.reads == 1 and not dac.exact else 1
+        one_code = device.read_voltage * device.window / (levels - 1) / inputs
+        return np.full(self.programmed.grid, adc.steps * one_code, np.float32)
+
+    def _counts(self) -> ReadCounts:
+        """Events of one vector: each tile has its own DACs and ADCs; a transposed read senses slice after slice."""
+        layout, spec, dac = self.layout, self.hardware.tile, self.hardware.dac
+        phases = spec.slices if self.transposed else 1
+        if self.transposed:
+            driven, sensed = layout.columns * spec.cells_per_weight * layout.row_tiles, layout.inputs * spec.slices
+        else:
+            driven, sensed = layout.inputs * layout.column_tiles, layout.columns * spec.slices
+        along = layout.column_tiles if self.transposed else layout.row_tiles
+        return ReadCounts(
+            inputs=layout.outputs if self.transposed else layout.inputs,
+            outputs=layout.inputs if self.transposed else layout.outputs,
+            drives=driven,
+            conversions=sensed * along * dac.reads,
+            reads=dac.reads * phases,
+        )
+
+    def state(self) -> Registers:
+        """A copy of what reading changes."""
+        return replace(self.registers)
+
+    def restore(self, state: Registers) -> None:
         """Back to an earlier `state()`."""
-        self.reads, self.clipped, self.conversions, self.ranges = state
+        self.registers = replace(state)

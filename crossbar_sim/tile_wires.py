@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from crossbar_sim.mapping import CELLS_PER_WEIGHT, Floats, Tile, TileSpec
+from crossbar_sim.mapping import Floats, Tile, TileSpec
 from crossbar_sim.wires import effective_conductance
 
 
 class SeenCells:
-    """forward, back (2, inputs, outputs) siemens: current at a cell's output per volt at its input, wires included.
+    """forward, back (planes, inputs, columns) siemens: current at a cell's output per volt at its input, with wires.
 
-    The pairs of a tile lie side by side as columns plus, minus, plus, minus ... The used cells sit in the corner
+    The cells of a weight lie side by side: plus, minus, plus, minus ... The used cells sit in the corner
     next to drivers and sense circuits; the others are open, so their part of the wires carries no current.
     Forward, rows are driven at their left end and columns sensed at their bottom end; back, columns are driven
     and rows sensed at the same ends. The network is reciprocal (its nodal matrix is symmetric), so the back
@@ -31,26 +31,27 @@ class SeenCells:
         if not self._spec.wired:
             return
         for tile in self._holding(cells):
-            self.forward[:, tile.inputs, tile.outputs] = self._solve(tile, back=False)
+            self.forward[:, tile.inputs, tile.plane_columns] = self._solve(tile, back=False)
             if self.back is not self.forward:
-                self.back[:, tile.inputs, tile.outputs] = self._solve(tile, back=True)
+                self.back[:, tile.inputs, tile.plane_columns] = self._solve(tile, back=True)
 
     def _holding(self, cells: NDArray[np.int64]) -> list[Tile]:
-        _, inputs, outputs = self._conductance.shape
-        grid_row = cells // outputs % inputs // self._spec.rows
-        grid_column = cells % outputs // self._spec.outputs
-        across = -(-outputs // self._spec.outputs)
+        _, inputs, columns = self._conductance.shape
+        tile_columns = self._spec.outputs + self._spec.references
+        grid_row = cells // columns % inputs // self._spec.rows
+        grid_column = cells % columns // tile_columns
+        across = -(-columns // tile_columns)
         return [self._tiles[index] for index in np.unique(grid_row * across + grid_column)]
 
     def _solve(self, tile: Tile, back: bool) -> Floats:
         spec = self._spec
-        pairs = self._conductance[:, tile.inputs, tile.outputs]
-        _, rows, outputs = pairs.shape
+        cells = self._conductance[:, tile.inputs, tile.plane_columns]
+        planes, rows, columns = cells.shape
         ends = (spec.driver_resistance, spec.sense_resistance)
         at_rows, at_columns = ends[::-1] if back else ends
         effective = effective_conductance(
-            pairs.transpose(1, 2, 0).reshape(rows, CELLS_PER_WEIGHT * outputs),
+            cells.transpose(1, 2, 0).reshape(rows, planes * columns),
             word_line_resistance=spec.word_line_resistance, bit_line_resistance=spec.bit_line_resistance,
             driver_resistance=at_rows, sense_resistance=at_columns,
         )  # fmt: skip
-        return effective.T.reshape(rows, outputs, CELLS_PER_WEIGHT).transpose(2, 0, 1)
+        return effective.T.reshape(rows, columns, planes).transpose(2, 0, 1)

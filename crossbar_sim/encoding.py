@@ -1,0 +1,63 @@
+"""Encoding: the conductances that the cells of a weight get, and the weights that conductances stand for."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crossbar_sim import mapping_kernels
+from crossbar_sim.devices import DeviceModel
+from crossbar_sim.errors import MappingError
+from crossbar_sim.layout import Layout
+
+Floats = NDArray[np.float64]
+
+
+def to_conductance(weight: Floats, limit: Floats, device: DeviceModel, layout: Layout) -> Floats:
+    """Target conductances (planes, inputs, columns) siemens of weights (inputs, outputs), on the device's levels.
+
+    limit (row tiles, outputs): the weight that stands at the end of the window; weights beyond it are clipped to it.
+    """
+    target = np.full(layout.shape, np.nan)
+    retarget(np.ascontiguousarray(weight.T), limit, device, layout, target)
+    return target
+
+
+def retarget(
+    weight: NDArray[np.floating], limit: Floats, device: DeviceModel, layout: Layout, target: Floats
+) -> tuple[NDArray[np.int64], Floats]:
+    """Move `target` (planes, inputs, columns) to the targets of `weight` (outputs, inputs), in place.
+
+    Returns the flat indices of the cells whose target changed (all, where target was NaN) and their new
+    targets. A sliced weight is rounded to slices x slice_bits bits, whose digits lie evenly in the window; without
+    levels every slice holds the weight itself. Raises MappingError for weights that are not finite.
+    """
+    if not np.isfinite(weight).all():
+        raise MappingError("weights to be mapped must be finite, got NaN or infinity; check the model's weights")
+    cells, goals = np.empty(target.size, np.int64), np.empty(target.size)
+    spec, levels = layout.spec, device.levels if device.levels is not None else 0
+    count = mapping_kernels.retarget(
+        weight, limit, spec.rows, device.g_min, device.window, levels, spec.sides, spec.mapping == "differential",
+        spec.slices, spec.slice_bits or 0, layout.column_of, target, cells, goals,
+    )  # fmt: skip
+    if spec.references:
+        count = _target_references(device, layout, target, cells, goals, count)
+    return cells[:count], goals[:count]
+
+
+def _target_references(
+    device: DeviceModel, layout: Layout, target: Floats, cells: NDArray[np.int64], goals: Floats, count: int
+) -> int:
+    """Reference cells stand in the middle of the window, on a level or not; they are written once."""
+    middle = device.g_min + 0.5 * device.window
+    flat = np.ravel_multi_index(np.ix_(*map(np.arange, layout.shape[:2]), np.unique(layout.reference_of)), layout.shape)
+    fresh = flat[np.isnan(target.reshape(-1)[flat])]
+    target.reshape(-1)[fresh] = middle
+    cells[count : count + fresh.size], goals[count : count + fresh.size] = fresh, middle
+    return count + fresh.size
+
+
+def to_weight(conductance: Floats, limit: Floats, device: DeviceModel, layout: Layout) -> Floats:
+    """Weights (inputs, outputs) that conductances (planes, inputs, columns) stand for; limit as in `to_conductance`."""
+    largest = np.repeat(limit, layout.spec.rows, axis=0)[: layout.inputs]
+    return largest * layout.net(conductance) / (device.window * layout.swing)
