@@ -19,14 +19,20 @@ def to_conductance(weight: Floats, limit: Floats, device: DeviceModel, layout: L
     limit (row tiles, outputs): the weight that stands at the end of the window; weights beyond it are clipped to it.
     """
     target = np.full(layout.shape, np.nan)
-    retarget(np.ascontiguousarray(weight.T), limit, device, layout, target)
+    retarget(np.ascontiguousarray(weight.T), limit, device, layout, np.arange(layout.inputs), target)
     return target
 
 
 def retarget(
-    weight: NDArray[np.floating], limit: Floats, device: DeviceModel, layout: Layout, target: Floats
+    weight: NDArray[np.floating],
+    limit: Floats,
+    device: DeviceModel,
+    layout: Layout,
+    row_of: NDArray[np.int64],
+    target: Floats,
 ) -> tuple[NDArray[np.int64], Floats]:
-    """Move `target` (planes, inputs, columns) to the targets of `weight` (outputs, inputs), in place.
+    """Move `target` (planes, inputs, columns) to the targets of `weight` (outputs, inputs), in place; input k is
+    on row row_of[k].
 
     Returns the flat indices of the cells whose target changed (all, where target was NaN) and their new
     targets. A sliced weight is rounded to slices x slice_bits bits, whose digits lie evenly in the window; without
@@ -36,10 +42,25 @@ def retarget(
         raise MappingError("weights to be mapped must be finite, got NaN or infinity; check the model's weights")
     cells, goals = np.empty(target.size, np.int64), np.empty(target.size)
     spec, levels = layout.spec, device.levels if device.levels is not None else 0
-    count = mapping_kernels.retarget(
-        weight, limit, spec.rows, device.g_min, device.window, levels, spec.sides, spec.mapping == "differential",
-        spec.slices, spec.slice_bits or 0, layout.column_of, target, cells, goals,
-    )  # fmt: skip
+    if spec.pair_update == "one_side":
+        count = mapping_kernels.retarget_one_side(
+            weight,
+            limit,
+            spec.rows,
+            device.g_min,
+            device.window,
+            levels,
+            row_of,
+            layout.column_of,
+            target,
+            cells,
+            goals,
+        )
+    else:
+        count = mapping_kernels.retarget(
+            weight, limit, spec.rows, device.g_min, device.window, levels, spec.sides, spec.mapping == "differential",
+            spec.slices, spec.slice_bits or 0, row_of, layout.column_of, target, cells, goals,
+        )  # fmt: skip
     if spec.references:
         count = _target_references(device, layout, target, cells, goals, count)
     return cells[:count], goals[:count]

@@ -16,13 +16,15 @@ from crossbar_sim.library import shelf_names, shelf_path
 from crossbar_sim.mapping import WIRE_RESISTANCES, TileSpec
 from crossbar_sim.spec import SourcedSpec, Spec, nearest, read_toml
 from crossbar_sim.units import engineering
+from crossbar_sim.wear_levelling import WearLevelling
 
 NON_IDEALITIES = ("levels", "programming_error", "read_noise", "faults", "wires", "dac", "adc")
 
 
 class Hardware(Spec):
     """A chip design. `backward` says what gradients pass through: 'analog' (the transposed noisy tiles with
-    converters), 'noise_free' (the achieved conductances, exact) or 'ideal' (the float master copy)."""
+    converters), 'noise_free' (the achieved conductances, exact) or 'ideal' (the float master copy).
+    `wear_levelling` None: every input keeps its row."""
 
     name: str
     device: DeviceModel
@@ -32,6 +34,7 @@ class Hardware(Spec):
     digital: Digital
     backward: Literal["analog", "noise_free", "ideal"] = "analog"
     programming_order: Literal["row_parallel", "cell_serial"] = "row_parallel"
+    wear_levelling: WearLevelling | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -129,7 +132,7 @@ class Hardware(Spec):
         return rows
 
     def __str__(self) -> str:
-        device, tile = self.device, self.tile
+        device, tile, levelling = self.device, self.tile, self.wear_levelling
         return "\n".join([
             f"Hardware {self.name}",
             f"  device       {device.name}, {engineering(device.g_min, 'S')} to {engineering(device.g_max, 'S')}, "
@@ -143,6 +146,7 @@ class Hardware(Spec):
             f"  SRAM         {engineering(self.digital.sram_read, 'J')} read, "
             f"{engineering(self.digital.sram_write, 'J')} write per 32-bit word",
             f"  backward     {self.backward}",
+            *([f"  wear         {levelling.policy}, interval {levelling.interval}"] if levelling else []),
             f"  non-ideal    {', '.join(self.active_non_idealities) or 'nothing: every non-ideality is off'}",
             f"  sources      {', '.join(self.sources())}",
         ])  # fmt: skip

@@ -27,7 +27,8 @@ class TileSpec(SourcedSpec):
 
     mapping: 'differential' (one-sided pairs), 'two_sided' (pairs about the middle of the window) or 'offset' (one
     cell, and a reference column in every tile); slices: cells or pairs that share the digits of a weight,
-    `slice_bits` each (None: not sliced). scale: who shares the largest weight that the window can hold.
+    `slice_bits` each (None: not sliced); pair_update: whether a change moves both cells of a two-sided pair or, where
+    the window allows it, only one. scale: who shares the largest weight that the window can hold.
     word_line_resistance, bit_line_resistance: per segment between neighbouring cells; driver_resistance,
     sense_resistance: of each driving and each sensing circuit, in both directions of reading.
     """
@@ -38,6 +39,7 @@ class TileSpec(SourcedSpec):
     slices: Annotated[int, Field(ge=1, le=16)] = 1
     slice_bits: Annotated[int, Field(ge=1, le=8)] | None = None
     scale: Literal["column", "tile", "matrix"] = "column"
+    pair_update: Literal["both", "one_side"] = "both"
     line_capacitance: Annotated[Farad, Field(ge=0)] = 0.0
     word_line_resistance: Annotated[Ohm, Field(ge=0)] = 0.0
     bit_line_resistance: Annotated[Ohm, Field(ge=0)] = 0.0
@@ -48,6 +50,11 @@ class TileSpec(SourcedSpec):
     def _check(self) -> Self:
         if (self.slices > 1) != (self.slice_bits is not None):
             raise SpecError("TileSpec: slices > 1 and slice_bits go together; give both, or leave both out")
+        if self.pair_update == "one_side" and (self.mapping != "two_sided" or self.slices > 1):
+            raise SpecError(
+                "TileSpec: pair_update = 'one_side' is for mapping = 'two_sided' without slices; "
+                "one-sided pairs move one cell anyway"
+            )
         if self.slices * (self.slice_bits or 1) > 16:
             raise SpecError(
                 f"TileSpec: {self.slices} slices of {self.slice_bits} bits are more than the 16 bits of a weight; "

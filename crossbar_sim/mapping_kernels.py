@@ -8,13 +8,15 @@ from numba import njit
 
 @njit(cache=True)
 def retarget(
-    weight, limit, rows, g_min, window, levels, sides, one_sided, slices, slice_bits, column_of, target, cells, goals
+    weight, limit, rows, g_min, window, levels, sides, one_sided, slices, slice_bits, row_of, column_of, target,
+    cells, goals,
 ):  # fmt: skip
     """Write the target conductances of `weight` into `target`; return how many differ from before.
 
     weight (outputs, inputs); limit (row tiles, outputs), row tiles of `rows` inputs; target (planes, inputs,
     columns) siemens, NaN where nothing was ever programmed, plane = slice * sides + side; levels per cell (0:
-    continuous); column_of (outputs,). The flat indices of the cells that differ and their new targets go, plane by
+    continuous); row_of (inputs,), column_of (outputs,). The flat indices of the cells that differ and their new
+    targets go, plane by
     plane in ascending order, into `cells` and `goals` (at least as long as target). A weight beyond its limit is
     clipped.
     """
@@ -28,7 +30,7 @@ def retarget(
         sign = 1.0 - 2.0 * (plane % sides)
         shift = np.int64(slice_bits * (plane // sides))
         for k in range(inputs):
-            t = k // rows
+            t, row = k // rows, row_of[k]
             for j in range(outputs):
                 fraction = sign * weight[j, k] / limit[t, j]
                 if not one_sided:
@@ -42,9 +44,46 @@ def retarget(
                         fraction = digit / (base - 1)
                 goal = g_min + window * fraction
                 column = column_of[j]
-                if goal != target[plane, k, column]:
-                    target[plane, k, column] = goal
-                    cells[count] = (plane * inputs + k) * columns + column
+                if goal != target[plane, row, column]:
+                    target[plane, row, column] = goal
+                    cells[count] = (plane * inputs + row) * columns + column
+                    goals[count] = goal
+                    count += 1
+    return count
+
+
+@njit(cache=True)
+def retarget_one_side(weight, limit, rows, g_min, window, levels, row_of, column_of, target, cells, goals):
+    """As `retarget` for pairs (two planes), moving one cell of each pair where the window allows it.
+
+    The plus cell moves while the minus cell stays; where that would leave the window, the minus cell moves; where
+    neither suffices, and at first, both go to the middle of what is possible.
+    """
+    outputs, inputs = weight.shape
+    columns = target.shape[2]
+    count = 0
+    unit = window / (levels - 1) if levels > 0 else window
+    top = float(levels - 1) if levels > 0 else 1.0
+    for k in range(inputs):
+        t, row = k // rows, row_of[k]
+        for j in range(outputs):
+            column = column_of[j]
+            net = min(max(weight[j, k] / limit[t, j], -1.0), 1.0) * top
+            plus, minus = (target[0, row, column] - g_min) / unit, (target[1, row, column] - g_min) / unit
+            if levels > 0:
+                net, plus, minus = np.rint(net), np.rint(plus), np.rint(minus)
+            if 0.0 <= minus + net <= top:
+                plus = minus + net
+            elif 0.0 <= plus - net <= top:
+                minus = plus - net
+            else:
+                plus = np.floor(0.5 * (top + net)) if levels > 0 else 0.5 * (top + net)
+                minus = plus - net
+            for plane in range(2):
+                goal = g_min + unit * (plus if plane == 0 else minus)
+                if not abs(goal - target[plane, row, column]) <= 1e-12 * window:
+                    target[plane, row, column] = goal
+                    cells[count] = (plane * inputs + row) * columns + column
                     goals[count] = goal
                     count += 1
     return count
@@ -60,15 +99,16 @@ def _sigma(g, coefficients, conductance_scale, sigma_scale):
 
 @njit(cache=True)
 def prepare_reads(
-    conductance, seen, seen_back, wired, sides, places, places_back, read_voltage, coefficients, conductance_scale,
-    sigma_scale, current, variance, current_back, variance_back, lines, lines_back,
+    conductance, seen, seen_back, wired, sides, row_of, places, places_back, read_voltage, coefficients,
+    conductance_scale, sigma_scale, current, variance, current_back, variance_back, lines, lines_back,
 ):  # fmt: skip
     """What reads of both directions need, from conductance G and, as seen through wires forward and back, M.
 
     All three (planes, inputs, columns) siemens; not `wired`: M = G. A pair of planes plus and minus (sides = 2) has
     current[k, c] = V (M+ - M-) and variance[k, c] = V^2 ((M+/G+)^2 sigma(G+)^2 + (M-/G-)^2 sigma(G-)^2) with the
     polynomial sigma of the read noise (no coefficients: none) and M/G at most 1; a single plane has no minus.
-    places (slices, columns) and places_back (slices, inputs) say where a column of current and of current_back lies;
+    row_of (inputs,): the row of each input; places (slices, columns) and places_back (slices, inputs) say where a
+    column of current and of current_back lies;
     lines[k] and lines_back[c] are the conductances summed along each word line and each column's bit lines.
     Without coefficients the variances are left alone.
     """
@@ -77,27 +117,30 @@ def prepare_reads(
     lines_back[:] = 0.0
     for s in range(planes // sides):
         for k in range(inputs):
-            k_back = places_back[s, k]
+            k_back, row = places_back[s, k], row_of[k]
             for j in range(columns):
                 c = places[s, j]
                 first = s * sides
-                plus = conductance[first, k, j]
+                plus = conductance[first, row, j]
                 minus, seen_minus, seen_back_minus = 0.0, 0.0, 0.0
                 if sides == 2:
-                    minus = conductance[first + 1, k, j]
-                    seen_minus, seen_back_minus = seen[first + 1, k, j], seen_back[first + 1, k, j]
-                current[k, c] = np.float32(read_voltage * (seen[first, k, j] - seen_minus))
-                current_back[j, k_back] = np.float32(read_voltage * (seen_back[first, k, j] - seen_back_minus))
+                    minus = conductance[first + 1, row, j]
+                    seen_minus, seen_back_minus = seen[first + 1, row, j], seen_back[first + 1, row, j]
+                current[k, c] = np.float32(read_voltage * (seen[first, row, j] - seen_minus))
+                current_back[j, k_back] = np.float32(read_voltage * (seen_back[first, row, j] - seen_back_minus))
                 lines[k] += plus + minus
                 lines_back[j] += plus + minus
                 if coefficients.size > 0:
                     total, total_back = 0.0, 0.0
                     for plane in range(first, first + sides):
-                        g = conductance[plane, k, j]
+                        g = conductance[plane, row, j]
                         sigma = _sigma(g, coefficients, conductance_scale, sigma_scale)
                         share, share_back = 1.0, 1.0
                         if wired and g > 0.0:
-                            share, share_back = min(seen[plane, k, j] / g, 1.0), min(seen_back[plane, k, j] / g, 1.0)
+                            share, share_back = (
+                                min(seen[plane, row, j] / g, 1.0),
+                                min(seen_back[plane, row, j] / g, 1.0),
+                            )
                         total += share * share * (sigma * sigma)
                         total_back += share_back * share_back * (sigma * sigma)
                     variance[k, c] = np.float32(read_voltage * read_voltage * total)

@@ -21,6 +21,7 @@ from crossbar_sim.mapping import Tile, column_scale, cut, tile_scale
 from crossbar_sim.mapping_kernels import prepare_reads
 from crossbar_sim.read_path import ReadPath, Registers
 from crossbar_sim.tile_wires import SeenCells
+from crossbar_sim.wear_levelling import Rows
 
 
 class MappedMatrix(nn.Module):
@@ -58,6 +59,8 @@ class MappedMatrix(nn.Module):
             else Crossbar(hardware.device, self.layout.shape, stream_key(seed, name, "program"))
         )  # fmt: skip
         self.target = np.full(self.layout.shape, np.nan)
+        levelling_key = stream_key(seed, name, "wear levelling")
+        self.rows = Rows(hardware.wear_levelling, inputs, hardware.tile.rows, levelling_key)
         self.task_writes = np.zeros(self.crossbar.writes.shape, np.int64)
         self._seen = SeenCells(hardware.tile, self.tiles, self.crossbar.conductance)
         self._paths = {
@@ -80,39 +83,57 @@ class MappedMatrix(nn.Module):
 
     def weight(self) -> torch.Tensor:
         """The weights (outputs, inputs) that the achieved conductances stand for."""
-        achieved = to_weight(self.crossbar.conductance, self.limit, self.hardware.device, self.layout)
+        cells = self.crossbar.conductance[:, self.rows.row_of]
+        achieved = to_weight(cells, self.limit, self.hardware.device, self.layout)
         return torch.from_numpy(np.ascontiguousarray(achieved.T)).to(self.master)
 
     @torch.no_grad()
     def program(self) -> Programming:
-        """Write the cells whose target level differs from what they were last programmed to."""
+        """Write the cells whose target level differs from what they were last programmed to; returns what the write of
+        the weights did (wear levelling, which may follow, is billed and counted but not returned)."""
         largest = self.largest_weight
         self.master.clamp_(-largest, largest)
         weight = self.master.detach().cpu().numpy()
-        cells, goals = retarget(weight, self.limit, self.hardware.device, self.layout, self.target)
+        cells, goals = retarget(weight, self.limit, self.hardware.device, self.layout, self.rows.row_of, self.target)
+        result = self._write(cells, goals)
+        if result.count:
+            self._level_wear()
+            self._prepare_reads()
+        return result
+
+    def _level_wear(self) -> None:
+        moved = self.rows.after_write(self.crossbar.writes)
+        if moved is None:
+            return
+        target = self.target.copy()
+        target[:, moved] = self.target[:, self.rows.row_of]
+        cells = np.flatnonzero(target != self.target)
+        self.rows.row_of, self.target = moved, target
+        self._write(cells, target.reshape(-1)[cells])
+
+    def _write(self, cells: NDArray[np.int64], goals: NDArray[np.float64]) -> Programming:
         result = self.crossbar.program(cells, goals, self.hardware.adc.energy)
         if result.count:
             if self.ledger.current_phase.startswith("adapt"):
                 self.task_writes.reshape(-1)[result.cells] += 1
             bill_programming(self.hardware, self.ledger, self.name, result, self.layout)
             self._seen.update(result.cells)
-            self._prepare_reads()
         return result
 
     def _prepare_reads(self) -> None:
         device, forward, back = self.hardware.device, self._paths[False].programmed, self._paths[True].programmed
         law = device.read_noise
         coefficients, g_scale, sigma_scale = ((), 1.0, 1.0) if law is None else law.numbers
+        tile, places, places_back = self.hardware.tile, *map(self.layout.places, (False, True))
         prepare_reads(
-            self.crossbar.conductance, self._seen.forward, self._seen.back, self.hardware.tile.wired,
-            self.hardware.tile.sides, self.layout.places(transposed=False), self.layout.places(transposed=True),
-            device.read_voltage, np.array(coefficients, np.float64), g_scale, sigma_scale,
+            self.crossbar.conductance, self._seen.forward, self._seen.back, tile.wired, tile.sides, self.rows.row_of,
+            places, places_back, device.read_voltage, np.array(coefficients, np.float64), g_scale, sigma_scale,
             forward.current, forward.current if forward.variance is None else forward.variance,
             back.current, back.current if back.variance is None else back.variance,
             forward.line_conductance, back.line_conductance,
         )  # fmt: skip
-        self._paths[False].cells_changed(self._seen.forward)
-        self._paths[True].cells_changed(self._seen.back)
+        self._paths[False].cells_changed(self._seen.forward, self.rows.row_of)
+        self._paths[True].cells_changed(self._seen.back, self.rows.row_of)
 
     def read(self, x: torch.Tensor, transposed: bool = False) -> torch.Tensor:
         """One analog read per vector of x: (vectors, inputs) -> (vectors, outputs), or the reverse."""

@@ -169,16 +169,16 @@ class ReadPath:
         largest = self.programmed.tile_inputs * (levels - 1) * inputs
         return adc.plain and adc.range == "granular" and largest <= adc.steps
 
-    def cells_changed(self, seen: NDArray[np.float64]) -> None:
-        """Take note of the conductances (planes, inputs, columns) that reads see from now on."""
-        self._seen = seen
+    def cells_changed(self, seen: NDArray[np.float64], row_of: NDArray[np.int64]) -> None:
+        """Take note of the conductances (planes, rows, columns) that reads see from now on, and each input's row."""
+        self._seen, self._row_of = seen, row_of
         self.__dict__.pop("_whole", None)
 
     @cached_property
     def _whole(self) -> Programmed:
         """Slices and references put together into one product."""
         parts, layout = self.programmed, self.layout
-        net = layout.net(self._seen)
+        net = layout.net(self._seen[:, self._row_of])
         current = self.hardware.device.read_voltage * (net.T if self.transposed else net)
         (inputs, outputs), widths = current.shape, (layout.spec.rows, layout.spec.outputs)
         whole = Programmed.empty(inputs, outputs, *(widths[::-1] if self.transposed else widths), noisy=False)

@@ -1,0 +1,60 @@
+"""Wear levelling: which inputs change rows, so that no row takes all the writes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from crossbar_sim.counter_random import Key
+from crossbar_sim.devices.kernels import uniforms
+from crossbar_sim.spec import Spec
+
+Integers = NDArray[np.int64]
+
+
+class WearLevelling(Spec):
+    """Rows of a tile trade places; the inputs of all tiles of a row of tiles are rerouted together.
+
+    policy = 'row_swap': once the worst cell of a row has taken `interval` writes since the row last moved, it changes
+    places with the least written row; the idea of SGS-ARS ("Long Live TIME", DAC 2018).
+    'periodic_remap': after every `interval` writes of the matrix all rows are shuffled at random; the idea of ENDURER
+    (CHIMERA, JSSC 2022). Cells that get another target by the move are rewritten, billed and worn like any other.
+    """
+
+    policy: Literal["row_swap", "periodic_remap"]
+    interval: Annotated[int, Field(ge=1)]
+
+
+class Rows:
+    """Which row each input of a matrix is on; `row_of` (inputs,). Without levelling it never changes."""
+
+    def __init__(self, levelling: WearLevelling | None, inputs: int, tile_rows: int, key: Key) -> None:
+        self.levelling, self.key = levelling, key
+        self.row_of = np.arange(inputs)
+        self.tiles = [slice(top, min(top + tile_rows, inputs)) for top in range(0, inputs, tile_rows)]
+        self._operations = 0
+        self._writes_at_move = np.zeros(inputs, np.int64)
+
+    def after_write(self, writes: Integers) -> Integers | None:
+        """The rows of the inputs from now on, or None if all stay; writes (planes, inputs, columns) per cell."""
+        if self.levelling is None:
+            return None
+        self._operations += 1
+        interval, worst, moved = self.levelling.interval, writes.max(axis=(0, 2)), self.row_of.copy()
+        if self.levelling.policy == "row_swap":
+            for tile in self.tiles:
+                recent, total, rows = (worst - self._writes_at_move)[tile], worst[tile], moved[tile]
+                hot, cold = int(recent.argmax()), int(total.argmin())
+                if recent[hot] >= interval and total[hot] > total[cold]:
+                    on_hot, on_cold = rows == tile.start + hot, rows == tile.start + cold
+                    rows[on_hot], rows[on_cold] = tile.start + cold, tile.start + hot
+                    # the move itself writes both rows once
+                    self._writes_at_move[[tile.start + hot, tile.start + cold]] = total[[hot, cold]] + 1
+        elif self._operations % interval == 0:
+            draws = uniforms(moved.size, self._operations % 2**31, self.key)
+            for tile in self.tiles:
+                moved[tile] = tile.start + np.argsort(draws[tile], kind="stable")
+        return None if np.array_equal(moved, self.row_of) else moved
