@@ -36,15 +36,15 @@ def retarget(weight, scale, g_min, window, levels, target, cells, goals):
 
 @njit(cache=True)
 def prepare_reads(
-    conductance, seen, seen_back, wired, read_voltage, coefficients, conductance_scale, sigma_scale,
+    conductance, seen, seen_back, wired, read_voltage, sigmas,
     current, variance, current_back, variance_back, lines, pairs,
 ):  # fmt: skip
     """What reads of both directions need, from conductance G and, as seen through wires forward and back, M.
 
     All three (2, inputs, outputs) siemens; not `wired`: M = G. current[k, j] = V (M+ - M-), variance[k, j] =
-    V^2 ((M+/G+)^2 sigma(G+)^2 + (M-/G-)^2 sigma(G-)^2) with the polynomial sigma of the read noise (no
-    coefficients: none) and M/G at most 1; the same transposed; lines[k] and pairs[j] are the conductances
-    summed along each word line and each pair of bit lines. Without coefficients the variances are left alone.
+    V^2 ((M+/G+)^2 sigma+^2 + (M-/G-)^2 sigma-^2) with the `sigmas` of the cells' read noise (2, inputs, outputs) and
+    M/G at most 1; the same transposed; lines[k] and pairs[j] are the conductances summed along each word line and
+    each pair of bit lines. Empty sigmas: no read noise, the variances are left alone.
     """
     inputs, outputs = conductance.shape[1:]
     lines[:] = 0.0
@@ -56,14 +56,11 @@ def prepare_reads(
             current_back[j, k] = np.float32(read_voltage * (seen_back[0, k, j] - seen_back[1, k, j]))
             lines[k] += plus + minus
             pairs[j] += plus + minus
-            if coefficients.size > 0:
+            if sigmas.size > 0:
                 total, total_back = 0.0, 0.0
                 for side in range(2):
                     g = conductance[side, k, j]
-                    sigma = 0.0
-                    for power in range(coefficients.size - 1, -1, -1):
-                        sigma = sigma * (g / conductance_scale) + coefficients[power]
-                    sigma = sigma_scale * max(sigma, 0.0)
+                    sigma = sigmas[side, k, j]
                     share, share_back = 1.0, 1.0
                     if wired and g > 0.0:
                         share, share_back = min(seen[side, k, j] / g, 1.0), min(seen_back[side, k, j] / g, 1.0)

@@ -50,11 +50,15 @@ class MappedMatrix(nn.Module):
         shape = (CELLS_PER_WEIGHT, inputs, outputs)
         fits = worn is not None and worn.conductance.shape == shape
         self.crossbar = (
-            worn if worn is not None and fits else Crossbar(hardware.device, shape, stream_key(seed, name, "program"))
+            worn
+            if worn is not None and fits
+            else Crossbar(
+                hardware.device, shape, stream_key(seed, name, "program"), (hardware.tile.rows, hardware.tile.outputs)
+            )
         )
         self.target = np.full(shape, np.nan)
         self.task_writes = np.zeros(self.crossbar.writes.shape, np.int64)
-        self._seen = SeenCells(hardware.tile, self.tiles, self.crossbar.conductance)
+        self._seen = SeenCells(hardware.tile, self.tiles, self.crossbar.present)
         self._paths = self._read_paths(seed)
         self.program()
 
@@ -64,8 +68,8 @@ class MappedMatrix(nn.Module):
         return product
 
     def weight(self) -> torch.Tensor:
-        """The weights (outputs, inputs) that the achieved conductances stand for."""
-        achieved = to_weight(self.crossbar.conductance, self.scale, self.hardware.device)
+        """The weights (outputs, inputs) that the present conductances stand for."""
+        achieved = to_weight(self.crossbar.present, self.scale, self.hardware.device)
         return torch.from_numpy(np.ascontiguousarray(achieved.T)).to(self.master)
 
     @torch.no_grad()
@@ -79,15 +83,23 @@ class MappedMatrix(nn.Module):
             if self.ledger.current_phase.startswith("adapt"):
                 self.task_writes.reshape(-1)[result.cells] += 1
             bill_programming(self.hardware, self.ledger, self.name, result, self.crossbar.conductance.shape)
-            self._seen.update(result.cells)
+            self._seen.update(result.moved)
             self._prepare_reads()
         return result
+
+    def wait(self, seconds: float) -> None:
+        """Let the cells age by `seconds`; reads from now on see them as they are then."""
+        self.crossbar.wait(seconds)
+        if self.hardware.device.retention is None and not self.hardware.device.noise_grows:
+            return
+        self._seen.update(np.arange(self.crossbar.present.size))
+        self._prepare_reads()
 
     def _read_paths(self, seed: int) -> dict[bool, ReadPath]:
         """Forward (False) and transposed (True) reads of the same cells."""
         device, tile, name = self.hardware.device, self.hardware.tile, self.name
         outputs, inputs = self.master.shape
-        full_drive, noisy = device.read_voltage * device.window, device.read_noise is not None
+        full_drive, noisy = device.read_voltage * device.window, device.reads_noisy
         forward = Programmed.empty(inputs, outputs, tile.rows, tile.outputs, noisy)
         forward.input_scale[:], forward.output_scale[:] = 1.0, self.scale / full_drive
         back = Programmed.empty(outputs, inputs, tile.outputs, tile.rows, noisy)
@@ -99,11 +111,10 @@ class MappedMatrix(nn.Module):
 
     def _prepare_reads(self) -> None:
         device, forward, back = self.hardware.device, self._paths[False].programmed, self._paths[True].programmed
-        law = device.read_noise
-        coefficients, g_scale, sigma_scale = ((), 1.0, 1.0) if law is None else law.numbers
+        sigma = self.crossbar.read_sigma() if device.reads_noisy else np.empty((0, 0, 0))
         prepare_reads(
-            self.crossbar.conductance, self._seen.forward, self._seen.back, self.hardware.tile.wired,
-            device.read_voltage, np.array(coefficients, np.float64), g_scale, sigma_scale,
+            self.crossbar.present, self._seen.forward, self._seen.back, self.hardware.tile.wired,
+            device.read_voltage, sigma,
             forward.current, forward.current if forward.variance is None else forward.variance,
             back.current, back.current if back.variance is None else back.variance,
             forward.line_conductance, back.line_conductance,

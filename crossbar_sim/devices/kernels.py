@@ -49,11 +49,11 @@ def normals(counters, key):
 
 
 @njit(cache=True)
-def uniforms(count, draw, key):
-    """One number in (0, 1) per cell, from counter (cell, draw)."""
-    numbers = np.empty(count)
-    for i in range(count):
-        word, _ = threefry(np.uint32(i), np.uint32(draw), key[0], key[1])
+def uniforms_at(counters, key):
+    """One number in (0, 1) per cell; cell i uses counter (i, counters[i])."""
+    numbers = np.empty(counters.size)
+    for i in range(counters.size):
+        word, _ = threefry(np.uint32(i), counters[i], key[0], key[1])
         numbers[i] = (float(word) + 0.5) * 2.0**-32
     return numbers
 
@@ -61,13 +61,14 @@ def uniforms(count, draw, key):
 @njit(cache=True, parallel=True)
 def program_cells(
     cells, write_index, conductance, target, sigma, stuck, pace, law, closed_loop, erase_first, key,
-    achieved, set_pulses, reset_pulses, verify_reads, set_energy, reset_energy, verify_energy,
+    achieved, set_pulses, reset_pulses, verify_reads, set_energy, reset_energy, verify_energy, squared_volts, swing,
 ):  # fmt: skip
-    """Program every cell in `cells` from `conductance` to `target`; results go into the last seven arrays.
+    """Program every cell in `cells` from `conductance` to `target`; results go into the last nine arrays.
 
     `sigma` is the published spread of the final state around its target (negative: the target is reached
     exactly); it contains what the stopping rule leaves. Open-loop pulses add it to where they end. A `stuck`
     cell takes its pulses and does not move; `pace` multiplies the cell's steps. `law` is `DeviceModel.law`.
+    `squared_volts` is the sum of V^2 over a cell's pulses, `swing` that of the conductance's moves, siemens.
     """
     g_min, g_max, spread, window_spread, acceptance, max_pulses = law[0], law[1], law[2], law[3], law[4], int(law[5])
     set_step, set_rate, set_reach, reset_step, reset_rate, reset_reach = (
@@ -80,6 +81,14 @@ def program_cells(
     )
     v_set, v_reset, set_width, reset_width = law[12], law[13], law[14], law[15]
     r_access, v_compliance, v_read, t_read, e_sense = law[16], law[17], law[18], law[19], law[20]
+    v_step, v_growth, set_start, set_stop, reset_start, reset_stop = (
+        law[21],
+        law[22],
+        law[23],
+        law[24],
+        law[25],
+        law[26],
+    )
     k0, k1 = key
     for i in prange(cells.size):
         cell = np.uint32(cells[i])
@@ -87,13 +96,17 @@ def program_cells(
         g, goal = conductance[i], target[i]
         n_set, n_reset, n_reads = 0, 0, 0
         e_set, e_reset, e_verify = 0.0, 0.0, 0.0
+        volts, path = 0.0, 0.0
         if erase_first and g > g_min + acceptance:
             after = g if stuck[i] else g_min
             e_reset += pulse_energy(v_reset, 0.5 * (g + after), r_access, 0.0, reset_width)
+            volts += v_reset * v_reset
+            path += abs(after - g)
             g = after
             n_reset = 1
         if closed_loop:
             z0, z1 = np.float32(0), np.float32(0)
+            run, rose = 0, False  # pulses of the present polarity so far, and that polarity
             while True:
                 e_verify += v_read * v_read * g * t_read + e_sense
                 n_reads += 1
@@ -104,20 +117,30 @@ def program_cells(
                     z0, z1 = _draw(cell, first + np.uint32(1 + n_pulses // 2), k0, k1)
                 z = z0 if n_pulses % 2 == 0 else z1
                 rising = g < goal
+                run = run + 1 if n_reads > 1 and rising == rose else 0
+                rose = rising
+                voltage, stronger = (v_set if rising else v_reset), 1.0
+                if v_step > 0.0:
+                    nominal = voltage
+                    low, high = (set_start, set_stop) if rising else (reset_start, reset_stop)
+                    voltage = min(low + run * v_step, high)
+                    stronger = np.exp((voltage - nominal) / v_growth)
                 if rising:
                     mean = mean_step(set_step, set_rate, set_reach, g - g_min)
                 else:
                     mean = mean_step(reset_step, reset_rate, reset_reach, g_max - g)
-                move = pace[i] * mean * max(1.0 + spread * z, 0.0) + window_spread * z
+                move = stronger * pace[i] * mean * max(1.0 + spread * z, 0.0) + window_spread * z
                 after = g + move if rising else g - move
                 after = min(max(after, min(g, g_min)), max(g, g_max))
                 if stuck[i]:
                     after = g
+                volts += voltage * voltage
+                path += abs(after - g)
                 if rising:
-                    e_set += pulse_energy(v_set, 0.5 * (g + after), r_access, v_compliance, set_width)
+                    e_set += pulse_energy(voltage, 0.5 * (g + after), r_access, v_compliance, set_width)
                     n_set += 1
                 else:
-                    e_reset += pulse_energy(v_reset, 0.5 * (g + after), r_access, 0.0, reset_width)
+                    e_reset += pulse_energy(voltage, 0.5 * (g + after), r_access, 0.0, reset_width)
                     n_reset += 1
                 g = after
         else:
@@ -139,7 +162,9 @@ def program_cells(
                 else:
                     e_reset += pulse_energy(v_reset, 0.5 * (g + after), r_access, 0.0, reset_width)
                     n_reset += 1
+                path += abs(after - g)
                 g = after
+            volts += v_set * v_set * n_set + v_reset * v_reset * n_reset
             n_pulses = n_set + n_reset
             if n_pulses > 0 and not stuck[i]:
                 z0, z1 = _draw(cell, first + np.uint32(1), k0, k1)
@@ -158,3 +183,5 @@ def program_cells(
         set_energy[i] = e_set
         reset_energy[i] = e_reset
         verify_energy[i] = e_verify
+        squared_volts[i] = volts
+        swing[i] = path
