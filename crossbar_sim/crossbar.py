@@ -132,8 +132,10 @@ class Crossbar:
         set_pulses, reset_pulses, verify_reads = np.empty((3, count), np.int32)
         achieved, set_energy, reset_energy, verify_energy, squared, swing = np.empty((6, count))
         conductance, present, writes = self.conductance.reshape(-1), self.present.reshape(-1), self.writes.reshape(-1)
+        stairs = self.device.incremental_amplitude
         program_cells(
             cells, writes[cells], present[cells], target, sigma, stuck, pace, self.device.law(sense_energy),
+            None if stairs is None else stairs.numbers,
             self.device.programming != "open_loop", self.device.programming == "erase_write_verify", self.key,
             achieved, set_pulses, reset_pulses, verify_reads, set_energy, reset_energy, verify_energy, squared, swing,
         )  # fmt: skip

@@ -41,6 +41,13 @@ class IncrementalAmplitude(Spec):
                 )
         return self
 
+    @property
+    def numbers(self) -> tuple[float, float, float, float, float, float]:
+        """Increment, growth voltage, SET and RESET range, for compiled code."""
+        return (
+            self.increment, self.growth_voltage, self.set_start, self.set_stop, self.reset_start, self.reset_stop
+        )  # fmt: skip
+
     def __str__(self) -> str:
         ranges = (self.set_start, self.set_stop, self.reset_start, self.reset_stop)
         set_start, set_stop, reset_start, reset_stop = (engineering(volt, "V") for volt in ranges)

@@ -166,7 +166,6 @@ class DeviceModel(SourcedSpec):
         """The numbers `kernels.program_cells` needs, in its order."""
         acceptance = self.verify_acceptance if self.verify_acceptance is not None else 0.0
         compliance = self.set_compliance_voltage if self.set_compliance_voltage is not None else 0.0
-        stairs = self.incremental_amplitude
         return np.array([
             self.g_min, self.g_max, self.cycle_to_cycle, (self.cycle_to_cycle_window or 0.0) * self.window,
             acceptance, self.max_pulses,
@@ -174,10 +173,6 @@ class DeviceModel(SourcedSpec):
             *step_law(self.reset_nonlinearity, self.reset_pulses_full_swing, self.window),
             self.set_voltage, self.reset_voltage, self.pulse_width, self.reset_width,
             self.access_resistance, compliance, self.read_voltage, self.read_time, sense_energy,
-            *((0.0, 1.0, 0.0, 0.0, 0.0, 0.0) if stairs is None else (
-                stairs.increment, stairs.growth_voltage,
-                stairs.set_start, stairs.set_stop, stairs.reset_start, stairs.reset_stop,
-            )),
         ])  # fmt: skip
 
     @classmethod
