@@ -11,7 +11,7 @@ from scipy.special import ndtri
 
 from crossbar_sim.converters import ADC
 from crossbar_sim.counter_random import Key
-from crossbar_sim.devices.kernels import uniforms
+from crossbar_sim.devices.kernels import uniforms_at
 
 GAIN_DRAW, OFFSET_DRAW, UNIT_DRAW = 0, 1, 2
 
@@ -63,7 +63,7 @@ class ADCBank:
         return (code.clamp(0, top) / middle - 1.0) * full, clipped
 
     def _normal(self, draw: int, shape: tuple[int, ...]) -> NDArray[np.float64]:
-        return ndtri(uniforms(int(np.prod(shape)), draw, self._key)).reshape(shape)
+        return ndtri(uniforms_at(np.full(int(np.prod(shape)), draw, np.uint32), self._key)).reshape(shape)
 
     def _thresholds(self) -> NDArray[np.float64] | None:
         """(row tiles, converters, codes - 1): the value from which on each code above the lowest is reached."""

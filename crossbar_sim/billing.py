@@ -18,8 +18,7 @@ def bill_programming(hardware: Hardware, ledger: Ledger, place: str, result: Pro
     device, tile = hardware.device, hardware.tile
     set_pulses, reset_pulses = int(result.set_pulses.sum()), int(result.reset_pulses.sum())
     slots, seconds = programming_slots(hardware, result, layout)
-    squared = device.set_voltage**2 * set_pulses + device.reset_voltage**2 * reset_pulses
-    lines = tile.line_capacitance * (squared + slots * device.set_voltage**2)
+    lines = tile.line_capacitance * (result.squared_volts + slots * device.set_voltage**2)
     ledger.add("SET pulses", place, float(result.set_energy.sum()), set_pulses, seconds)
     ledger.add("RESET pulses", place, float(result.reset_energy.sum()), reset_pulses)
     ledger.add("verify reads", place, float(result.verify_energy.sum()), int(result.verify_reads.sum()))

@@ -45,6 +45,13 @@ class Chip:
         for matrix in self.matrices.values():
             matrix.task_writes[:] = 0
 
+    def wait(self, seconds: float) -> None:
+        """Let time pass on the chip: every cell ages by `seconds`, those of released tiles too."""
+        for matrix in self.matrices.values():
+            matrix.wait(seconds)
+        for crossbar in self._released.values():
+            crossbar.wait(seconds)
+
     @contextmanager
     def looking(self) -> Iterator[None]:
         """Reads inside are neither billed nor remembered: looking at a run does not change it."""

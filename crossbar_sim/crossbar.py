@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from crossbar_sim.counter_random import Key
-from crossbar_sim.devices import DeviceModel, relaxed
-from crossbar_sim.devices.kernels import program_cells, uniforms
+from crossbar_sim.devices import DeviceModel, FlickerNoise, relaxed
+from crossbar_sim.devices.disturbance import disturbed, half_selected_pulses
+from crossbar_sim.devices.kernels import program_cells, uniforms_at
+from crossbar_sim.devices.pulses import step_law
 
 Floats = NDArray[np.float64]
 PACE_DRAW, LIFETIME_DRAW, FAULT_DRAW = 1021, 1022, 1023
@@ -20,7 +22,11 @@ SLOWEST_PACE = 0.05
 
 @dataclass(frozen=True)
 class Programming:
-    """What one programming operation did, cell by cell (flat arrays over the programmed cells)."""
+    """What one programming operation did, cell by cell (flat arrays over the programmed cells).
+
+    squared_volts: sum of V^2 over all pulses; swing: sum of |dG| over a cell's pulses, siemens; disturbed: flat
+    indices of the cells that pulses of other cells moved.
+    """
 
     cells: NDArray[np.int64]
     achieved: Floats
@@ -30,6 +36,9 @@ class Programming:
     set_energy: Floats
     reset_energy: Floats
     verify_energy: Floats
+    squared_volts: float
+    swing: Floats
+    disturbed: NDArray[np.int64]
 
     @property
     def energy(self) -> Floats:
@@ -46,24 +55,44 @@ class Programming:
         """Cells programmed."""
         return int(self.cells.size)
 
+    @property
+    def moved(self) -> NDArray[np.int64]:
+        """Flat indices of all cells whose conductance may have changed, programmed or disturbed."""
+        return np.union1d(self.cells, self.disturbed) if self.disturbed.size else self.cells
+
 
 class Crossbar:
     """Cells of one device, any array shape; freshly formed cells stand at g_min.
 
-    Attributes: conductance (siemens), writes (program operations per cell), pulses (per cell). None where the
-    device has no such effect: stuck (cells that no pulse moves), lifetime (writes until a cell is stuck), pace
-    (the cell's step relative to the device's).
+    Attributes: conductance (siemens, as programmed), present (siemens, now: the same array for a device without
+    retention), writes (program operations per cell), pulses (per cell), swing (sum of |dG| over all pulses, siemens),
+    clock (seconds since the cells were made), written_at (clock of each cell's last write). None where the device
+    has no such effect: stuck (cells that no pulse moves), lifetime (writes until a cell is stuck), pace (the cell's
+    step relative to the device's), disturbed (pulses of other cells that each cell felt).
+
+    `array` (rows, columns) cuts the last two axes into separate arrays, for disturbance; None: one array.
     """
 
-    def __init__(self, device: DeviceModel, shape: tuple[int, ...], key: Key) -> None:
+    def __init__(
+        self, device: DeviceModel, shape: tuple[int, ...], key: Key, array: tuple[int, int] | None = None
+    ) -> None:
         self.device = device
         self.key = key
         self.conductance = np.full(shape, device.g_min, dtype=np.float64)
         self.writes = np.zeros(shape, dtype=np.int64)
         self.pulses = np.zeros(shape, dtype=np.int64)
+        self.swing = np.zeros(shape, dtype=np.float64)
+        self.clock = 0.0
+        self.written_at = np.zeros(shape, dtype=np.float64)
         self.stuck: NDArray[np.bool_] | None = None
         self.lifetime: Floats | None = None
         self.pace: Floats | None = None
+        self.disturbed: NDArray[np.int64] | None = None
+        if device.disturbance is not None:
+            if len(shape) < 2:
+                raise ValueError(f"disturbance needs word and bit lines: at least two axes of cells, got {shape}")
+            self.disturbed = np.zeros(shape, dtype=np.int64)
+        self._array = (shape[-2], shape[-1]) if array is None and len(shape) > 1 else array or (1, 1)
         lrs, hrs = device.stuck_at_lrs or 0.0, device.stuck_at_hrs or 0.0
         if lrs + hrs > 0 or device.lifetime is not None:
             fate = self._born(FAULT_DRAW)
@@ -73,16 +102,19 @@ class Crossbar:
             self.lifetime = device.lifetime.writes(device.endurance, self._born(LIFETIME_DRAW))
         if device.device_to_device:
             self.pace = np.maximum(1 + device.device_to_device * ndtri(self._born(PACE_DRAW)), SLOWEST_PACE)
+        self.present = self.conductance if device.retention is None else self.conductance.copy()
 
     def _born(self, draw: int) -> Floats:
         """One uniform number in (0, 1) per cell, the same for ever."""
-        return uniforms(self.conductance.size, draw, self.key).reshape(self.conductance.shape)
+        counters = np.full(self.conductance.size, draw, np.uint32)
+        return uniforms_at(counters, self.key).reshape(self.conductance.shape)
 
     def program(self, cells: NDArray[np.int64], target: Floats, sense_energy: float) -> Programming:
         """Program the cells with flat indices `cells` (each at most once) to `target` (siemens, same length).
 
-        Every other cell stays bit-identical. `sense_energy` is the joule of sensing one verify read. A stuck cell
-        stays where it is and still takes its pulses: in a write-verify loop the largest number allowed.
+        The write starts from the present conductance, and the cell's age from zero. Every other cell stays
+        bit-identical, unless the device has a disturbance. `sense_energy` is the joule of sensing one verify read.
+        A stuck cell stays where it is and still takes its pulses: in a write-verify loop the largest number allowed.
         Returns achieved conductances, pulses, verify reads and energies per cell.
         """
         if target.shape != cells.shape:
@@ -98,22 +130,37 @@ class Crossbar:
         stuck = np.zeros(count, np.bool_) if self.stuck is None else self.stuck.reshape(-1)[cells]
         pace = np.ones(count) if self.pace is None else self.pace.reshape(-1)[cells]
         set_pulses, reset_pulses, verify_reads = np.empty((3, count), np.int32)
-        achieved, set_energy, reset_energy, verify_energy = np.empty((4, count))
-        conductance, writes = self.conductance.reshape(-1), self.writes.reshape(-1)
+        achieved, set_energy, reset_energy, verify_energy, squared, swing = np.empty((6, count))
+        conductance, present, writes = self.conductance.reshape(-1), self.present.reshape(-1), self.writes.reshape(-1)
+        stairs = self.device.incremental_amplitude
         program_cells(
-            cells, writes[cells], conductance[cells], target, sigma, stuck, pace, self.device.law(sense_energy),
+            cells, writes[cells], present[cells], target, sigma, stuck, pace, self.device.law(sense_energy),
+            None if stairs is None else stairs.numbers,
             self.device.programming != "open_loop", self.device.programming == "erase_write_verify", self.key,
-            achieved, set_pulses, reset_pulses, verify_reads, set_energy, reset_energy, verify_energy,
+            achieved, set_pulses, reset_pulses, verify_reads, set_energy, reset_energy, verify_energy, squared, swing,
         )  # fmt: skip
         conductance[cells] = achieved
         writes[cells] += 1
         self.pulses.reshape(-1)[cells] += set_pulses + reset_pulses
+        self.swing.reshape(-1)[cells] += swing
+        self.written_at.reshape(-1)[cells] = self.clock
         if self.lifetime is not None:
             self._wear_out(cells, stuck)
-            achieved = conductance[cells]
+        present[cells] = conductance[cells]
+        felt = np.empty(0, np.int64)
+        if self.device.disturbance is not None:
+            felt = self._disturb(cells, set_pulses, reset_pulses)
         return Programming(
-            cells, achieved, set_pulses, reset_pulses, verify_reads, set_energy, reset_energy, verify_energy
-        )
+            cells, conductance[cells], set_pulses, reset_pulses, verify_reads, set_energy, reset_energy, verify_energy,
+            self._squared_volts(set_pulses, reset_pulses, squared), swing, felt,
+        )  # fmt: skip
+
+    def _squared_volts(self, set_pulses: NDArray[np.int32], reset_pulses: NDArray[np.int32], squared: Floats) -> float:
+        """Sum of V^2 over all pulses: exact products where every pulse has the same voltage."""
+        if self.device.incremental_amplitude is not None:
+            return float(squared.sum())
+        set_square, reset_square = self.device.set_voltage**2, self.device.reset_voltage**2
+        return set_square * int(set_pulses.sum()) + reset_square * int(reset_pulses.sum())
 
     def _wear_out(self, cells: NDArray[np.int64], stuck: NDArray[np.bool_]) -> None:
         """Mark the cells whose last write was their last: from now on they are stuck."""
@@ -124,11 +171,74 @@ class Crossbar:
             end = self.device.g_max if self.device.lifetime.stuck_at == "lrs" else self.device.g_min
             self.conductance.reshape(-1)[worn] = end
 
-    def relaxed(self, seconds: float) -> Floats:
-        """Conductances `seconds` after the last write of every cell, by the device's retention law; the state itself
-        does not change. Cells never written and stuck cells stay."""
-        later = relaxed(self.device.retention, self.conductance, seconds, self.key, self.writes)
-        if self.device.retention is not None and self.device.retention.law == "log_time":
+    def _disturb(
+        self, cells: NDArray[np.int64], set_pulses: NDArray[np.int32], reset_pulses: NDArray[np.int32]
+    ) -> NDArray[np.int64]:
+        """Move the half-selected cells, SET pulses up, then RESET pulses down; flat indices of those that moved."""
+        device, law = self.device, self.device.disturbance
+        assert law is not None and self.disturbed is not None
+        present, before = self.present.reshape(-1), self.present.reshape(-1).copy()
+        shape = self.conductance.shape
+        up, down = (
+            half_selected_pulses(shape, self._array, law.scheme, cells, pulses)
+            for pulses in (set_pulses, reset_pulses)
+        )  # fmt: skip
+        pace = np.ones(before.size) if self.pace is None else self.pace.reshape(-1)
+        now = before
+        set_law = step_law(device.set_nonlinearity, device.full_swing_pulses, device.window)
+        reset_law = step_law(device.reset_nonlinearity, device.reset_pulses_full_swing, device.window)
+        rise = disturbed(now - device.g_min, set_law, pace * law.share(device.set_voltage), up) + device.g_min
+        now = np.where(up > 0, np.maximum(np.minimum(rise, device.g_max), now), now)
+        fall = device.g_max - disturbed(device.g_max - now, reset_law, pace * law.share(device.reset_voltage), down)
+        now = np.where(down > 0, np.minimum(np.maximum(fall, device.g_min), now), now)
+        if self.stuck is not None:
+            now = np.where(self.stuck.reshape(-1), before, now)
+        self.disturbed.reshape(-1)[:] += up + down
+        moved = np.flatnonzero(now != before)
+        if self.present is not self.conductance:
+            self.conductance.reshape(-1)[moved] += now[moved] - before[moved]
+        present[moved] = now[moved]
+        return moved
+
+    @property
+    def wear_cycles(self) -> Floats:
+        """Partial cycles per cell: sum of |dG| over all pulses / (2 window); a full SET and RESET is one."""
+        return self.swing / (2 * self.device.window)
+
+    @property
+    def age(self) -> Floats:
+        """Seconds since each cell's last write."""
+        return self.clock - self.written_at
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass: conductances move along the device's retention law from each cell's last write.
+
+        Cells never written and stuck cells stay, and cells younger than the law's earliest time. Raises ValueError
+        for a negative time.
+        """
+        if not (np.isfinite(seconds) and seconds >= 0):
+            raise ValueError(f"time only goes forward: wait zero or more seconds, got {seconds!r}")
+        self.clock += seconds
+        law = self.device.retention
+        if law is None or seconds == 0:
+            return
+        age = self.age if self.device.heat is None else self.age * self.device.heat.acceleration
+        moves = (self.writes > 0) & (age >= max(law.earliest, np.finfo(np.float64).tiny))
+        if self.stuck is not None:
+            moves &= ~self.stuck
+        later = relaxed(law, self.conductance, np.maximum(age, law.earliest), self.key, self.writes)
+        if law.law == "log_time":
             later = np.clip(later, self.device.g_min, self.device.g_max)
-        still = self.writes == 0 if self.stuck is None else (self.writes == 0) | self.stuck
-        return np.where(still, self.conductance, later)
+        self.present[...] = np.where(moves, later, self.conductance)
+
+    def read_sigma(self) -> Floats:
+        """Standard deviation of one read of each cell now, siemens: read noise and telegraph noise together."""
+        device, sigma = self.device, np.zeros_like(self.present)
+        if isinstance(device.read_noise, FlickerNoise):
+            sigma = device.read_noise(self.present, self.age)
+        elif device.read_noise is not None:
+            sigma = device.read_noise(self.present)
+        if device.telegraph_noise is not None:
+            trapped = device.telegraph_noise.trapped(self.writes, self.key)
+            sigma = np.hypot(sigma, np.where(trapped, device.telegraph_noise.sigma(self.present), 0.0))
+        return sigma

@@ -18,7 +18,10 @@ from crossbar_sim.spec import SourcedSpec, Spec, nearest, read_toml
 from crossbar_sim.units import engineering
 from crossbar_sim.wear_levelling import WearLevelling
 
-NON_IDEALITIES = ("levels", "programming_error", "read_noise", "faults", "wires", "dac", "adc")
+NON_IDEALITIES = (
+    "levels", "programming_error", "read_noise", "telegraph_noise", "retention", "disturbance", "faults", "wires",
+    "dac", "adc",
+)  # fmt: skip
 
 
 class Hardware(Spec):
@@ -98,6 +101,9 @@ class Hardware(Spec):
             "levels": self.device.levels is not None,
             "programming_error": not self.device.programs_exactly,
             "read_noise": self.device.read_noise is not None,
+            "telegraph_noise": self.device.telegraph_noise is not None,
+            "retention": self.device.retention is not None,
+            "disturbance": self.device.disturbance is not None,
             "wires": self.tile.wired,
             "faults": bool(self.device.stuck_at_lrs or self.device.stuck_at_hrs or self.device.lifetime),
             "dac": not self.dac.exact,

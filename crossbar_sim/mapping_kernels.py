@@ -89,28 +89,20 @@ def retarget_one_side(weight, limit, rows, g_min, window, levels, row_of, column
     return count
 
 
-@njit
-def _sigma(g, coefficients, conductance_scale, sigma_scale):
-    sigma = 0.0
-    for power in range(coefficients.size - 1, -1, -1):
-        sigma = sigma * (g / conductance_scale) + coefficients[power]
-    return sigma_scale * max(sigma, 0.0)
-
-
 @njit(cache=True)
 def prepare_reads(
-    conductance, seen, seen_back, wired, sides, row_of, places, places_back, read_voltage, coefficients,
-    conductance_scale, sigma_scale, current, variance, current_back, variance_back, lines, lines_back,
+    conductance, seen, seen_back, wired, sides, row_of, places, places_back, read_voltage, sigmas,
+    current, variance, current_back, variance_back, lines, lines_back,
 ):  # fmt: skip
     """What reads of both directions need, from conductance G and, as seen through wires forward and back, M.
 
     All three (planes, inputs, columns) siemens; not `wired`: M = G. A pair of planes plus and minus (sides = 2) has
-    current[k, c] = V (M+ - M-) and variance[k, c] = V^2 ((M+/G+)^2 sigma(G+)^2 + (M-/G-)^2 sigma(G-)^2) with the
-    polynomial sigma of the read noise (no coefficients: none) and M/G at most 1; a single plane has no minus.
+    current[k, c] = V (M+ - M-) and variance[k, c] = V^2 ((M+/G+)^2 sigma+^2 + (M-/G-)^2 sigma-^2) with the
+    `sigmas` of the cells' read noise (planes, inputs, columns) and M/G at most 1; a single plane has no minus.
     row_of (inputs,): the row of each input; places (slices, columns) and places_back (slices, inputs) say where a
     column of current and of current_back lies;
     lines[k] and lines_back[c] are the conductances summed along each word line and each column's bit lines.
-    Without coefficients the variances are left alone.
+    Empty sigmas: no read noise, the variances are left alone.
     """
     planes, inputs, columns = conductance.shape
     lines[:] = 0.0
@@ -130,11 +122,11 @@ def prepare_reads(
                 current_back[j, k_back] = np.float32(read_voltage * (seen_back[first, row, j] - seen_back_minus))
                 lines[k] += plus + minus
                 lines_back[j] += plus + minus
-                if coefficients.size > 0:
+                if sigmas.size > 0:
                     total, total_back = 0.0, 0.0
                     for plane in range(first, first + sides):
                         g = conductance[plane, row, j]
-                        sigma = _sigma(g, coefficients, conductance_scale, sigma_scale)
+                        sigma = sigmas[plane, row, j]
                         share, share_back = 1.0, 1.0
                         if wired and g > 0.0:
                             share, share_back = (

@@ -55,14 +55,20 @@ class MappedMatrix(nn.Module):
         self.limit = self.scale * np.repeat(of_tile, hardware.tile.outputs, axis=1)[:, :outputs]
         fits = worn is not None and worn.conductance.shape == self.layout.shape
         self.crossbar = (
-            worn if worn is not None and fits
-            else Crossbar(hardware.device, self.layout.shape, stream_key(seed, name, "program"))
-        )  # fmt: skip
+            worn
+            if worn is not None and fits
+            else Crossbar(
+                hardware.device,
+                self.layout.shape,
+                stream_key(seed, name, "program"),
+                (hardware.tile.rows, self.layout.tile_columns),
+            )
+        )
         self.target = np.full(self.layout.shape, np.nan)
         levelling_key = stream_key(seed, name, "wear levelling")
         self.rows = Rows(hardware.wear_levelling, inputs, hardware.tile.rows, levelling_key)
         self.task_writes = np.zeros(self.crossbar.writes.shape, np.int64)
-        self._seen = SeenCells(hardware.tile, self.tiles, self.crossbar.conductance)
+        self._seen = SeenCells(hardware.tile, self.tiles, self.crossbar.present)
         self._paths = {
             back: ReadPath(hardware, self.layout, self.scale, of_tile, back, seed, name) for back in (False, True)
         }
@@ -82,8 +88,8 @@ class MappedMatrix(nn.Module):
         return torch.from_numpy(np.ascontiguousarray(rows.T)).to(self.master)
 
     def weight(self) -> torch.Tensor:
-        """The weights (outputs, inputs) that the achieved conductances stand for."""
-        cells = self.crossbar.conductance[:, self.rows.row_of]
+        """The weights (outputs, inputs) that the present conductances stand for."""
+        cells = self.crossbar.present[:, self.rows.row_of]
         achieved = to_weight(cells, self.limit, self.hardware.device, self.layout)
         return torch.from_numpy(np.ascontiguousarray(achieved.T)).to(self.master)
 
@@ -117,17 +123,24 @@ class MappedMatrix(nn.Module):
             if self.ledger.current_phase.startswith("adapt"):
                 self.task_writes.reshape(-1)[result.cells] += 1
             bill_programming(self.hardware, self.ledger, self.name, result, self.layout)
-            self._seen.update(result.cells)
+            self._seen.update(result.moved)
         return result
+
+    def wait(self, seconds: float) -> None:
+        """Let the cells age by `seconds`; reads from now on see them as they are then."""
+        self.crossbar.wait(seconds)
+        if self.hardware.device.retention is None and not self.hardware.device.noise_grows:
+            return
+        self._seen.update(np.arange(self.crossbar.present.size))
+        self._prepare_reads()
 
     def _prepare_reads(self) -> None:
         device, forward, back = self.hardware.device, self._paths[False].programmed, self._paths[True].programmed
-        law = device.read_noise
-        coefficients, g_scale, sigma_scale = ((), 1.0, 1.0) if law is None else law.numbers
+        sigmas = self.crossbar.read_sigma() if device.reads_noisy else np.empty((0, 0, 0))
         tile, places, places_back = self.hardware.tile, *map(self.layout.places, (False, True))
         prepare_reads(
-            self.crossbar.conductance, self._seen.forward, self._seen.back, tile.wired, tile.sides, self.rows.row_of,
-            places, places_back, device.read_voltage, np.array(coefficients, np.float64), g_scale, sigma_scale,
+            self.crossbar.present, self._seen.forward, self._seen.back, tile.wired, tile.sides, self.rows.row_of,
+            places, places_back, device.read_voltage, sigmas,
             forward.current, forward.current if forward.variance is None else forward.variance,
             back.current, back.current if back.variance is None else back.variance,
             forward.line_conductance, back.line_conductance,

@@ -51,7 +51,7 @@ class ReadPath:
         widths = (layout.tile_columns, tile.rows) if transposed else (tile.rows, layout.tile_columns)
         self.programmed = Programmed.empty(
             layout.columns if transposed else layout.inputs, layout.sensed(transposed), *widths,
-            device.read_noise is not None,
+            device.reads_noisy,
         )  # fmt: skip
         self._scale = torch.from_numpy(scale.astype(np.float32))
         self._set_scales(scale, tile_scale)
@@ -157,12 +157,13 @@ class ReadPath:
         """Whether the reads of bits and slices add up to one product: noise-free, and the ADC exact or every possible
         sum one of its codes (cells on their levels, without wires or drift, and codes enough for a whole tile)."""
         device, tile, dac, adc = self.hardware.device, self.hardware.tile, self.hardware.dac, self.hardware.adc
-        if device.read_noise is not None or (self.layout.plain and dac.reads == 1):
+        if device.reads_noisy or (self.layout.plain and dac.reads == 1):
             return False
         if adc.exact:
             return dac.exact or not (self.transposed and tile.references)
         levels = 2**tile.slice_bits if tile.slice_bits is not None else device.levels
-        on_levels = device.levels is not None and device.programs_exactly and device.retention is None
+        settled = device.retention is None and device.disturbance is None
+        on_levels = device.levels is not None and device.programs_exactly and settled
         if levels is None or not on_levels or tile.wired or tile.references or dac.exact:
             return False
         inputs = dac.steps if dac.reads == 1 else 1

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from crossbar_sim.counter_random import Key
-from crossbar_sim.devices.kernels import uniforms
+from crossbar_sim.devices.kernels import uniforms_at
 from crossbar_sim.spec import Spec
 
 Integers = NDArray[np.int64]
@@ -54,7 +54,7 @@ class Rows:
                     # the move itself writes both rows once
                     self._writes_at_move[[tile.start + hot, tile.start + cold]] = total[[hot, cold]] + 1
         elif self._operations % interval == 0:
-            draws = uniforms(moved.size, self._operations % 2**31, self.key)
+            draws = uniforms_at(np.full(moved.size, self._operations % 2**31, np.uint32), self.key)
             for tile in self.tiles:
                 moved[tile] = tile.start + np.argsort(draws[tile], kind="stable")
         return None if np.array_equal(moved, self.row_of) else moved

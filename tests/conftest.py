@@ -20,6 +20,15 @@ settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
 
 
+ASSUMED = {"source": "assumption", "kind": "assumed"}
+OTHER_EFFECTS = {
+    "telegraph_noise": {"amplitude": 0.1, **ASSUMED},
+    "retention": {"law": "log_time", "mean_slope": -0.3e-6, "spread_slope": 0.2e-6, **ASSUMED},
+    "disturbance": {"scheme": "half", "growth_voltage": 0.1, **ASSUMED},
+}
+"""Of a device: effects that no shipped hardware has."""
+
+
 class TinyNet(nn.Module):
     """Two numbered blocks of three linear layers (one wide, one tall) and a digital head."""
 

@@ -9,12 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from crossbar_sim import DeviceModel
+from crossbar_sim import DeviceModel, SpecError
 from crossbar_sim.counter_random import stream_key
 from crossbar_sim.crossbar import Crossbar, Programming
 from tests.oracles import naive_write_verify
 
 DEVICES = ["milo2021", "wan2022"]
+STAIRS = {
+    "set_start": 0.8, "set_stop": 2.0, "reset_start": 1.0, "reset_stop": 2.0, "increment": 0.1, "growth_voltage": 0.4,
+    "source": "assumption", "kind": "assumed",
+}  # fmt: skip
 
 
 def write(crossbar: Crossbar, target: np.ndarray, where: np.ndarray, sense: float = 1e-12) -> Programming:
@@ -49,19 +53,58 @@ def test_writing_some_cells_leaves_the_others_bit_identical(
         )
 
 
-@pytest.mark.parametrize("name", DEVICES)
+@pytest.mark.parametrize("name", [*DEVICES, "wan2022_incremental", "milo2021_incremental"])
 def test_the_write_loop_equals_its_slow_twin(name: str) -> None:
-    device = DeviceModel.load(name).replace(cycle_to_cycle=0.0, programming_error=None)
+    device = DeviceModel.load(name.replace("milo2021_incremental", "milo2021"))
+    device = device.replace(cycle_to_cycle=0.0, programming_error=None)
+    if name == "milo2021_incremental":  # after an erase pulse, with compliance and an early stop of the staircase
+        device = device.replace(incremental_amplitude={**STAIRS, "set_stop": 1.4})
     start, goal = targets(device, (200,), 2), targets(device, (200,), 3)
     crossbar = Crossbar(device, (200,), stream_key(0, "twin"))
     crossbar.conductance[:] = start
     result = write(crossbar, goal, np.ones(200, bool), 2e-12)
+    volts = 0.0
     for index in range(200):
         slow = naive_write_verify(device, start[index], goal[index], 2e-12)
         assert (result.pulses[index], result.verify_reads[index]) == (slow["pulses"], slow["reads"])
         fast = (result.set_energy[index], result.reset_energy[index], result.verify_energy[index])
         assert fast == pytest.approx((slow["set"], slow["reset"], slow["verify"]), rel=1e-9, abs=1e-25)
+        assert result.swing[index] == pytest.approx(slow["swing"], rel=1e-9)
+        volts += slow["squared"]
+    assert result.squared_volts == pytest.approx(volts, rel=1e-9)
+    np.testing.assert_allclose(crossbar.wear_cycles, result.swing / (2 * device.window), rtol=1e-15)
     assert np.array_equal(crossbar.conductance, goal)  # without programming error the target is reached exactly
+
+
+def test_a_full_set_and_reset_is_one_cycle_of_wear() -> None:
+    device = DeviceModel.load("wu2018").replace(cycle_to_cycle_window=None)
+    crossbar, everywhere = Crossbar(device, (5,), stream_key(0, "c")), np.ones(5, bool)
+    for cycle in range(1, 4):
+        write(crossbar, np.full(5, device.g_max), everywhere)
+        np.testing.assert_allclose(crossbar.wear_cycles, cycle - 0.5, rtol=1e-9)
+        write(crossbar, np.full(5, device.g_min), everywhere)
+        np.testing.assert_allclose(crossbar.wear_cycles, cycle, rtol=1e-9)
+    assert (crossbar.writes == 6).all()
+
+
+def test_a_staircase_of_one_voltage_is_the_plain_loop() -> None:
+    device = DeviceModel.load("wan2022")
+    flat = dict.fromkeys(("set_start", "set_stop", "reset_start", "reset_stop"), device.set_voltage)
+    stairs, goal, everywhere = {**STAIRS, **flat}, targets(device, (300,), 0), np.ones(300, bool)
+    plain, flat_stairs = (
+        write(Crossbar(kind, (300,), stream_key(0, "flat")), goal, everywhere)
+        for kind in (device, device.replace(incremental_amplitude=stairs))
+    )
+    for field in ("achieved", "set_pulses", "reset_pulses", "verify_reads", "set_energy", "reset_energy", "swing"):
+        assert np.array_equal(getattr(plain, field), getattr(flat_stairs, field))
+    assert plain.squared_volts == pytest.approx(flat_stairs.squared_volts, rel=1e-12)
+
+
+def test_staircases_that_make_no_sense_are_refused() -> None:
+    with pytest.raises(SpecError, match="set_start .* must not lie above set_stop"):
+        DeviceModel.load("wan2022").replace(incremental_amplitude={**STAIRS, "set_start": 3.0})
+    with pytest.raises(SpecError, match="needs a verify read between pulses"):
+        DeviceModel.load("wu2018").replace(incremental_amplitude=STAIRS)
 
 
 @pytest.mark.parametrize("name", ["milo2021", "wu2018"])

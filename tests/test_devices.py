@@ -73,9 +73,10 @@ def test_spread_of_a_weight_of_a_differential_pair(weight: float, sd: float) -> 
     assert weights.mean() == pytest.approx(weight, abs=4 * sd / np.sqrt(cells))
 
 
-def test_neurram_needs_its_published_mean_number_of_pulses() -> None:
+@pytest.mark.parametrize("name", ["wan2022", "wan2022_incremental"])
+def test_neurram_needs_its_published_mean_number_of_pulses(name: str) -> None:
     """Wan et al. 2022: 8.52 pulses per write; here between two different random levels."""
-    device = DeviceModel.load("wan2022")
+    device = DeviceModel.load(name)
     generator, cells = np.random.default_rng(0), 100_000
     start, end = (device.g_min + device.window * generator.integers(0, 16, cells) / 15 for _ in range(2))
     crossbar = Crossbar(device.replace(programming_error=None), (cells,), stream_key(0, "pulses"))

@@ -11,7 +11,7 @@ from torch import nn
 from benchmarks.backbones import VisionTransformer
 from crossbar_sim import Hardware, MappedLinear, MappingError, map_model
 from crossbar_sim.hardware import NON_IDEALITIES
-from tests.conftest import TinyNet, tiny_net
+from tests.conftest import OTHER_EFFECTS, TinyNet, tiny_net
 
 
 def loss_and_gradients(model: nn.Module, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]:
@@ -40,12 +40,14 @@ def test_with_everything_off_the_mapped_model_equals_the_digital_one(ideal: Hard
 
 @pytest.mark.parametrize("effect", NON_IDEALITIES)
 def test_each_non_ideality_alone_changes_the_output(milo_with_wires: Hardware, effect: str) -> None:
-    faulty = milo_with_wires.replace(device=milo_with_wires.device.replace(stuck_at_hrs=0.02, stuck_at_lrs=0.001))
+    faulty = milo_with_wires.replace(
+        device=milo_with_wires.device.replace(stuck_at_hrs=0.02, stuck_at_lrs=0.001, **OTHER_EFFECTS)
+    )
     hardware = faulty.without(*(name for name in NON_IDEALITIES if name != effect))
     assert hardware.active_non_idealities == (effect,)
     model, x = tiny_net(), torch.randn(50, 6)
     mapped = copy.deepcopy(model)
-    map_model(mapped, hardware)
+    map_model(mapped, hardware).wait(3600)
     error = (mapped(x) - model(x)).std() / model(x).std()
     assert 1e-4 < error < 0.5
 

@@ -11,6 +11,7 @@ from crossbar_sim import DeviceModel, Hardware, SpecError
 from crossbar_sim.devices import device_names
 from crossbar_sim.hardware import NON_IDEALITIES, hardware_names
 from crossbar_sim.library import shelf_path
+from tests.conftest import OTHER_EFFECTS
 
 MILO = shelf_path("devices", "milo2021").read_text(encoding="utf-8")
 CHIP = shelf_path("hardware", "milo2021_128x128").read_text(encoding="utf-8")
@@ -94,6 +95,8 @@ def test_every_number_of_a_library_device_has_a_source(name: str) -> None:
         "read_noise",
         "lifetime",
         "retention",
+        "telegraph_noise",
+        "incremental_amplitude",
         "provenance",
     }
     assert device.model_fields_set - free <= set(device.provenance)
@@ -101,7 +104,7 @@ def test_every_number_of_a_library_device_has_a_source(name: str) -> None:
 
 @pytest.mark.parametrize("effect", NON_IDEALITIES)
 def test_each_non_ideality_switches_off_alone(milo_with_wires: Hardware, effect: str) -> None:
-    faulty = milo_with_wires.replace(device=milo_with_wires.device.replace(stuck_at_hrs=0.01))
+    faulty = milo_with_wires.replace(device=milo_with_wires.device.replace(stuck_at_hrs=0.01, **OTHER_EFFECTS))
     assert faulty.active_non_idealities == NON_IDEALITIES
     assert set(NON_IDEALITIES) - set(faulty.without(effect).active_non_idealities) == {effect}
     with pytest.raises(SpecError, match="did you mean 'read_noise'"):

@@ -1,10 +1,13 @@
 """Memory devices: the model, its laws, its programming kernel and the library of published devices."""
 
+from crossbar_sim.devices.amplitude import IncrementalAmplitude
 from crossbar_sim.devices.base import DeviceModel, device_names
-from crossbar_sim.devices.laws import ConductancePolynomial, Lifetime
-from crossbar_sim.devices.retention import LogRelaxation, PowerLawDrift, StateLaw, relaxed
+from crossbar_sim.devices.disturbance import Disturbance
+from crossbar_sim.devices.laws import ConductancePolynomial, Lifetime, StateLaw
+from crossbar_sim.devices.read_noise import FlickerNoise, TelegraphNoise
+from crossbar_sim.devices.retention import Arrhenius, LogRelaxation, PowerLawDrift, relaxed
 
 __all__ = [
-    "ConductancePolynomial", "DeviceModel", "Lifetime", "LogRelaxation", "PowerLawDrift", "StateLaw", "device_names",
-    "relaxed",
+    "Arrhenius", "ConductancePolynomial", "DeviceModel", "Disturbance", "FlickerNoise", "IncrementalAmplitude",
+    "Lifetime", "LogRelaxation", "PowerLawDrift", "StateLaw", "TelegraphNoise", "device_names", "relaxed",
 ]  # fmt: skip

@@ -11,9 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from crossbar_sim.devices.amplitude import IncrementalAmplitude
+from crossbar_sim.devices.disturbance import Disturbance
 from crossbar_sim.devices.laws import ConductancePolynomial, Lifetime
 from crossbar_sim.devices.pulses import LABELS, step_law, travelled
-from crossbar_sim.devices.retention import Retention
+from crossbar_sim.devices.read_noise import FlickerNoise, ReadNoise, TelegraphNoise
+from crossbar_sim.devices.retention import Arrhenius, Retention
 from crossbar_sim.errors import SpecError
 from crossbar_sim.library import shelf_names, shelf_path
 from crossbar_sim.spec import SourcedSpec
@@ -23,6 +26,14 @@ Positive = Field(gt=0)
 NotNegative = Field(ge=0)
 Share = Field(ge=0, le=1)
 ENTRY_POINTS = "crossbar_sim.devices"
+LAWS = (
+    "programming_error", "read_noise", "telegraph_noise", "lifetime", "retention", "heat", "incremental_amplitude",
+    "disturbance",
+)  # fmt: skip
+Law = (
+    ConductancePolynomial | FlickerNoise | TelegraphNoise | Lifetime | Retention | Arrhenius | IncrementalAmplitude
+    | Disturbance
+)  # fmt: skip
 
 
 class DeviceModel(SourcedSpec):
@@ -32,7 +43,9 @@ class DeviceModel(SourcedSpec):
     reached exactly), `read_noise` (reads repeat exactly), `set_compliance_voltage` (SET current not limited),
     the non-linearities (straight pulse response), `cycle_to_cycle_window` and `device_to_device` (no such
     spread), `stuck_at_lrs` and `stuck_at_hrs` (no faults), `lifetime` (cells never fail), `retention`
-    (conductances stay). `reset_pulse_width` and `reset_full_swing_pulses` None: the same as for SET.
+    (conductances stay), `heat` (retention at the temperature of its measurement), `telegraph_noise` (no cell toggles),
+    `incremental_amplitude` (pulses of one voltage), `disturbance` (other cells stay while one is programmed).
+    `reset_pulse_width` and `reset_full_swing_pulses` None: the same as for SET.
     """
 
     name: str
@@ -41,7 +54,8 @@ class DeviceModel(SourcedSpec):
     g_max: Annotated[Siemens, Positive]
     levels: Annotated[int, Field(ge=2)] | None = None
     programming_error: ConductancePolynomial | None = None
-    read_noise: ConductancePolynomial | None = None
+    read_noise: ReadNoise | None = None
+    telegraph_noise: TelegraphNoise | None = None
     read_voltage: Annotated[Volt, Positive]
     read_time: Annotated[Second, Positive]
     set_voltage: Annotated[Volt, Positive]
@@ -65,6 +79,9 @@ class DeviceModel(SourcedSpec):
     stuck_at_lrs: Annotated[One, Share] | None = None
     stuck_at_hrs: Annotated[One, Share] | None = None
     retention: Retention | None = None
+    heat: Arrhenius | None = None
+    incremental_amplitude: IncrementalAmplitude | None = None
+    disturbance: Disturbance | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -77,6 +94,15 @@ class DeviceModel(SourcedSpec):
             raise SpecError(
                 f"DeviceModel: programming = '{self.programming}' needs verify_acceptance (siemens); "
                 "give it, or choose programming = 'open_loop'"
+            )
+        if self.programming == "open_loop" and self.incremental_amplitude is not None:
+            raise SpecError(
+                "DeviceModel: incremental_amplitude needs a verify read between pulses; choose programming = "
+                "'write_verify' or 'erase_write_verify', or leave it out"
+            )
+        if self.disturbance is not None and self.incremental_amplitude is not None:
+            raise SpecError(
+                "DeviceModel: disturbance is stated for pulses of one voltage; leave out it or incremental_amplitude"
             )
         for key in ("set_nonlinearity", "reset_nonlinearity"):
             label = getattr(self, key)
@@ -184,8 +210,18 @@ class DeviceModel(SourcedSpec):
             f"  sources            {', '.join(self.sources()) or 'none given'}",
         ])  # fmt: skip
 
+    @property
+    def reads_noisy(self) -> bool:
+        """Whether two reads of a cell differ."""
+        return self.read_noise is not None or self.telegraph_noise is not None
+
+    @property
+    def noise_grows(self) -> bool:
+        """Whether the read noise depends on the time since a cell was programmed."""
+        return isinstance(self.read_noise, FlickerNoise)
+
     def sigma_read(self, conductance: float) -> float:
-        """Standard deviation of one read of a cell at `conductance`, siemens."""
+        """Standard deviation of one read of a cell at `conductance`, just programmed and without a trap, siemens."""
         return 0.0 if self.read_noise is None else float(self.read_noise(np.array([conductance]))[0])
 
     def sources(self) -> list[str]:
@@ -193,9 +229,9 @@ class DeviceModel(SourcedSpec):
         keys = {note.source for note in self.provenance.values()}
         return sorted(keys | {law.source for law in self.laws().values()})
 
-    def laws(self) -> dict[str, ConductancePolynomial | Lifetime | Retention]:
+    def laws(self) -> dict[str, Law]:
         """The laws that are on, by the name of their key; each carries its own source."""
-        parts = {key: getattr(self, key) for key in ("programming_error", "read_noise", "lifetime", "retention")}
+        parts = {key: getattr(self, key) for key in LAWS}
         return {key: law for key, law in parts.items() if law is not None}
 
 

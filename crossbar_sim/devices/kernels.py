@@ -39,6 +39,15 @@ def pulses_between(step, rate, reach, gone, goal):
     return np.log((reach - gone) / (reach - goal)) / -np.log1p(-rate)
 
 
+@njit
+def stair(stairs, nominal, rising, run):
+    """Voltage of a pulse after `run` others of its polarity, and how many times as far it moves as a nominal one."""
+    increment, growth, set_start, set_stop, reset_start, reset_stop = stairs
+    start, stop = (set_start, set_stop) if rising else (reset_start, reset_stop)
+    voltage = min(start + run * increment, stop)
+    return voltage, np.exp((voltage - nominal) / growth)
+
+
 @njit(cache=True)
 def normals(counters, key):
     """Two standard normal numbers per cell; cell i uses counter (i, counters[i])."""
@@ -49,25 +58,27 @@ def normals(counters, key):
 
 
 @njit(cache=True)
-def uniforms(count, draw, key):
-    """One number in (0, 1) per cell, from counter (cell, draw)."""
-    numbers = np.empty(count)
-    for i in range(count):
-        word, _ = threefry(np.uint32(i), np.uint32(draw), key[0], key[1])
+def uniforms_at(counters, key):
+    """One number in (0, 1) per cell; cell i uses counter (i, counters[i])."""
+    numbers = np.empty(counters.size)
+    for i in range(counters.size):
+        word, _ = threefry(np.uint32(i), counters[i], key[0], key[1])
         numbers[i] = (float(word) + 0.5) * 2.0**-32
     return numbers
 
 
 @njit(cache=True, parallel=True)
 def program_cells(
-    cells, write_index, conductance, target, sigma, stuck, pace, law, closed_loop, erase_first, key,
-    achieved, set_pulses, reset_pulses, verify_reads, set_energy, reset_energy, verify_energy,
+    cells, write_index, conductance, target, sigma, stuck, pace, law, stairs, closed_loop, erase_first, key,
+    achieved, set_pulses, reset_pulses, verify_reads, set_energy, reset_energy, verify_energy, squared_volts, swing,
 ):  # fmt: skip
-    """Program every cell in `cells` from `conductance` to `target`; results go into the last seven arrays.
+    """Program every cell in `cells` from `conductance` to `target`; results go into the last nine arrays.
 
     `sigma` is the published spread of the final state around its target (negative: the target is reached
     exactly); it contains what the stopping rule leaves. Open-loop pulses add it to where they end. A `stuck`
     cell takes its pulses and does not move; `pace` multiplies the cell's steps. `law` is `DeviceModel.law`.
+    `stairs` is None or the numbers of an incremental amplitude: None compiles into a kernel without it.
+    `squared_volts` is the sum of V^2 over a cell's pulses, `swing` that of the conductance's moves, siemens.
     """
     g_min, g_max, spread, window_spread, acceptance, max_pulses = law[0], law[1], law[2], law[3], law[4], int(law[5])
     set_step, set_rate, set_reach, reset_step, reset_rate, reset_reach = (
@@ -87,13 +98,17 @@ def program_cells(
         g, goal = conductance[i], target[i]
         n_set, n_reset, n_reads = 0, 0, 0
         e_set, e_reset, e_verify = 0.0, 0.0, 0.0
+        volts, fallen, begin = 0.0, 0.0, g
         if erase_first and g > g_min + acceptance:
             after = g if stuck[i] else g_min
             e_reset += pulse_energy(v_reset, 0.5 * (g + after), r_access, 0.0, reset_width)
+            volts += v_reset * v_reset
+            fallen += g - after
             g = after
             n_reset = 1
         if closed_loop:
             z0, z1 = np.float32(0), np.float32(0)
+            run, rose = 0, False  # pulses of the present polarity so far, and that polarity
             while True:
                 e_verify += v_read * v_read * g * t_read + e_sense
                 n_reads += 1
@@ -104,22 +119,31 @@ def program_cells(
                     z0, z1 = _draw(cell, first + np.uint32(1 + n_pulses // 2), k0, k1)
                 z = z0 if n_pulses % 2 == 0 else z1
                 rising = g < goal
+                voltage = v_set if rising else v_reset
                 if rising:
                     mean = mean_step(set_step, set_rate, set_reach, g - g_min)
                 else:
                     mean = mean_step(reset_step, reset_rate, reset_reach, g_max - g)
+                if stairs is not None:
+                    run = run + 1 if n_reads > 1 and rising == rose else 0
+                    rose = rising
+                    voltage, stronger = stair(stairs, voltage, rising, run)
+                    mean *= stronger
+                    volts += voltage * voltage
                 move = pace[i] * mean * max(1.0 + spread * z, 0.0) + window_spread * z
                 after = g + move if rising else g - move
                 after = min(max(after, min(g, g_min)), max(g, g_max))
                 if stuck[i]:
                     after = g
                 if rising:
-                    e_set += pulse_energy(v_set, 0.5 * (g + after), r_access, v_compliance, set_width)
+                    e_set += pulse_energy(voltage, 0.5 * (g + after), r_access, v_compliance, set_width)
                     n_set += 1
                 else:
-                    e_reset += pulse_energy(v_reset, 0.5 * (g + after), r_access, 0.0, reset_width)
+                    e_reset += pulse_energy(voltage, 0.5 * (g + after), r_access, 0.0, reset_width)
                     n_reset += 1
+                    fallen += g - after
                 g = after
+            swing[i] = max(g - begin + 2.0 * fallen, 0.0)  # what rose is what fell and what remains
         else:
             start, rising = g, goal >= g
             if rising:
@@ -139,8 +163,10 @@ def program_cells(
                 else:
                     e_reset += pulse_energy(v_reset, 0.5 * (g + after), r_access, 0.0, reset_width)
                     n_reset += 1
+                    fallen += g - after
                 g = after
             n_pulses = n_set + n_reset
+            swing[i] = max(g - begin + 2.0 * fallen, 0.0)
             if n_pulses > 0 and not stuck[i]:
                 z0, z1 = _draw(cell, first + np.uint32(1), k0, k1)
                 root = np.sqrt(float(n_pulses))
@@ -158,3 +184,4 @@ def program_cells(
         set_energy[i] = e_set
         reset_energy[i] = e_reset
         verify_energy[i] = e_verify
+        squared_volts[i] = volts if stairs is not None else v_set * v_set * n_set + v_reset * v_reset * n_reset

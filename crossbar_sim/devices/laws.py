@@ -1,4 +1,4 @@
-"""Laws of a device: spread by conductance, and lifetime of a cell."""
+"""Laws of a device: spread by conductance, any number by conductance, and lifetime of a cell."""
 
 from __future__ import annotations
 
@@ -30,11 +30,6 @@ class ConductancePolynomial(Spec):
     kind: Literal["measured", "fitted", "assumed"]
     valid: str = ""
 
-    @property
-    def numbers(self) -> tuple[tuple[float, ...], float, float]:
-        """Coefficients, conductance scale and sigma scale, for compiled code."""
-        return self.coefficients, self.conductance_scale, self.sigma_scale
-
     def __call__(self, conductance: Floats) -> Floats:
         """sigma in siemens, same shape as `conductance` (siemens)."""
         x = np.asarray(conductance, dtype=np.float64) / self.conductance_scale
@@ -42,6 +37,31 @@ class ConductancePolynomial(Spec):
 
     def __str__(self) -> str:
         return f"polynomial {list(self.coefficients)}"
+
+
+class StateLaw(Spec):
+    """A number as a function of the relative conductance x = G / conductance_scale.
+
+    log:   clip(slope ln x + offset, low, high)
+    power: clip(offset x^slope, low, high)
+    From x = `above` on, the polynomial sum_k polynomial[k] x^k holds instead (None: nowhere).
+    """
+
+    form: Literal["log", "power"] = "log"
+    slope: float
+    offset: float
+    low: float = 0.0
+    high: float
+    above: float | None = None
+    polynomial: tuple[float, ...] = ()
+
+    def __call__(self, x: Floats) -> Floats:
+        x = np.maximum(np.asarray(x, dtype=np.float64), 1e-7)
+        value = self.slope * np.log(x) + self.offset if self.form == "log" else self.offset * x**self.slope
+        value = np.clip(value, self.low, self.high)
+        if self.above is not None:
+            value = np.where(x < self.above, value, np.polynomial.polynomial.polyval(x, self.polynomial))
+        return value
 
 
 class Lifetime(Spec):

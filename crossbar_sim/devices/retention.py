@@ -11,45 +11,21 @@ from pydantic import Field
 
 from crossbar_sim.counter_random import Key
 from crossbar_sim.devices.kernels import DRAWS_PER_WRITE, normals
+from crossbar_sim.devices.laws import StateLaw
 from crossbar_sim.spec import Spec
-from crossbar_sim.units import Second, Siemens
+from crossbar_sim.units import Joule, Second, Siemens
 
 Floats = NDArray[np.float64]
+BOLTZMANN = 1.380649e-23  # joule per kelvin
 RETENTION_DRAW = 1020
 """Counter within a write, beyond those of its pulses."""
 
 
-class StateLaw(Spec):
-    """A number as a function of the relative conductance x = G / conductance_scale.
-
-    log:   clip(slope ln x + offset, low, high)
-    power: clip(offset x^slope, low, high)
-    From x = `above` on, the polynomial sum_k polynomial[k] x^k holds instead (None: nowhere).
-    """
-
-    form: Literal["log", "power"] = "log"
-    slope: float
-    offset: float
-    low: float = 0.0
-    high: float
-    above: float | None = None
-    polynomial: tuple[float, ...] = ()
-
-    def __call__(self, x: Floats) -> Floats:
-        x = np.maximum(np.asarray(x, dtype=np.float64), 1e-7)
-        value = self.slope * np.log(x) + self.offset if self.form == "log" else self.offset * x**self.slope
-        value = np.clip(value, self.low, self.high)
-        if self.above is not None:
-            value = np.where(x < self.above, value, np.polynomial.polynomial.polyval(x, self.polynomial))
-        return value
-
-
 class PowerLawDrift(Spec):
-    """G(t) = G ((t + t0) / t0)^-nu with nu = |mean(x) + spread(x) z|, then read noise that grows with time:
-    sigma = G(t) flicker(x) sqrt(ln((t + t0 + t_read) / (2 t_read))).
+    """G(t) = G ((t + t0) / t0)^-nu with nu = |mean(x) + spread(x) z|.
 
     t counts from the end of programming, t0 is `reference_time`, x = G / conductance_scale. z belongs to the
-    cell and its last write: a cell keeps its exponent. None switches `spread` or `flicker` off.
+    cell and its last write: a cell keeps its exponent. None switches the `spread` off.
     """
 
     law: Literal["power_law"]
@@ -57,30 +33,25 @@ class PowerLawDrift(Spec):
     conductance_scale: Annotated[Siemens, Field(gt=0)]
     mean: StateLaw
     spread: StateLaw | None = None
-    flicker: StateLaw | None = None
-    flicker_read_time: Annotated[Second, Field(gt=0)] = 250e-9
     source: str
     where: str = ""
     kind: Literal["measured", "fitted", "assumed"]
     valid: str = ""
 
-    def flicker_sigma(self, conductance: Floats, seconds: float) -> Floats:
-        """Relative standard deviation of a read `seconds` after programming to `conductance` (siemens)."""
-        if self.flicker is None:
-            return np.zeros_like(conductance)
-        t, t_read = seconds + self.reference_time, self.flicker_read_time
-        return self.flicker(conductance / self.conductance_scale) * math.sqrt(math.log((t + t_read) / (2 * t_read)))
+    @property
+    def earliest(self) -> float:
+        """Seconds after programming from which on the law holds."""
+        return 0.0
 
-    def apply(self, conductance: Floats, seconds: float, own: Floats, fresh: Floats) -> Floats:
-        """`own` and `fresh` are standard normal numbers: of the cell's last write, and of this moment."""
+    def apply(self, conductance: Floats, seconds: Floats, own: Floats) -> Floats:
+        """`own` are standard normal numbers of the cell's last write."""
         x = conductance / self.conductance_scale
         exponent = np.abs(self.mean(x) + (0.0 if self.spread is None else self.spread(x) * own))
-        drifted = conductance * (1 + seconds / self.reference_time) ** -exponent
-        return np.maximum(drifted * (1 + self.flicker_sigma(conductance, seconds) * fresh), 0.0)
+        return np.asarray(conductance * (1 + seconds / self.reference_time) ** -exponent)
 
     def __str__(self) -> str:
         spread = "" if self.spread is None else ", exponent spread by state"
-        return f"power-law drift from {self.reference_time:g} s{spread}{', 1/f read noise' if self.flicker else ''}"
+        return f"power-law drift from {self.reference_time:g} s{spread}"
 
 
 class LogRelaxation(Spec):
@@ -98,13 +69,16 @@ class LogRelaxation(Spec):
     kind: Literal["measured", "fitted", "assumed"]
     valid: str = ""
 
-    def apply(self, conductance: Floats, seconds: float, own: Floats, fresh: Floats) -> Floats:
-        """`own` are standard normal numbers of the cell's last write; `fresh` is not used."""
-        if seconds < 1:
-            raise ValueError(f"log-time relaxation holds from 1 s after programming, got {seconds:g} s")
-        log_time = math.log(seconds)
+    @property
+    def earliest(self) -> float:
+        """Seconds after programming from which on the law holds."""
+        return 1.0
+
+    def apply(self, conductance: Floats, seconds: Floats, own: Floats) -> Floats:
+        """`own` are standard normal numbers of the cell's last write."""
+        log_time = np.log(seconds)
         spread = self.spread_slope * log_time + self.spread_offset
-        return conductance + self.mean_slope * log_time + spread * own
+        return np.asarray(conductance + self.mean_slope * log_time + spread * own)
 
     def __str__(self) -> str:
         return "relaxation in log time, mean and spread"
@@ -113,27 +87,49 @@ class LogRelaxation(Spec):
 Retention = Annotated[PowerLawDrift | LogRelaxation, Field(discriminator="law")]
 
 
+class Arrhenius(Spec):
+    """Heat speeds retention up: t seconds at `temperature` count as t exp(E_a / k (1 / T_ref - 1 / T)).
+
+    T_ref, `reference_temperature`, is where the retention law was measured; E_a is the activation energy, joule.
+    """
+
+    activation_energy: Annotated[Joule, Field(gt=0)]
+    reference_temperature: Annotated[float, Field(gt=0)]
+    temperature: Annotated[float, Field(gt=0)]
+    source: str
+    where: str = ""
+    kind: Literal["measured", "fitted", "assumed"]
+    valid: str = ""
+
+    @property
+    def acceleration(self) -> float:
+        """Seconds at the reference temperature that one second at `temperature` is worth."""
+        inverse = 1 / self.reference_temperature - 1 / self.temperature
+        return math.exp(min(self.activation_energy / BOLTZMANN * inverse, 700.0))
+
+    def __str__(self) -> str:
+        return f"Arrhenius, {self.acceleration:.3g} times faster at {self.temperature:g} K"
+
+
 def relaxed(
     law: PowerLawDrift | LogRelaxation | None,
     conductance: Floats,
-    seconds: float,
+    seconds: float | Floats,
     key: Key,
     writes: NDArray[np.int64] | None = None,
 ) -> Floats:
     """Conductances (siemens, any shape) `seconds` after they were programmed; the argument is left as it is.
 
-    `writes` is the number of writes of each cell (default 1): a rewritten cell draws anew. None as law: no change.
-    Raises ValueError for a negative time, and below 1 s for log-time relaxation.
+    `seconds` is one number or one per cell, `writes` the number of writes of each cell (default 1): a rewritten cell
+    draws anew. None as law: no change. Raises ValueError for a negative time, and below 1 s for log-time relaxation.
     """
-    if not (math.isfinite(seconds) and seconds >= 0):
+    age = np.broadcast_to(np.asarray(seconds, np.float64), conductance.shape)
+    if not (np.isfinite(age) & (age >= 0)).all():
         raise ValueError(f"the time since programming must be zero or more seconds, got {seconds!r}")
     if law is None:
         return conductance.copy()
+    if age.size and age.min() < law.earliest:
+        raise ValueError(f"log-time relaxation holds from 1 s after programming, got {age.min():g} s")
     last = np.zeros(conductance.size, np.int64) if writes is None else np.maximum(writes.reshape(-1) - 1, 0)
-    counters = (last * DRAWS_PER_WRITE + RETENTION_DRAW).astype(np.uint32)
-    own = normals(counters, key)[0]
-    moment = np.float64(seconds).view(np.uint64)
-    now = np.uint32(key[0] ^ np.uint32(moment >> np.uint64(32))), np.uint32(key[1] ^ np.uint32(moment & 0xFFFFFFFF))
-    fresh = normals(counters + np.uint32(1), now)[0]
-    shape = conductance.shape
-    return law.apply(conductance, seconds, own.reshape(shape), fresh.reshape(shape))
+    own = normals((last * DRAWS_PER_WRITE + RETENTION_DRAW).astype(np.uint32), key)[0]
+    return law.apply(conductance, age, own.reshape(conductance.shape))

@@ -1,0 +1,56 @@
+"""Incremental amplitude: each further pulse of one polarity is a step stronger than the one before."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from crossbar_sim.errors import SpecError
+from crossbar_sim.spec import Spec
+from crossbar_sim.units import Volt, engineering
+
+
+class IncrementalAmplitude(Spec):
+    """V_k = min(start + k increment, stop) for the k-th pulse of one polarity in a row, k = 0, 1, ...; a change of
+    polarity starts anew. A pulse at V moves exp((V - V_nominal) / growth_voltage) times as far as one at V_nominal, the
+    device's `set_voltage` or `reset_voltage`.
+    """
+
+    set_start: Annotated[Volt, Field(gt=0)]
+    set_stop: Annotated[Volt, Field(gt=0)]
+    reset_start: Annotated[Volt, Field(gt=0)]
+    reset_stop: Annotated[Volt, Field(gt=0)]
+    increment: Annotated[Volt, Field(gt=0)]
+    growth_voltage: Annotated[Volt, Field(gt=0)]
+    source: str
+    where: str = ""
+    kind: Literal["measured", "fitted", "assumed"]
+    valid: str = ""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for polarity, start, stop in (
+            ("set", self.set_start, self.set_stop),
+            ("reset", self.reset_start, self.reset_stop),
+        ):
+            if start > stop:
+                raise SpecError(
+                    f"IncrementalAmplitude: {polarity}_start ({engineering(start, 'V')}) must not lie above "
+                    f"{polarity}_stop ({engineering(stop, 'V')}); swap them"
+                )
+        return self
+
+    @property
+    def numbers(self) -> tuple[float, float, float, float, float, float]:
+        """Increment, growth voltage, SET and RESET range, for compiled code."""
+        return (
+            self.increment, self.growth_voltage, self.set_start, self.set_stop, self.reset_start, self.reset_stop
+        )  # fmt: skip
+
+    def __str__(self) -> str:
+        ranges = (self.set_start, self.set_stop, self.reset_start, self.reset_stop)
+        set_start, set_stop, reset_start, reset_stop = (engineering(volt, "V") for volt in ranges)
+        return (
+            f"SET {set_start} to {set_stop}, RESET {reset_start} to {reset_stop}, by {engineering(self.increment, 'V')}"
+        )
