@@ -23,6 +23,7 @@ class Programming:
     """What one programming operation did, cell by cell (flat arrays over the programmed cells)."""
 
     cells: NDArray[np.int64]
+    before: Floats
     achieved: Floats
     set_pulses: NDArray[np.int32]
     reset_pulses: NDArray[np.int32]
@@ -100,8 +101,9 @@ class Crossbar:
         set_pulses, reset_pulses, verify_reads = np.empty((3, count), np.int32)
         achieved, set_energy, reset_energy, verify_energy = np.empty((4, count))
         conductance, writes = self.conductance.reshape(-1), self.writes.reshape(-1)
+        before = conductance[cells]
         program_cells(
-            cells, writes[cells], conductance[cells], target, sigma, stuck, pace, self.device.law(sense_energy),
+            cells, writes[cells], before, target, sigma, stuck, pace, self.device.law(sense_energy),
             self.device.programming != "open_loop", self.device.programming == "erase_write_verify", self.key,
             achieved, set_pulses, reset_pulses, verify_reads, set_energy, reset_energy, verify_energy,
         )  # fmt: skip
@@ -112,7 +114,7 @@ class Crossbar:
             self._wear_out(cells, stuck)
             achieved = conductance[cells]
         return Programming(
-            cells, achieved, set_pulses, reset_pulses, verify_reads, set_energy, reset_energy, verify_energy
+            cells, before, achieved, set_pulses, reset_pulses, verify_reads, set_energy, reset_energy, verify_energy
         )
 
     def _wear_out(self, cells: NDArray[np.int64], stuck: NDArray[np.bool_]) -> None:

@@ -18,7 +18,7 @@ from crossbar_sim import mapping_kernels
 from crossbar_sim.devices import DeviceModel
 from crossbar_sim.errors import MappingError
 from crossbar_sim.spec import SourcedSpec
-from crossbar_sim.units import Farad, Ohm
+from crossbar_sim.units import Farad, Ohm, One, SquareMeter
 
 Floats = NDArray[np.float64]
 CELLS_PER_WEIGHT = 2
@@ -30,6 +30,8 @@ class TileSpec(SourcedSpec):
 
     word_line_resistance, bit_line_resistance: per segment between neighbouring cells; driver_resistance,
     sense_resistance: of each driving and each sensing circuit, in both directions of reading.
+    access = 'passive': no transistor at the cells; while one is written the others stand at a half or a third of the
+    voltage (`half_select`). selector_nonlinearity: I(V) / I(V/2) of a passive cell, 2 for a resistor.
     """
 
     rows: Annotated[int, Field(ge=1)]
@@ -40,6 +42,10 @@ class TileSpec(SourcedSpec):
     bit_line_resistance: Annotated[Ohm, Field(ge=0)] = 0.0
     driver_resistance: Annotated[Ohm, Field(ge=0)] = 0.0
     sense_resistance: Annotated[Ohm, Field(ge=0)] = 0.0
+    access: Literal["1T1R", "passive"] = "1T1R"
+    half_select: Literal["V/2", "V/3"] = "V/2"
+    selector_nonlinearity: Annotated[One, Field(ge=2)] = 2.0
+    cell_area: Annotated[SquareMeter, Field(ge=0)] = 0.0
 
     @property
     def outputs(self) -> int:

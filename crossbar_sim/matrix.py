@@ -78,7 +78,7 @@ class MappedMatrix(nn.Module):
         if result.count:
             if self.ledger.current_phase.startswith("adapt"):
                 self.task_writes.reshape(-1)[result.cells] += 1
-            bill_programming(self.hardware, self.ledger, self.name, result, self.crossbar.conductance.shape)
+            bill_programming(self.hardware, self.ledger, self.name, result, self.crossbar.conductance)
             self._seen.update(result.cells)
             self._prepare_reads()
         return result
@@ -115,9 +115,7 @@ class MappedMatrix(nn.Module):
         if not np.isfinite(result.conduction):
             side = "output gradient" if transposed else "input"
             raise MappingError(f"{self.name}: NaN or infinity in its {side}; lower the learning rate or check the data")
-        bill_read(
-            self.ledger, self.name, self.hardware.device, self._paths[transposed].costs, result.conduction, len(x)
-        )
+        self._bill(result.conduction, len(x), transposed)
         return result.output
 
     def gradient_to_input(self, gradient: torch.Tensor) -> torch.Tensor:
@@ -133,7 +131,8 @@ class MappedMatrix(nn.Module):
         return torch.from_numpy(product).to(gradient)
 
     def _bill(self, conduction: float, vectors: int, transposed: bool) -> None:
-        bill_read(self.ledger, self.name, self.hardware.device, self._paths[transposed].costs, conduction, vectors)
+        path = self._paths[transposed]
+        bill_read(self.hardware, self.ledger, self.name, path.counts, path.costs, conduction, vectors)
 
     def read_state(self) -> list[Any]:
         """What reads change: counters and range registers."""

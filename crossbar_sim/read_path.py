@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from crossbar_sim.billing import read_costs
 from crossbar_sim.counter_random import Key
 from crossbar_sim.hardware import Hardware
 from crossbar_sim.mvm import Conversion, Programmed, Reading, read
+from crossbar_sim.read_costs import read_costs, read_counts
 
 RANGE_DECAY = np.float32(0.95)  # per batch in training mode: how fast a range register forgets an old peak
 
@@ -20,7 +20,9 @@ class ReadPath:
 
     def __init__(self, hardware: Hardware, programmed: Programmed, lines_per_input: int, key: Key) -> None:
         self.programmed, self.key = programmed, key
-        self.costs = read_costs(hardware, programmed, lines_per_input)
+        inputs, outputs = programmed.current.shape
+        self.counts = read_counts(hardware, inputs, outputs, programmed.grid, lines_per_input)
+        self.costs = read_costs(hardware, self.counts)
         self.dac_steps = 0 if hardware.dac.exact else hardware.dac.steps
         self.adc_steps = 0 if hardware.adc.exact else hardware.adc.steps
         self.calibrated = hardware.adc.range == "calibrated"
