@@ -59,7 +59,9 @@ class Datasheet:
                 f"{engineering(self.energy(sheet.level), 'J', 4):>18}"
             )
         parts = sorted(self.mvm_energy[top].items(), key=lambda item: -item[1])
-        lines.append("  energy       " + ", ".join(f"{name} {joule / energy:.1%}" for name, joule in parts[:6] if joule))
+        lines.append(
+            "  energy       " + ", ".join(f"{name} {joule / energy:.1%}" for name, joule in parts[:6] if joule)
+        )
         return "\n".join(lines)
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from crossbar_sim.crossbar import Programming
 from crossbar_sim.hardware import Hardware
 from crossbar_sim.neurosim_accounting import neurosim_writes
+from crossbar_sim.write_kernels import row_slots
 
 Floats = NDArray[np.float64]
 
@@ -107,8 +108,7 @@ def count_writes(
 
     conductance: of every cell of that shape, siemens; only passive arrays need it.
     """
-    slots, seconds = programming_slots(hardware, result, shape)
-    rows = rows_written(hardware, result, shape)
+    slots, seconds, rows = programming_slots(hardware, result, shape)
     set_pulses, reset_pulses = int(result.set_pulses.sum()), int(result.reset_pulses.sum())
     reads = int(result.verify_reads.sum())
     if hardware.accounting == "neurosim":
@@ -129,36 +129,22 @@ def count_writes(
     )  # fmt: skip
 
 
-def programming_slots(hardware: Hardware, result: Programming, shape: tuple[int, ...]) -> tuple[int, float]:
-    """Word-line activations and seconds. Row-parallel: the cells of a row share their pulse slots, rows
-    follow one another, tiles work side by side. Cell-serial: one cell of a tile after the other."""
+def programming_slots(hardware: Hardware, result: Programming, shape: tuple[int, ...]) -> tuple[int, float, int]:
+    """Word-line activations, seconds, and row write operations (cell-serial: one per cell).
+
+    Row-parallel: the cells of a row share their pulse slots, rows follow one another, tiles work side by side.
+    Cell-serial: one cell of a tile after the other.
+    """
     device, tile = hardware.device, hardware.tile
-    longer = device.reset_width - device.pulse_width
-    pulse_time = result.pulses * device.pulse_width + result.reset_pulses * longer
-    cell_time = pulse_time + result.verify_reads * device.read_time
-    slots, seconds = np.zeros(shape, np.int64), np.zeros(shape)
-    slots.reshape(-1)[result.cells] = result.pulses
-    seconds.reshape(-1)[result.cells] = cell_time
-    rows, columns = slots.shape[1:]
-    column_starts, row_starts = np.arange(0, columns, tile.outputs), np.arange(0, rows, tile.rows)
-    if hardware.programming_order == "row_parallel":
-        slots = np.maximum.reduceat(slots.max(axis=0), column_starts, axis=1)
-        seconds = np.maximum.reduceat(seconds.max(axis=0), column_starts, axis=1)
-    else:
-        slots = np.add.reduceat(slots.sum(axis=0), column_starts, axis=1)
-        seconds = np.add.reduceat(seconds.sum(axis=0), column_starts, axis=1)
-    return int(slots.sum()), float(np.add.reduceat(seconds, row_starts, axis=0).max())
-
-
-def rows_written(hardware: Hardware, result: Programming, shape: tuple[int, ...]) -> int:
-    """Row write operations: rows with a programmed cell, in every tile; cell by cell where programming is serial."""
-    if hardware.programming_order == "cell_serial":
-        return result.count
-    row, column = result.cells % (shape[1] * shape[2]) // shape[2], result.cells % shape[2]
-    column_tiles = -(-shape[2] // hardware.tile.outputs)
-    written = np.zeros(shape[1] * column_tiles, np.bool_)
-    written[row * column_tiles + column // hardware.tile.outputs] = True
-    return int(written.sum())
+    serial = hardware.programming_order == "cell_serial"
+    widths = np.array([device.pulse_width, device.reset_width - device.pulse_width, device.read_time])
+    slots, seconds = row_slots(
+        result.cells, result.set_pulses, result.reset_pulses, result.verify_reads, shape[1], shape[2], tile.outputs,
+        serial, widths,
+    )  # fmt: skip
+    rows = result.count if serial else int((seconds >= 0).sum())
+    tiles = np.add.reduceat(np.maximum(seconds, 0.0), np.arange(0, shape[1], tile.rows), axis=0)
+    return int(slots.sum()), float(tiles.max()), rows
 
 
 def half_select_energy(hardware: Hardware, result: Programming, conductance: Floats) -> float:

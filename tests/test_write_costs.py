@@ -196,6 +196,30 @@ def test_lines_are_charged_once_per_pulse_and_line(milo: Hardware) -> None:
     assert terms["verify reads"] == pytest.approx(0, abs=1e-24)
 
 
+@pytest.mark.parametrize("order", ["row_parallel", "cell_serial"])
+def test_slots_and_seconds_row_by_row(milo: Hardware, order: str) -> None:
+    hardware = milo.replace(tile=milo.tile.replace(rows=3, columns=4), programming_order=order)
+    rng, device, shape = np.random.default_rng(0), hardware.device, (2, 7, 5)
+    cells = np.sort(rng.choice(70, 20, replace=False))
+    up, down = rng.integers(0, 4, (2, 20))
+    result = programming(hardware, list(cells), list(up), list(down), 1e-4)
+    slots, rows, longest = 0, 0, 0.0
+    for top in (0, 3, 6):
+        for left in (0, 2, 4):
+            tile_time = 0.0
+            for row in range(top, min(top + 3, 7)):
+                own = [i for i, cell in enumerate(cells) if cell % 35 // 5 == row and left <= cell % 5 < left + 2]
+                times = [up[i] * device.pulse_width + down[i] * device.reset_width
+                         + result.verify_reads[i] * device.read_time for i in own]  # fmt: skip
+                merge = sum if order == "cell_serial" else max
+                slots += merge([up[i] + down[i] for i in own], **({} if merge is sum else {"default": 0}))
+                tile_time += merge(times, **({} if merge is sum else {"default": 0.0}))
+                rows += len(own) if order == "cell_serial" else bool(own)
+            longest = max(longest, tile_time)
+    counts = count_writes(hardware, result, shape)
+    assert (counts.word_line_slots, counts.rows) == (slots, rows) and counts.time == pytest.approx(longest)
+
+
 def test_lora_writes_a_64th_of_the_cells_and_the_energy(milo: Hardware) -> None:
     """A 1024 x 1024 layer, every cell once at the same price; the worst cell is written as often in both."""
 
