@@ -127,11 +127,18 @@ def fit_device(data: Path, name: str, like: str, pulses_up: int | None, output: 
 def hardware(
     action: Annotated[Positional[Literal["list", "show"]], arg(help="what to do")] = "list",
     name: Annotated[Positional[str], arg(metavar="NAME|TOML", help="for show")] = "milo2021_128x128",
+    json: Annotated[bool, arg(help="print JSON")] = False,
 ) -> None:
-    """List the chip designs, or show the datasheet of one."""
+    """List the chip designs, or show the datasheet of one: power, area, energy and throughput, array to chip."""
+    from benchmarks import designs
+    from crossbar_sim.datasheet import datasheet
     from crossbar_sim.hardware import Hardware, hardware_names
 
-    print(Hardware.load(name) if action == "show" else "\n".join(hardware_names()))
+    if action == "list":
+        print(as_json(designs.catalogue()) if json else "\n".join(hardware_names()))
+    else:
+        chosen = Hardware.load(name)
+        print(as_json(designs.record(chosen)) if json else f"{chosen}\n{datasheet(chosen)}")
 
 
 @app.command

@@ -49,9 +49,12 @@ SPARE = (("#E7298A", "P"), ("#17BECF", "X"), ("#B8A800", "p"), ("#8B4513", "h"),
 
 # Paul Tol's muted colours: writing is red to yellow, reading blue to green, digital grey to purple
 COMPONENT_COLOURS = {
-    "SET pulses": "#882255", "RESET pulses": "#CC6677", "verify reads": "#AA4499", "line charging": "#DDCC77",
-    "cell reads": "#332288", "DAC": "#88CCEE", "ADC": "#44AA99", "shift-add": "#117733", "SRAM": "#999933",
-    "arithmetic": "#BBBBBB",
+    "SET pulses": "#882255", "RESET pulses": "#CC6677", "verify reads": "#AA4499", "verify sensing": "#D9A8CF",
+    "line charging": "#DDCC77", "half-select": "#661100", "row drivers": "#AA7744", "charge pump": "#777711",
+    "cell reads": "#332288", "DAC": "#88CCEE", "ADC": "#44AA99", "shift-add": "#117733",
+    "sample-and-hold": "#6699CC", "registers": "#4477AA", "buffer": "#228833", "bus": "#66CCEE", "router": "#0077BB",
+    "activation": "#AADDBB", "control": "#99AABB", "off-chip link": "#004488", "SRAM": "#999933",
+    "arithmetic": "#BBBBBB", "leakage": "#555555",
 }  # fmt: skip
 
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from crossbar_sim.adc_energy import check_neurosim_sar, neurosim_sar_energy, survey_energy
 from crossbar_sim.errors import SpecError
 from crossbar_sim.spec import SourcedSpec
-from crossbar_sim.units import Hertz, Joule, Meter, One
-
-ADC_ENERGY_SOURCE = "andrulis2024adc"
+from crossbar_sim.units import Hertz, Joule, Meter, Ohm, One, Watt
 
 
 class DAC(SourcedSpec):
@@ -57,6 +55,9 @@ class ADC(SourcedSpec):
     with a staircase, whose unit capacitors or steps spread by `mismatch` (relative standard deviation). Each converter
     also has a gain off by `gain_error` (relative) and an offset of `offset_error` (codes): standard deviations, drawn
     once per converter. `exact = True` switches all of it off; the conversion still costs energy.
+
+    energy_model = 'survey' (regression on the Murmann survey), 'stated' (`power` of one ADC / sample_rate) or
+    'neurosim_sar' (NeuroSim's SAR, at `column_resistance` as seen at 0.5 V, ohm).
     """
 
     bits: Annotated[int, Field(ge=2, le=14)]
@@ -70,6 +71,18 @@ class ADC(SourcedSpec):
     sample_rate: Annotated[Hertz, Field(gt=0)]
     technology: Annotated[Meter, Field(gt=0)]
     columns_per_adc: Annotated[int, Field(ge=1)]
+    energy_model: Literal["survey", "stated", "neurosim_sar"] = "survey"
+    power: Annotated[Watt, Field(ge=0)] | None = None
+    column_resistance: Annotated[Ohm, Field(gt=0)] | None = None
+
+    @model_validator(mode="after")
+    def _check_energy_model(self) -> Self:
+        for key, model in (("power", "stated"), ("column_resistance", "neurosim_sar")):
+            if (getattr(self, key) is not None) != (self.energy_model == model):
+                raise SpecError(f"ADC: {key} and energy_model = '{model}' go together; give both or neither")
+        if self.energy_model == "neurosim_sar":
+            check_neurosim_sar(self.technology)
+        return self
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -94,31 +107,9 @@ class ADC(SourcedSpec):
 
     @property
     def energy(self) -> float:
-        """Joule per conversion, by `survey_energy`."""
+        """Joule per conversion, by `energy_model`."""
+        if self.power is not None:
+            return self.power / self.sample_rate
+        if self.column_resistance is not None:
+            return neurosim_sar_energy(self.bits, self.technology, self.column_resistance)
         return survey_energy(self.bits, self.technology, self.sample_rate)
-
-
-def survey_energy(bits: float, technology: float, sample_rate: float) -> float:
-    """Energy of one conversion in joule: regression on the Murmann ADC survey, its best 20 %.
-
-    E = 0.5 * 10^(-(FOMS - SNDR)/10) * exp(24.579 + 1.880 ln(nm) - 2.829 ln(b)) pJ with
-    FOMS = min(213.78 - 2.872 ln(f), 128.31 + 3.221 ceil(b)) and SNDR = 6.0206 b + 1.7609 dB.
-
-    Arguments: bits (effective, >= 4 in the survey; fewer bits are billed as 4), technology in metres,
-    sample_rate in samples per second (<= 1e10).
-    Source: Andrulis, Chen, Lee, Emer, Sze, "Modeling analog-digital-converter energy and area for
-    compute-in-memory accelerator design", arXiv:2404.06553, and its published model coefficients.
-    """
-    if not 0 < sample_rate <= 1e10:
-        raise SpecError(f"ADC sample_rate must be in (0, 1e10] samples per second, got {sample_rate:g}")
-    bits = max(bits, 4.0)
-    figure_of_merit = min(
-        213.78066873 - 2.87190304 * math.log(sample_rate), 128.30682874 + 3.22051152 * math.ceil(bits)
-    )
-    sndr = 6.0206 * bits + 1.7609
-    picojoule = (
-        0.5
-        * 10 ** (-(figure_of_merit - sndr) / 10)
-        * math.exp(26.04962157 + 1.88003692 * math.log(technology * 1e9) - 2.82912561 * math.log(bits) - 1.47020221)
-    )
-    return picojoule * 1e-12

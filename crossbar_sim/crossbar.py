@@ -29,6 +29,7 @@ class Programming:
     """
 
     cells: NDArray[np.int64]
+    before: Floats
     achieved: Floats
     set_pulses: NDArray[np.int32]
     reset_pulses: NDArray[np.int32]
@@ -132,9 +133,10 @@ class Crossbar:
         set_pulses, reset_pulses, verify_reads = np.empty((3, count), np.int32)
         achieved, set_energy, reset_energy, verify_energy, squared, swing = np.empty((6, count))
         conductance, present, writes = self.conductance.reshape(-1), self.present.reshape(-1), self.writes.reshape(-1)
+        before = present[cells]
         stairs = self.device.incremental_amplitude
         program_cells(
-            cells, writes[cells], present[cells], target, sigma, stuck, pace, self.device.law(sense_energy),
+            cells, writes[cells], before, target, sigma, stuck, pace, self.device.law(sense_energy),
             None if stairs is None else stairs.numbers,
             self.device.programming != "open_loop", self.device.programming == "erase_write_verify", self.key,
             achieved, set_pulses, reset_pulses, verify_reads, set_energy, reset_energy, verify_energy, squared, swing,
@@ -151,7 +153,8 @@ class Crossbar:
         if self.device.disturbance is not None:
             felt = self._disturb(cells, set_pulses, reset_pulses)
         return Programming(
-            cells, conductance[cells], set_pulses, reset_pulses, verify_reads, set_energy, reset_energy, verify_energy,
+            cells, before, conductance[cells], set_pulses, reset_pulses, verify_reads, set_energy, reset_energy,
+            verify_energy,
             self._squared_volts(set_pulses, reset_pulses, squared), swing, felt,
         )  # fmt: skip
 

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import model_validator
 
-from crossbar_sim.converters import ADC, ADC_ENERGY_SOURCE, DAC
+from crossbar_sim.adc_energy import ADC_ENERGY_SOURCES
+from crossbar_sim.architecture import Architecture, WriteCircuits
+from crossbar_sim.converters import ADC, DAC
 from crossbar_sim.devices import DeviceModel
 from crossbar_sim.digital import Digital
 from crossbar_sim.errors import SpecError
+from crossbar_sim.ledger import BUILT_IN, COMPONENTS
 from crossbar_sim.library import shelf_names, shelf_path
 from crossbar_sim.mapping import WIRE_RESISTANCES, TileSpec
 from crossbar_sim.spec import SourcedSpec, Spec, nearest, read_toml
 from crossbar_sim.units import engineering
 from crossbar_sim.wear_levelling import WearLevelling
 
+ADC_ENERGY_NOTES = {
+    "survey": ("regression on the Murmann survey, best 20 %", "4-14 bits, up to 10 GS/s"),
+    "neurosim_sar": ("SAR model", "low-standby-power transistors, 7-130 nm"),
+}
 NON_IDEALITIES = (
     "levels", "programming_error", "read_noise", "telegraph_noise", "retention", "disturbance", "faults", "wires",
     "dac", "adc",
@@ -27,7 +35,9 @@ NON_IDEALITIES = (
 class Hardware(Spec):
     """A chip design. `backward` says what gradients pass through: 'analog' (the transposed noisy tiles with
     converters), 'noise_free' (the achieved conductances, exact) or 'ideal' (the float master copy).
-    `wear_levelling` None: every input keeps its row."""
+    `wear_levelling` None: every input keeps its row. `accounting`: 'physical', or 'neurosim' to compare
+    with that simulator. Without `architecture` and `write_circuits` the circuits they describe are not billed
+    (`unbilled`)."""
 
     name: str
     device: DeviceModel
@@ -38,6 +48,9 @@ class Hardware(Spec):
     backward: Literal["analog", "noise_free", "ideal"] = "analog"
     programming_order: Literal["row_parallel", "cell_serial"] = "row_parallel"
     wear_levelling: WearLevelling | None = None
+    architecture: Architecture | None = None
+    write_circuits: WriteCircuits | None = None
+    accounting: Literal["physical", "neurosim"] = "physical"
 
     @model_validator(mode="before")
     @classmethod
@@ -53,6 +66,15 @@ class Hardware(Spec):
             raise SpecError(
                 f"Hardware: slice_bits = {bits} needs {2**bits} levels, but {self.device.name} has {levels} levels; "
                 f"take at most {levels.bit_length() - 1} bits per slice"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_accounting(self) -> Self:
+        if self.accounting == "neurosim" and (self.write_circuits is None or self.tile.access == "passive"):
+            raise SpecError(
+                "Hardware: accounting = 'neurosim' bills the lines of 1T1R arrays; give [write_circuits] with their "
+                "capacitances and tile.access = '1T1R', or keep accounting = 'physical'"
             )
         return self
 
@@ -111,27 +133,54 @@ class Hardware(Spec):
         }
         return tuple(name for name in NON_IDEALITIES if on[name])
 
+    @property
+    def unbilled(self) -> tuple[str, ...]:
+        """Ledger components that this design does not describe, and that are therefore never billed."""
+        billed = set(BUILT_IN)
+        if self.tile.access == "passive":
+            billed.add("half-select")
+        if self.write_circuits is not None:
+            billed |= {"row drivers", "charge pump"}
+        if self.architecture is not None:
+            billed -= self.architecture.replaced()
+            billed |= {part.billed_as for part in self.architecture.components if part.costs}
+            billed |= {"leakage"} if self.architecture.leakage else set()
+        return tuple(name for name in COMPONENTS if name not in billed)
+
     def sources(self) -> list[str]:
         """Citation keys of everything this hardware states."""
-        keys = {ADC_ENERGY_SOURCE, *self.device.sources()}
-        for part in (self.tile, self.dac, self.adc, self.digital):
+        keys = set(self.device.sources())
+        for part in self._parts().values():
             keys |= {note.source for note in part.provenance.values()}
+        if self.adc.energy_model in ADC_ENERGY_SOURCES:
+            keys.add(ADC_ENERGY_SOURCES[self.adc.energy_model])
         return sorted(keys)
+
+    def _parts(self) -> dict[str, SourcedSpec]:
+        """Everything but the device's laws that states numbers, by the name of its table."""
+        parts: dict[str, SourcedSpec] = {
+            "device": self.device, "tile": self.tile, "dac": self.dac, "adc": self.adc, "digital": self.digital,
+        }  # fmt: skip
+        if self.write_circuits is not None:
+            parts["write_circuits"] = self.write_circuits
+        if self.architecture is not None:
+            parts["architecture"] = self.architecture
+            parts |= {f"{part.level}: {part.name}": part for part in self.architecture.components}
+        return parts
 
     def provenance(self) -> list[dict[str, str]]:
         """One record per number: part, name, value with unit, source, where, kind, valid range."""
         rows: list[dict[str, str]] = []
-        parts: dict[str, SourcedSpec] = {
-            "device": self.device, "tile": self.tile, "dac": self.dac, "adc": self.adc, "digital": self.digital,
-        }  # fmt: skip
-        for part, spec in parts.items():
+        for part, spec in self._parts().items():
             for key, note in spec.provenance.items():
                 value = engineering(getattr(spec, key), spec.unit_of(key))
                 rows.append({"part": part, "name": key, "value": value, "source": note.source,
                              "where": note.where, "kind": note.kind, "valid": note.valid})  # fmt: skip
-        rows.append({"part": "adc", "name": "energy", "value": engineering(self.adc.energy, "J"),
-                     "source": ADC_ENERGY_SOURCE, "where": "regression on the Murmann survey, best 20 %",
-                     "kind": "fitted", "valid": "4-14 bits, up to 10 GS/s"})  # fmt: skip
+        if self.adc.energy_model in ADC_ENERGY_SOURCES:
+            where, valid = ADC_ENERGY_NOTES[self.adc.energy_model]
+            rows.append({"part": "adc", "name": "energy", "value": engineering(self.adc.energy, "J"),
+                         "source": ADC_ENERGY_SOURCES[self.adc.energy_model], "where": where,
+                         "kind": "fitted", "valid": valid})  # fmt: skip
         for key, law in self.device.laws().items():
             rows.append({"part": "device", "name": key, "value": str(law), "source": law.source,
                          "where": law.where, "kind": law.kind, "valid": law.valid})  # fmt: skip
@@ -153,6 +202,9 @@ class Hardware(Spec):
             f"{engineering(self.digital.sram_write, 'J')} write per 32-bit word",
             f"  backward     {self.backward}",
             *([f"  wear         {levelling.policy}, interval {levelling.interval}"] if levelling else []),
+            f"  accounting   {self.accounting}; ADC energy: {self.adc.energy_model}",
+            *textwrap.wrap(f"not billed   {', '.join(self.unbilled) or 'nothing is left out'}", 110,
+                           initial_indent="  ", subsequent_indent=" " * 15),
             f"  non-ideal    {', '.join(self.active_non_idealities) or 'nothing: every non-ideality is off'}",
             f"  sources      {', '.join(self.sources())}",
         ])  # fmt: skip

@@ -34,11 +34,6 @@ class Layout:
     inputs: int
     outputs: int
 
-    @property
-    def tile_columns(self) -> int:
-        """Columns of one slice in one tile: its outputs and its reference, if it has one."""
-        return self.spec.outputs + self.spec.references
-
     @cached_property
     def column_tiles(self) -> int:
         """Tiles side by side."""
@@ -71,7 +66,7 @@ class Layout:
         if not self.spec.references:
             return np.empty(0, np.int64)
         tile = np.arange(self.outputs) // self.spec.outputs
-        return np.minimum((tile + 1) * self.tile_columns, self.columns) - 1
+        return np.minimum((tile + 1) * self.spec.plane_columns, self.columns) - 1
 
     @property
     def plain(self) -> bool:
@@ -104,7 +99,7 @@ class Layout:
         return (index // width * self.spec.slices + slices) * width + index % width
 
     def _side(self, transposed: bool) -> tuple[int, int]:
-        return (self.inputs, self.spec.rows) if transposed else (self.columns, self.tile_columns)
+        return (self.inputs, self.spec.rows) if transposed else (self.columns, self.spec.plane_columns)
 
     def put_together(self, sensed: torch.Tensor, transposed: bool) -> torch.Tensor:
         """Shift-add of slices, subtraction of references: (vectors, sensed) -> (vectors, outputs or inputs)."""

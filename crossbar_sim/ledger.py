@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
+from crossbar_sim.errors import SpecError
+from crossbar_sim.files import write_json, write_text
 from crossbar_sim.units import engineering
 
 Phase = Literal["deploy", "pool", "adapt/forward", "adapt/backward", "adapt/update", "infer"]
 PHASES: tuple[str, ...] = ("deploy", "pool", "adapt/forward", "adapt/backward", "adapt/update", "infer")
 GROUPS: tuple[str, ...] = ("deploy", "pool", "adapt", "infer")
-PROGRAMMING = ("SET pulses", "RESET pulses", "verify reads", "line charging")
-COMPONENTS = (*PROGRAMMING, "cell reads", "DAC", "ADC", "shift-add", "SRAM", "arithmetic")
+PROGRAMMING = (
+    "SET pulses", "RESET pulses", "verify reads", "verify sensing", "line charging", "half-select", "row drivers",
+    "charge pump",
+)  # fmt: skip
+READING = (
+    "cell reads", "DAC", "ADC", "shift-add", "sample-and-hold", "registers", "buffer", "bus", "router", "activation",
+    "control", "off-chip link",
+)  # fmt: skip
+COMPONENTS = (*PROGRAMMING, *READING, "SRAM", "arithmetic", "leakage")
+BUILT_IN = (*PROGRAMMING[:5], "cell reads", "DAC", "ADC", "shift-add", "SRAM", "arithmetic")
+"""Components that every design bills; the others need an architecture, write circuits or a passive array."""
+KEYS = ("method", "phase", "group", "component", "place", "layer")
+COLUMNS = ("phase", "component", "place", "energy_J", "time_s", "count")
 _KNOWN = frozenset(COMPONENTS)
 
 
@@ -31,14 +48,15 @@ class Entry:
 class Ledger:
     """Running sums; nothing is billed while `paused()`, and everything else carries the current phase.
 
-    Outside every `phase(...)` the phase is 'infer': a chip that is just read infers.
+    Outside every `phase(...)` the phase is 'infer': a chip that is just read infers. Every total is the correctly
+    rounded sum (math.fsum) of the rows it covers. `method` labels the rows of this ledger beside others.
     """
 
     entries: dict[tuple[str, str, str], Entry] = field(default_factory=dict)
     cells_written: dict[tuple[str, str], int] = field(default_factory=dict)
-    totals: dict[tuple[str, str], float] = field(default_factory=dict)
     current_phase: str = "infer"
     billing: bool = True
+    method: str = ""
 
     @contextmanager
     def phase(self, name: Phase) -> Iterator[None]:
@@ -73,8 +91,6 @@ class Ledger:
         if entry is None:
             entry = self.entries[key] = Entry()
         entry.energy += energy
-        total = (self.current_phase, component)
-        self.totals[total] = self.totals.get(total, 0.0) + energy
         entry.time += time
         entry.count += count
 
@@ -87,8 +103,8 @@ class Ledger:
     def energy(self, phase: str | None = None, components: tuple[str, ...] = COMPONENTS) -> float:
         """Joule of a phase ('adapt' covers its three parts; None: all) and of some components."""
         return math.fsum(
-            energy
-            for (entry_phase, component), energy in self.totals.items()
+            entry.energy
+            for (entry_phase, component, _), entry in self.entries.items()
             if component in components and _belongs(entry_phase, phase)
         )
 
@@ -110,6 +126,26 @@ class Ledger:
         """Joule by component."""
         return {component: self.energy(phase, (component,)) for component in COMPONENTS}
 
+    def by(self, *keys: str) -> dict[tuple[str, ...], Entry]:
+        """Sums over the rows that agree in `keys`: any of KEYS.
+
+        group: deploy, pool, adapt or infer; layer: the place without what an adapter adds to its name
+        ('head.lora_A' belongs to 'head' if the ledger has a place 'head').
+        """
+        for key in keys:
+            if key not in KEYS:
+                raise ValueError(f"rows cannot be grouped by '{key}'; valid: {', '.join(KEYS)}")
+        layer = _layers({place for *_, place in self.entries})
+        parts: dict[tuple[str, ...], list[Entry]] = {}
+        for (phase, component, place), entry in self.entries.items():
+            facts = {"method": self.method, "phase": phase, "group": phase.split("/")[0], "component": component,
+                     "place": place, "layer": layer(place)}  # fmt: skip
+            parts.setdefault(tuple(facts[key] for key in keys), []).append(entry)
+        return {
+            key: Entry(math.fsum(e.energy for e in rows), math.fsum(e.time for e in rows), sum(e.count for e in rows))
+            for key, rows in parts.items()
+        }
+
     def rows(self) -> list[dict[str, Any]]:
         """One record per (phase, component, place), in the order they first occurred."""
         return [
@@ -117,6 +153,40 @@ class Ledger:
              "energy_J": entry.energy, "time_s": entry.time, "count": entry.count}
             for (phase, component, place), entry in self.entries.items()
         ]  # fmt: skip
+
+    def to_csv(self, path: str | Path) -> None:
+        """Write the rows, with the method in front; the file appears whole or not at all."""
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, ("method", *COLUMNS), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({"method": self.method, **row} for row in self.rows())
+        write_text(Path(path), text.getvalue())
+
+    def to_json(self, path: str | Path) -> None:
+        """Write everything billed, readable by `from_json`; the file appears whole or not at all."""
+        written = [
+            {"phase": phase, "place": place, "cells": cells} for (phase, place), cells in self.cells_written.items()
+        ]
+        write_json(Path(path), {"method": self.method, "rows": self.rows(), "cells_written": written})
+
+    @classmethod
+    def from_json(cls, path: str | Path) -> Ledger:
+        """Read a ledger that `to_json` wrote: equal to the one written. SpecError says what is wrong with the file."""
+        try:
+            content = json.loads(Path(path).read_text(encoding="utf-8"))
+            ledger = cls(method=str(content["method"]))
+            for row in content["rows"]:
+                phase, component, place, energy, time, count = (row[column] for column in COLUMNS)
+                if phase not in PHASES:
+                    raise ValueError(f"no phase '{phase}'")
+                ledger.current_phase = phase
+                ledger.add(component, place, float(energy), int(count), float(time))
+            for row in content["cells_written"]:
+                ledger.cells_written[row["phase"], row["place"]] = int(row["cells"])
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            raise SpecError(f"{path}: not a ledger ({error}); write one with Ledger.to_json") from None
+        ledger.current_phase = "infer"
+        return ledger
 
     def __str__(self) -> str:
         lines = [f"Ledger: {engineering(self.energy(), 'J')}, {self.writes()} cell writes"]
@@ -131,3 +201,14 @@ class Ledger:
 
 def _belongs(entry_phase: str, phase: str | None) -> bool:
     return phase is None or entry_phase == phase or entry_phase.split("/")[0] == phase
+
+
+def _layers(places: set[str]) -> Callable[[str], str]:
+    """place -> the shortest place that its dotted name starts with."""
+
+    def layer(place: str) -> str:
+        parts = place.split(".")
+        heads = (".".join(parts[:length]) for length in range(1, len(parts) + 1))
+        return next((head for head in heads if head in places), place)
+
+    return layer

@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 
 from crossbar_sim.errors import SpecError
 from crossbar_sim.spec import SourcedSpec
-from crossbar_sim.units import Farad, Ohm
+from crossbar_sim.units import Farad, Ohm, One, SquareMeter
 
 Floats = NDArray[np.float64]
 SCALES = ("column", "tile", "matrix")
@@ -31,6 +31,8 @@ class TileSpec(SourcedSpec):
     the window allows it, only one. scale: who shares the largest weight that the window can hold.
     word_line_resistance, bit_line_resistance: per segment between neighbouring cells; driver_resistance,
     sense_resistance: of each driving and each sensing circuit, in both directions of reading.
+    access = 'passive': no transistor at the cells; while one is written the others stand at a half or a third of the
+    voltage (`half_select`). selector_nonlinearity: I(V) / I(V/2) of a passive cell, 2 for a resistor.
     """
 
     rows: Annotated[int, Field(ge=1)]
@@ -45,6 +47,10 @@ class TileSpec(SourcedSpec):
     bit_line_resistance: Annotated[Ohm, Field(ge=0)] = 0.0
     driver_resistance: Annotated[Ohm, Field(ge=0)] = 0.0
     sense_resistance: Annotated[Ohm, Field(ge=0)] = 0.0
+    access: Literal["1T1R", "passive"] = "1T1R"
+    half_select: Literal["V/2", "V/3"] = "V/2"
+    selector_nonlinearity: Annotated[One, Field(ge=2)] = 2.0
+    cell_area: Annotated[SquareMeter, Field(ge=0)] = 0.0
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -86,6 +92,11 @@ class TileSpec(SourcedSpec):
     def outputs(self) -> int:
         """Outputs side by side in one tile."""
         return self.columns // self.cells_per_weight - self.references
+
+    @property
+    def plane_columns(self) -> int:
+        """Columns that one plane of cells has in one tile: its outputs and its reference, if it has one."""
+        return self.outputs + self.references
 
     @property
     def wired(self) -> bool:

@@ -61,7 +61,7 @@ class MappedMatrix(nn.Module):
                 hardware.device,
                 self.layout.shape,
                 stream_key(seed, name, "program"),
-                (hardware.tile.rows, self.layout.tile_columns),
+                (hardware.tile.rows, self.layout.spec.plane_columns),
             )
         )
         self.target = np.full(self.layout.shape, np.nan)
@@ -122,7 +122,7 @@ class MappedMatrix(nn.Module):
         if result.count:
             if self.ledger.current_phase.startswith("adapt"):
                 self.task_writes.reshape(-1)[result.cells] += 1
-            bill_programming(self.hardware, self.ledger, self.name, result, self.layout)
+            bill_programming(self.hardware, self.ledger, self.name, result, self.crossbar.present)
             self._seen.update(result.moved)
         return result
 
@@ -154,9 +154,7 @@ class MappedMatrix(nn.Module):
         if not np.isfinite(result.conduction):
             side = "output gradient" if transposed else "input"
             raise MappingError(f"{self.name}: NaN or infinity in its {side}; lower the learning rate or check the data")
-        bill_read(
-            self.ledger, self.name, self.hardware.device, self._paths[transposed].costs, result.conduction, len(x)
-        )
+        self._bill(result.conduction, len(x), transposed)
         return result.output
 
     def gradient_to_input(self, gradient: torch.Tensor) -> torch.Tensor:
@@ -172,7 +170,8 @@ class MappedMatrix(nn.Module):
         return torch.from_numpy(product).to(gradient)
 
     def _bill(self, conduction: float, vectors: int, transposed: bool) -> None:
-        bill_read(self.ledger, self.name, self.hardware.device, self._paths[transposed].costs, conduction, vectors)
+        path = self._paths[transposed]
+        bill_read(self.hardware, self.ledger, self.name, path.counts, path.costs, conduction, vectors)
 
     def path(self, transposed: bool = False) -> ReadPath:
         """Its forward or transposed reads."""

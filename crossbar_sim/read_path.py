@@ -10,11 +10,11 @@ import torch
 from numpy.typing import NDArray
 
 from crossbar_sim.adc_circuits import ADCBank
-from crossbar_sim.billing import ReadCosts, ReadCounts, read_costs
 from crossbar_sim.counter_random import stream_key
 from crossbar_sim.hardware import Hardware
 from crossbar_sim.layout import Layout
 from crossbar_sim.mvm import Conversion, Programmed, Reading, Singles, read
+from crossbar_sim.read_costs import read_costs, read_counts
 
 RANGE_DECAY = np.float32(0.95)  # per batch in training mode: how fast a range register forgets an old peak
 
@@ -48,14 +48,15 @@ class ReadPath:
         direction = "backward" if transposed else "forward"
         self.key = stream_key(seed, name, direction)
         self._plane_keys = [self.key, *(stream_key(seed, name, direction, f"bit {bit}") for bit in range(1, dac.reads))]
-        widths = (layout.tile_columns, tile.rows) if transposed else (tile.rows, layout.tile_columns)
+        widths = (layout.spec.plane_columns, tile.rows) if transposed else (tile.rows, layout.spec.plane_columns)
         self.programmed = Programmed.empty(
             layout.columns if transposed else layout.inputs, layout.sensed(transposed), *widths,
             device.reads_noisy,
         )  # fmt: skip
         self._scale = torch.from_numpy(scale.astype(np.float32))
         self._set_scales(scale, tile_scale)
-        self.costs: ReadCosts = read_costs(hardware, self._counts())
+        self.counts = read_counts(hardware, layout, transposed)
+        self.costs = read_costs(hardware, self.counts)
         self.dac_steps = 0 if dac.exact else dac.steps
         self.adc_steps = 0 if adc.exact else adc.steps
         self._bank = None
@@ -89,7 +90,7 @@ class ReadPath:
             result = replace(result, output=result.output * self._scale)
         registers.reads += len(x)
         registers.clipped += int(result.clipped.sum())
-        registers.conversions += len(x) * self.costs.counts.conversions
+        registers.conversions += len(x) * self.counts.conversions
         if tracking and self.adc_steps and self.hardware.adc.range == "calibrated":
             registers.ranges = np.maximum(RANGE_DECAY * registers.ranges, result.peaks)
         return result
@@ -217,23 +218,6 @@ class ReadPath:
         inputs = dac.steps if dac.reads == 1 and not dac.exact else 1
         one_code = device.read_voltage * device.window / (levels - 1) / inputs
         return np.full(self.programmed.grid, adc.steps * one_code, np.float32)
-
-    def _counts(self) -> ReadCounts:
-        """Events of one vector: each tile has its own DACs and ADCs; a transposed read senses slice after slice."""
-        layout, spec, dac = self.layout, self.hardware.tile, self.hardware.dac
-        phases = spec.slices if self.transposed else 1
-        if self.transposed:
-            driven, sensed = layout.columns * spec.cells_per_weight * layout.row_tiles, layout.inputs * spec.slices
-        else:
-            driven, sensed = layout.inputs * layout.column_tiles, layout.columns * spec.slices
-        along = layout.column_tiles if self.transposed else layout.row_tiles
-        return ReadCounts(
-            inputs=layout.outputs if self.transposed else layout.inputs,
-            outputs=layout.inputs if self.transposed else layout.outputs,
-            drives=driven,
-            conversions=sensed * along * dac.reads,
-            reads=dac.reads * phases,
-        )
 
     def state(self) -> Registers:
         """A copy of what reading changes."""

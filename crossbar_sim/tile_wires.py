@@ -37,7 +37,7 @@ class SeenCells:
 
     def _holding(self, cells: NDArray[np.int64]) -> list[Tile]:
         _, inputs, columns = self._conductance.shape
-        tile_columns = self._spec.outputs + self._spec.references
+        tile_columns = self._spec.plane_columns
         grid_row = cells // columns % inputs // self._spec.rows
         grid_column = cells % columns // tile_columns
         across = -(-columns // tile_columns)

@@ -34,6 +34,8 @@ Ohm = Annotated[float, Unit("ohm")]
 Farad = Annotated[float, Unit("F")]
 Hertz = Annotated[float, Unit("Hz")]
 Meter = Annotated[float, Unit("m")]
+SquareMeter = Annotated[float, Unit("m2")]
+Watt = Annotated[float, Unit("W")]
 One = Annotated[float, Unit("1")]
 
 
@@ -42,7 +44,8 @@ def unit_scale(unit: str, base: str) -> float:
     if unit == base:
         return 1.0
     if unit.endswith(base) and unit[: -len(base)] in PREFIXES and base != "1":
-        return PREFIXES[unit[: -len(base)]]
+        scale = PREFIXES[unit[: -len(base)]]
+        return scale**2 if base == "m2" else scale
     raise SpecError(
         f"unit '{unit}' is not a unit of {base}; write '{base}' with one of the prefixes "
         f"{', '.join(p for p in PREFIXES if p)}, for example 'u{base}'"

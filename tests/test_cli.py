@@ -116,6 +116,16 @@ def test_device_records_and_figures(
         assert name in plot.read_text(encoding="utf-8") and "RESET" in plot.read_text(encoding="utf-8")
 
 
+def test_hardware_records(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert xbar(monkeypatch, "hardware", "list", "--json") == 0
+    assert {"isaac_ce", "neurram", "hermes"} <= {record["name"] for record in json.loads(capsys.readouterr().out)}
+    assert xbar(monkeypatch, "hardware", "show", "isaac_ce", "--json") == 0
+    record = json.loads(capsys.readouterr().out)
+    assert [level["level"] for level in record["levels"]] == ["array", "core", "tile", "chip"]
+    assert record["levels"][3]["power_W"] == pytest.approx(65.8, rel=0.01) and "leakage" in record["unbilled"]
+    assert all(row["source"] and row["kind"] for row in record["numbers"])
+
+
 def test_device_check_says_what_is_assumed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

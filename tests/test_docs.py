@@ -19,7 +19,8 @@ from unittest import mock
 import pytest
 
 from benchmarks.cli import app, main
-from crossbar_sim import DeviceModel
+from crossbar_sim import DeviceModel, Hardware
+from crossbar_sim.architecture import Architecture, Component, WriteCircuits
 from crossbar_sim.converters import ADC, DAC
 from crossbar_sim.devices import (
     Arrhenius,
@@ -104,7 +105,8 @@ def missing(page: str, names: Iterator[str] | list[str]) -> list[str]:
 
 
 SPECS = (
-    DeviceModel, Lifetime, PowerLawDrift, LogRelaxation, StateLaw, FlickerNoise, TelegraphNoise, Arrhenius,
+    Architecture, Component, WriteCircuits, DeviceModel,
+    Lifetime, PowerLawDrift, LogRelaxation, StateLaw, FlickerNoise, TelegraphNoise, Arrhenius,
     IncrementalAmplitude, Disturbance, TileSpec, DAC, ADC, Digital,
 )  # fmt: skip
 
@@ -115,7 +117,7 @@ def test_every_key_of_a_file_is_described(spec: type[Spec]) -> None:
 
 
 def test_every_key_of_a_record_is_described(tmp_path: Path) -> None:
-    from benchmarks import Experiment
+    from benchmarks import Experiment, designs
     from benchmarks.estimate import estimate
 
     experiment = Experiment(method={"name": "linear-probe", "steps": 1}, seeds=[0])
@@ -124,7 +126,9 @@ def test_every_key_of_a_record_is_described(tmp_path: Path) -> None:
     stored = json.loads((experiment.folder(tmp_path) / "result.json").read_text(encoding="utf-8"))
     nested = [*seed["curve"][0], *seed["worn_tile"], *seed["ledger"][0], *seed["energy_by_phase_J"]]
     counts = estimate("digits-vit", "lora", "milo2021_128x128")
-    assert missing("files.md", [*seed, *nested, *result.record(), *stored, *counts]) == []
+    design = designs.record(Hardware.load("isaac_ce"))
+    shown = [*design, *design["levels"][0], *design["numbers"][0], *designs.catalogue()[0]]
+    assert missing("files.md", [*seed, *nested, *result.record(), *stored, *counts, *shown]) == []
 
 
 def test_every_method_component_phase_and_command_is_described() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crossbar_sim import DeviceModel, MappingError, SpecError
-from crossbar_sim.converters import survey_energy
+from crossbar_sim.adc_energy import survey_energy
 from crossbar_sim.encoding import to_conductance, to_weight
 from crossbar_sim.layout import Layout
 from crossbar_sim.mapping import TileSpec, column_scale, cut, tile_scale
