@@ -29,7 +29,8 @@ class TileSpec(SourcedSpec):
     """One physical array of cells: `rows` word lines by `columns` bit lines, the two cells of a pair side by side.
 
     word_line_resistance, bit_line_resistance: per segment between neighbouring cells; driver_resistance,
-    sense_resistance: of each driving and each sensing circuit, in both directions of reading.
+    sense_resistance: of each driving and each sensing circuit, in both directions of reading. double_sided: whatever
+    is driven (word lines, in transposed reads bit lines) is driven at both ends by the same voltage.
     """
 
     rows: Annotated[int, Field(ge=1)]
@@ -40,6 +41,7 @@ class TileSpec(SourcedSpec):
     bit_line_resistance: Annotated[Ohm, Field(ge=0)] = 0.0
     driver_resistance: Annotated[Ohm, Field(ge=0)] = 0.0
     sense_resistance: Annotated[Ohm, Field(ge=0)] = 0.0
+    double_sided: bool = False
 
     @property
     def outputs(self) -> int:
