@@ -53,8 +53,7 @@ def effective_conductance(
         word_line_resistance=word_line_resistance, bit_line_resistance=bit_line_resistance,
         driver_resistance=driver_resistance, sense_resistance=sense_resistance,
     )  # fmt: skip
-    if not (isinstance(open_columns, int | np.integer) and open_columns >= 0):
-        raise WireError(f"open_columns must be a whole number of cells, zero or more; got {open_columns!r}")
+    check_open_columns(open_columns)
     if cells.shape[0] < cells.shape[1] and not double_sided:
         turned = np.ascontiguousarray(cells.T[::-1, ::-1])
         seen = _eliminate(
@@ -82,7 +81,14 @@ def check_resistances(**resistances: float) -> None:
             raise WireError(f"{name} must be a finite number of ohm, zero or more; got {value!r}")
 
 
+def check_open_columns(open_columns: int) -> None:
+    """WireError unless it is a number of cells."""
+    if not (isinstance(open_columns, int | np.integer) and open_columns >= 0):
+        raise WireError(f"open_columns must be a whole number of cells, zero or more; got {open_columns!r}")
+
+
 def checked_cells(conductance: ArrayLike) -> Floats:
+    """The conductances (rows, columns) as an array; WireError unless each is finite and zero or more."""
     cells = np.ascontiguousarray(conductance, dtype=np.float64)
     if cells.ndim != 2 or 0 in cells.shape:
         raise WireError(f"conductance must have the shape (rows, columns), each at least 1; got shape {cells.shape}")

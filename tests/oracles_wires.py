@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,12 +102,12 @@ def nodal_effective(cells: np.ndarray, wires: Wires) -> np.ndarray:
 
 def ngspice_currents(
     cells: np.ndarray, wires: Wires, voltages: np.ndarray, folder: Path, transposed: bool = False, tops: bool = False,
-    source: str = "",
+    polynomial: Callable[[float], tuple[float, ...]] | None = None,
 ) -> np.ndarray:  # fmt: skip
     """Sensed currents (ampere) by ngspice's operating point; no resistance may be zero but those of the terminals.
 
-    Rows are driven and columns sensed, or `transposed`. With `source`, a formula of the voltage v and the
-    conductance g, every cell is a behavioural current source instead of a resistor.
+    Rows are driven and columns sensed, or `transposed`. With `polynomial`, coefficients of V, V^2 ... by conductance,
+    every cell is a behavioural current source instead of a resistor.
     """
     driven, sensed = ("o", "v") if transposed else ("v", "o")
     count = cells.shape[0 if transposed else 1]
@@ -116,8 +116,11 @@ def ngspice_currents(
     lines += [f"Vs{j} {sensed}_{j}_0 0 0" for j in range(count)]
     for index, (a, b, ohm) in enumerate(resistors(cells, wires, tops)):
         names = ["_".join(map(str, node)) for node in (a, b)]
-        if source and a[0] == "w" and b[0] == "b":
-            formula = source.format(v=f"v({names[0]},{names[1]})", g=float(cells[a[1], a[2]]))
+        if polynomial is not None and a[0] == "w" and b[0] == "b":
+            volt = f"v({names[0]},{names[1]})"
+            formula = "0"
+            for coefficient in reversed(polynomial(cells[a[1], a[2]])):
+                formula = f"{volt}*({float(coefficient)!r}+{formula})"
             lines.append(f"B{index} {names[0]} {names[1]} I={formula}")
         else:
             lines.append(f"R{index} {names[0]} {names[1]} {float(ohm)!r}")

@@ -21,7 +21,7 @@ import pytest
 from benchmarks.cli import app, main
 from crossbar_sim import DeviceModel
 from crossbar_sim.converters import ADC, DAC
-from crossbar_sim.devices import Lifetime, LogRelaxation, PowerLawDrift, StateLaw
+from crossbar_sim.devices import CurrentVoltage, Lifetime, LogRelaxation, PowerLawDrift, StateLaw
 from crossbar_sim.digital import Digital
 from crossbar_sim.ledger import COMPONENTS, PHASES
 from crossbar_sim.mapping import TileSpec
@@ -93,7 +93,7 @@ def missing(page: str, names: Iterator[str] | list[str]) -> list[str]:
     return [name for name in names if f"`{name}`" not in text]
 
 
-SPECS = (DeviceModel, Lifetime, PowerLawDrift, LogRelaxation, StateLaw, TileSpec, DAC, ADC, Digital)
+SPECS = (DeviceModel, Lifetime, PowerLawDrift, LogRelaxation, StateLaw, CurrentVoltage, TileSpec, DAC, ADC, Digital)
 
 
 @pytest.mark.parametrize("spec", SPECS)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from crossbar_sim.devices.current_voltage import CurrentVoltage
 from crossbar_sim.devices.laws import ConductancePolynomial, Lifetime
 from crossbar_sim.devices.pulses import LABELS, step_law, travelled
 from crossbar_sim.devices.retention import Retention
@@ -32,7 +33,8 @@ class DeviceModel(SourcedSpec):
     reached exactly), `read_noise` (reads repeat exactly), `set_compliance_voltage` (SET current not limited),
     the non-linearities (straight pulse response), `cycle_to_cycle_window` and `device_to_device` (no such
     spread), `stuck_at_lrs` and `stuck_at_hrs` (no faults), `lifetime` (cells never fail), `retention`
-    (conductances stay). `reset_pulse_width` and `reset_full_swing_pulses` None: the same as for SET.
+    (conductances stay). `current_voltage` None: not known; reads do not use it. `reset_pulse_width` and
+    `reset_full_swing_pulses` None: the same as for SET.
     """
 
     name: str
@@ -65,6 +67,7 @@ class DeviceModel(SourcedSpec):
     stuck_at_lrs: Annotated[One, Share] | None = None
     stuck_at_hrs: Annotated[One, Share] | None = None
     retention: Retention | None = None
+    current_voltage: CurrentVoltage | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -193,9 +196,10 @@ class DeviceModel(SourcedSpec):
         keys = {note.source for note in self.provenance.values()}
         return sorted(keys | {law.source for law in self.laws().values()})
 
-    def laws(self) -> dict[str, ConductancePolynomial | Lifetime | Retention]:
+    def laws(self) -> dict[str, ConductancePolynomial | Lifetime | Retention | CurrentVoltage]:
         """The laws that are on, by the name of their key; each carries its own source."""
-        parts = {key: getattr(self, key) for key in ("programming_error", "read_noise", "lifetime", "retention")}
+        keys = ("programming_error", "read_noise", "lifetime", "retention", "current_voltage")
+        parts = {key: getattr(self, key) for key in keys}
         return {key: law for key, law in parts.items() if law is not None}
 
 
