@@ -94,6 +94,7 @@ def test_every_number_of_a_library_device_has_a_source(name: str) -> None:
         "read_noise",
         "lifetime",
         "retention",
+        "current_voltage",
         "provenance",
     }
     assert device.model_fields_set - free <= set(device.provenance)
