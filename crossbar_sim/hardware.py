@@ -213,7 +213,8 @@ class Hardware(Spec):
 def _wire_lines(tile: TileSpec) -> list[str]:
     line, bit, driver, sense = (engineering(getattr(tile, name), "ohm") for name in WIRE_RESISTANCES)
     return [
-        f"  wires        {line} per word-line and {bit} per bit-line segment, driver {driver}, sense {sense}",
+        f"  wires        {line} per word-line and {bit} per bit-line segment, driver {driver}, sense {sense}"
+        f"{', driven at both ends' * tile.double_sided}",
         "               exact effective matrix; read-noise variance through it to first order",
     ]
 

@@ -30,7 +30,8 @@ class TileSpec(SourcedSpec):
     `slice_bits` each (None: not sliced); pair_update: whether a change moves both cells of a two-sided pair or, where
     the window allows it, only one. scale: who shares the largest weight that the window can hold.
     word_line_resistance, bit_line_resistance: per segment between neighbouring cells; driver_resistance,
-    sense_resistance: of each driving and each sensing circuit, in both directions of reading.
+    sense_resistance: of each driving and each sensing circuit, in both directions of reading. double_sided: whatever
+    is driven (word lines, in transposed reads bit lines) is driven at both ends by the same voltage.
     access = 'passive': no transistor at the cells; while one is written the others stand at a half or a third of the
     voltage (`half_select`). selector_nonlinearity: I(V) / I(V/2) of a passive cell, 2 for a resistor.
     """
@@ -47,6 +48,7 @@ class TileSpec(SourcedSpec):
     bit_line_resistance: Annotated[Ohm, Field(ge=0)] = 0.0
     driver_resistance: Annotated[Ohm, Field(ge=0)] = 0.0
     sense_resistance: Annotated[Ohm, Field(ge=0)] = 0.0
+    double_sided: bool = False
     access: Literal["1T1R", "passive"] = "1T1R"
     half_select: Literal["V/2", "V/3"] = "V/2"
     selector_nonlinearity: Annotated[One, Field(ge=2)] = 2.0

@@ -24,6 +24,7 @@ from crossbar_sim.architecture import Architecture, Component, WriteCircuits
 from crossbar_sim.converters import ADC, DAC
 from crossbar_sim.devices import (
     Arrhenius,
+    CurrentVoltage,
     Disturbance,
     FlickerNoise,
     IncrementalAmplitude,
@@ -107,7 +108,7 @@ def missing(page: str, names: Iterator[str] | list[str]) -> list[str]:
 SPECS = (
     Architecture, Component, WriteCircuits, DeviceModel,
     Lifetime, PowerLawDrift, LogRelaxation, StateLaw, FlickerNoise, TelegraphNoise, Arrhenius,
-    IncrementalAmplitude, Disturbance, TileSpec, DAC, ADC, Digital,
+    IncrementalAmplitude, Disturbance, CurrentVoltage, TileSpec, DAC, ADC, Digital,
 )  # fmt: skip
 
 

@@ -97,6 +97,7 @@ def test_every_number_of_a_library_device_has_a_source(name: str) -> None:
         "retention",
         "telegraph_noise",
         "incremental_amplitude",
+        "current_voltage",
         "provenance",
     }
     assert device.model_fields_set - free <= set(device.provenance)

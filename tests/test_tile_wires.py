@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
+import numba
 import numpy as np
 import pytest
 import torch
 
 from crossbar_sim import Chip, Hardware, tile_wires
+from crossbar_sim.mapping import Tile
 from crossbar_sim.matrix import MappedMatrix
 from crossbar_sim.wires import effective_conductance
-from tests.oracles_wires import Wires, nodal_terminals
+from tests.oracles_wires import Wires, ngspice_currents, nodal_terminals
 
 RESISTANCES = {
     "word_line_resistance": 2.0,
@@ -19,9 +24,9 @@ RESISTANCES = {
 }
 
 
-def wired(milo: Hardware, **changes: float) -> Hardware:
+def wired(milo: Hardware, **changes: float | bool) -> Hardware:
     """Small tiles with wires, no noise, no converters."""
-    tile = milo.tile.replace(rows=6, columns=8, **{**RESISTANCES, **changes})
+    tile = milo.tile.replace(**{"rows": 6, "columns": 8, **RESISTANCES, **changes})
     return milo.without("read_noise", "dac", "adc").replace(tile=tile)
 
 
@@ -30,29 +35,49 @@ def random_matrix(hardware: Hardware, outputs: int = 10, inputs: int = 15) -> Ma
     return Chip(hardware).matrix("w", weight)
 
 
+def laid_out(matrix: MappedMatrix, tile: Tile) -> np.ndarray:
+    """Every cell of the physical tile, plus and minus side by side, the unused ones open: above and to the right."""
+    pairs = matrix.crossbar.conductance[:, tile.inputs, tile.outputs]
+    rows, outputs = pairs.shape[1:]
+    cells = np.zeros((tile.rows, tile.columns))
+    for k in range(rows):
+        for j in range(outputs):
+            cells[tile.rows - rows + k, 2 * j : 2 * j + 2] = pairs[:, k, j]
+    return cells
+
+
+def terminations(matrix: MappedMatrix, transposed: bool) -> tuple[Wires, bool]:
+    """The wires of a tile read one way or the other, and whether bit lines are driven at their upper ends too."""
+    spec = matrix.hardware.tile
+    at_rows, at_columns = spec.driver_resistance, spec.sense_resistance
+    if transposed:
+        at_rows, at_columns = at_columns, at_rows
+    segments = (spec.word_line_resistance, spec.bit_line_resistance)
+    both = spec.double_sided
+    return Wires(*segments, at_rows, at_columns, both and not transposed), both and transposed
+
+
 def nodal_weights(matrix: MappedMatrix, transposed: bool) -> np.ndarray:
     """Weights (inputs, outputs) that reads see: every node of every tile, its terminals driven one after the other."""
-    spec, device = matrix.hardware.tile, matrix.hardware.device
     seen = np.zeros(matrix.crossbar.conductance.shape[1:])
     for tile in matrix.tiles:
-        pairs = matrix.crossbar.conductance[:, tile.inputs, tile.outputs]
-        rows, outputs = pairs.shape[1:]
-        cells = np.zeros((rows, 2 * outputs))
-        cells[:, 0::2], cells[:, 1::2] = pairs
-        at_rows, at_columns = spec.driver_resistance, spec.sense_resistance
-        if transposed:
-            at_rows, at_columns = at_columns, at_rows
-        wires = Wires(spec.word_line_resistance, spec.bit_line_resistance, at_rows, at_columns)
-        terminals = -nodal_terminals(cells, wires)
+        wires, tops = terminations(matrix, transposed)
+        terminals = -nodal_terminals(laid_out(matrix, tile), wires, tops)
         # out of the columns per volt on the rows, or out of the rows per volt on the columns
-        between = terminals[:rows, rows:] if transposed else terminals[rows:, :rows].T
-        seen[tile.inputs, tile.outputs] = between[:, 0::2] - between[:, 1::2]
-    return seen * matrix.scale / device.window
+        between = terminals[: tile.rows, tile.rows :] if transposed else terminals[tile.rows :, : tile.rows].T
+        rows, outputs = seen[tile.inputs, tile.outputs].shape
+        used = between[tile.rows - rows :, : 2 * outputs]
+        seen[tile.inputs, tile.outputs] = used[:, 0::2] - used[:, 1::2]
+    return seen * matrix.scale / matrix.hardware.device.window
 
 
-@pytest.mark.parametrize("ends", [(50.0, 20.0), (30.0, 30.0)])
-def test_reads_both_ways_are_the_nodal_solution_of_the_tiles(milo: Hardware, ends: tuple[float, float]) -> None:
-    matrix = random_matrix(wired(milo, driver_resistance=ends[0], sense_resistance=ends[1]))
+@pytest.mark.parametrize("double_sided", [False, True])
+@pytest.mark.parametrize("ends", [(50.0, 20.0), (30.0, 30.0), (0.0, 500.0)])
+def test_reads_both_ways_are_the_nodal_solution_of_the_tiles(
+    milo: Hardware, ends: tuple[float, float], double_sided: bool
+) -> None:
+    changes = {"driver_resistance": ends[0], "sense_resistance": ends[1], "double_sided": double_sided}
+    matrix = random_matrix(wired(milo, **changes))
     outputs, inputs = matrix.master.shape
     forward, back = matrix.read(torch.eye(inputs)), matrix.read(torch.eye(outputs), transposed=True)
     np.testing.assert_allclose(forward, nodal_weights(matrix, transposed=False), rtol=2e-5, atol=1e-6)
@@ -60,13 +85,57 @@ def test_reads_both_ways_are_the_nodal_solution_of_the_tiles(milo: Hardware, end
     assert (forward - matrix.weight().T).abs().max() > 1e-2 * matrix.weight().abs().max()
 
 
+@pytest.mark.parametrize("double_sided", [False, True])
+def test_what_is_seen_is_the_nodal_solution_to_a_dozen_digits(milo: Hardware, double_sided: bool) -> None:
+    """In double precision, before reads round to single."""
+    matrix = random_matrix(wired(milo, double_sided=double_sided))
+    for transposed, seen in ((False, matrix._seen.forward), (True, matrix._seen.back)):
+        weights = (seen[0] - seen[1]) * matrix.scale / matrix.hardware.device.window
+        np.testing.assert_allclose(weights, nodal_weights(matrix, transposed), atol=1e-11)
+
+
+@pytest.mark.skipif(shutil.which("ngspice") is None, reason="needs ngspice (apt-get install ngspice)")
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize("double_sided", [False, True])
+def test_pairs_of_a_tile_equal_ngspice_both_ways(
+    milo: Hardware, double_sided: bool, transposed: bool, tmp_path: Path
+) -> None:
+    """A whole tile of 24 rows by 20 columns that holds 17 inputs and 8 outputs."""
+    matrix = random_matrix(wired(milo, rows=24, columns=20, double_sided=double_sided), outputs=8, inputs=17)
+    (tile,) = matrix.tiles
+    cells, (wires, tops) = laid_out(matrix, tile), terminations(matrix, transposed)
+    drive = np.random.default_rng(3).uniform(-0.2, 0.2, 8 if transposed else 17)
+    if transposed:  # each pair of bit lines is driven with opposite signs
+        volts = np.zeros(20)
+        volts[0:16:2], volts[1:16:2] = drive, -drive
+        spice = ngspice_currents(cells, wires, volts, tmp_path, transposed=True, tops=tops)[7:]
+        ours = (matrix._seen.back[0] - matrix._seen.back[1]) @ drive
+    else:
+        volts = np.concatenate([np.zeros(7), drive])
+        columns = ngspice_currents(cells, wires, volts, tmp_path)
+        spice = columns[0:16:2] - columns[1:16:2]
+        ours = drive @ (matrix._seen.forward[0] - matrix._seen.forward[1])
+    np.testing.assert_allclose(ours, spice, rtol=1e-6, atol=1e-6 * np.abs(spice).max())
+
+
+def test_the_number_of_threads_changes_nothing(milo: Hardware) -> None:
+    threads = numba.get_num_threads()
+    try:
+        numba.set_num_threads(min(2, numba.config.NUMBA_NUM_THREADS))
+        two = random_matrix(wired(milo))._seen
+    finally:
+        numba.set_num_threads(threads)
+    one = random_matrix(wired(milo))._seen
+    assert np.array_equal(one.forward, two.forward) and np.array_equal(one.back, two.back)
+
+
 def test_only_tiles_with_changed_cells_are_solved_again(milo: Hardware, monkeypatch: pytest.MonkeyPatch) -> None:
     matrix = random_matrix(wired(milo, driver_resistance=20.0))
     solved: list[tuple[int, ...]] = []
 
-    def counting(cells: np.ndarray, **resistances: float) -> np.ndarray:
+    def counting(cells: np.ndarray, **wires: float) -> np.ndarray:
         solved.append(cells.shape)
-        return effective_conductance(cells, **resistances)
+        return effective_conductance(cells, **wires)
 
     monkeypatch.setattr(tile_wires, "effective_conductance", counting)
     before = matrix.read(torch.eye(15))

@@ -15,6 +15,7 @@ from crossbar_sim import WireError
 from crossbar_sim.wires import effective_conductance
 from tests.oracles_wires import Wires, ngspice_currents, nodal_effective, nodal_terminals
 
+RESISTANCES = ("word_line_resistance", "bit_line_resistance", "driver_resistance", "sense_resistance")
 OHM = st.one_of(st.just(0.0), st.floats(1e-2, 1e3))
 README_CELLS = 1 / np.array([[345, 903, 755, 257, 646], [652, 401, 508, 166, 454], [442, 874, 190, 244, 635]])
 QUCS_CELLS = 1 / np.arange(10.0, 201.0, 10.0).reshape(5, 4)
@@ -43,13 +44,22 @@ def arrays(draw: st.DrawFn, largest: int = 40) -> tuple[np.ndarray, Wires]:
         draw(st.integers(1, largest)), draw(st.integers(1, largest)), draw(st.integers(0, 999)),
         draw(st.sampled_from([0.0, 0.3, 1.0])),
     )  # fmt: skip
-    return cells, Wires(draw(OHM), draw(OHM), draw(OHM), draw(OHM), draw(st.booleans()))
+    return cells, Wires(draw(OHM), draw(OHM), draw(OHM), draw(OHM), draw(st.booleans()), draw(st.integers(0, 9)))
 
 
 @given(arrays())
 @settings(max_examples=80, deadline=None)
 def test_equals_the_network_with_every_node_explicit(case: tuple[np.ndarray, Wires]) -> None:
     assert far_apart(effective(*case), nodal_effective(*case)) < 1e-11
+
+
+@given(arrays(12))
+@settings(max_examples=40, deadline=None)
+def test_open_columns_are_columns_of_open_cells(case: tuple[np.ndarray, Wires]) -> None:
+    cells, wires = case
+    padded = np.pad(cells, ((0, 0), (0, wires.open_columns)))
+    ours = effective(padded, replace(wires, open_columns=0))
+    assert far_apart(effective(cells, wires), ours[: cells.shape[1]]) < 1e-11
 
 
 @given(arrays(12))
@@ -135,10 +145,10 @@ def test_what_physics_demands(case: tuple[np.ndarray, Wires]) -> None:
     assert ours.shape == cells.T.shape
     assert (ours >= 0).all()
     assert ours.sum() <= cells.sum() * (1 + 1e-12)
-    for name in ("word_line_resistance", "bit_line_resistance", "driver_resistance", "sense_resistance"):
+    for name in RESISTANCES:
         more = replace(wires, **{name: getattr(wires, name) + 10.0})
         assert effective(cells, more).sum() <= ours.sum() * (1 + 1e-12)
-    other_units = Wires(*(ohm / 3 for ohm in list(asdict(wires).values())[:4]), wires.double_sided)
+    other_units = replace(wires, **{name: getattr(wires, name) / 3 for name in RESISTANCES})
     assert far_apart(effective(3 * cells, other_units), 3 * ours) < 1e-12
 
 
@@ -178,6 +188,8 @@ MISTAKES = [
     (np.array([[1.0], [np.nan]]), {}, r"row 1, column 0 is .*nan"),
     (np.array([[np.inf]]), {}, "finite"),
     (np.ones((2, 2)), {"word_line_resistance": -1.0}, r"word_line_resistance must be.*zero or more; got -1\.0"),
+    (np.ones((2, 2)), {"open_columns": -1}, r"open_columns must be a whole number of cells, zero or more; got -1"),
+    (np.ones((2, 2)), {"word_line_resistance": 1e308, "driver_resistance": 1e308}, "beyond what double precision"),
     (np.ones((2, 2)), {"sense_resistance": np.nan}, "sense_resistance must be a finite number"),
 ]
 

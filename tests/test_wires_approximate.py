@@ -45,3 +45,23 @@ def test_cubic_is_right_for_equal_inputs_and_half_of_it_for_spread_ones(rows: in
         lost.append((1 - cubic / ideal) / (1 - (exact @ volts).sum() / ideal))
     assert lost[0] == pytest.approx(1.0, abs=0.02)
     assert lost[1] == pytest.approx(0.5, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("rows", "ohm", "exact_loss", "cubic_loss"),
+    [(128, 0.35, 0.00510, 0.00264), (128, 3.5, 0.0513, 0.0244), (512, 0.35, 0.0683, 0.0373)],
+)
+def test_losses_noted_for_single_columns_are_among_ours(
+    rows: int, ohm: float, exact_loss: float, cubic_loss: float
+) -> None:
+    """Evaluated independently for one random column each, cells up to 5 uS: within three of our standard deviations."""
+    generator = np.random.default_rng(0)
+    lost = []
+    for _ in range(100):
+        column, volts = 5e-6 * generator.random((rows, 1)), generator.random((rows, 1))
+        exact = effective_conductance(column, word_line_resistance=0.0, bit_line_resistance=ohm) @ volts
+        cubic = cubic_columns(column, volts, bit_line_resistance=ohm, full_voltage=1.0)
+        ideal = (column.T @ volts).item()
+        lost.append((1 - exact.item() / ideal, 1 - cubic.item() / ideal))
+    mean, spread = np.mean(lost, axis=0), np.std(lost, axis=0)
+    assert (np.abs(mean - (exact_loss, cubic_loss)) < 3 * spread).all()

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from crossbar_sim.devices.amplitude import IncrementalAmplitude
+from crossbar_sim.devices.current_voltage import CurrentVoltage
 from crossbar_sim.devices.disturbance import Disturbance
 from crossbar_sim.devices.laws import ConductancePolynomial, Lifetime
 from crossbar_sim.devices.pulses import LABELS, step_law, travelled
@@ -28,11 +29,11 @@ Share = Field(ge=0, le=1)
 ENTRY_POINTS = "crossbar_sim.devices"
 LAWS = (
     "programming_error", "read_noise", "telegraph_noise", "lifetime", "retention", "heat", "incremental_amplitude",
-    "disturbance",
+    "disturbance", "current_voltage",
 )  # fmt: skip
 Law = (
     ConductancePolynomial | FlickerNoise | TelegraphNoise | Lifetime | Retention | Arrhenius | IncrementalAmplitude
-    | Disturbance
+    | Disturbance | CurrentVoltage
 )  # fmt: skip
 
 
@@ -44,7 +45,8 @@ class DeviceModel(SourcedSpec):
     the non-linearities (straight pulse response), `cycle_to_cycle_window` and `device_to_device` (no such
     spread), `stuck_at_lrs` and `stuck_at_hrs` (no faults), `lifetime` (cells never fail), `retention`
     (conductances stay), `heat` (retention at the temperature of its measurement), `telegraph_noise` (no cell toggles),
-    `incremental_amplitude` (pulses of one voltage), `disturbance` (other cells stay while one is programmed).
+    `incremental_amplitude` (pulses of one voltage), `disturbance` (other cells stay while one is programmed),
+    `current_voltage` (not known; reads do not use it).
     `reset_pulse_width` and `reset_full_swing_pulses` None: the same as for SET.
     """
 
@@ -82,6 +84,7 @@ class DeviceModel(SourcedSpec):
     heat: Arrhenius | None = None
     incremental_amplitude: IncrementalAmplitude | None = None
     disturbance: Disturbance | None = None
+    current_voltage: CurrentVoltage | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
