@@ -1,4 +1,4 @@
-"""The command line: xbar compare | run | estimate | device | hardware | methods."""
+"""The command line: xbar compare | run | estimate | quality | device | hardware | methods."""
 
 from __future__ import annotations
 
@@ -139,6 +139,28 @@ def hardware(
     else:
         chosen = Hardware.load(name)
         print(as_json(designs.record(chosen)) if json else f"{chosen}\n{datasheet(chosen)}")
+
+
+@app.command
+def quality(
+    hardware: Annotated[str, arg(metavar="NAME|TOML", help="the chip design")] = "milo2021_128x128",
+    each: Annotated[bool, arg(help="also switch every non-ideality off alone")] = False,
+    plot: Annotated[Path | None, arg(metavar="SVG", help="draw it")] = None,
+    json: Json = None,
+) -> None:
+    """Measure how well every matrix of the backbone computes on a chip design: SNR, clipping, use of the ranges."""
+    from benchmarks.devices import write_figure
+    from benchmarks.figures_quality import mapping_quality
+    from benchmarks.quality import backbone_quality
+    from crossbar_sim.hardware import Hardware
+
+    result = backbone_quality(Hardware.load(hardware), each=each)
+    if plot is not None:
+        write_figure(plot, mapping_quality(result))
+    if json is not None:
+        write_records(json, result.rows())
+    if str(json) != "-":
+        print(result)
 
 
 @app.command

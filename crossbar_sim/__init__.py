@@ -11,17 +11,17 @@ if TYPE_CHECKING:
     from crossbar_sim.chip import Chip, Plan
     from crossbar_sim.devices import DeviceModel
     from crossbar_sim.hardware import Hardware
-    from crossbar_sim.layers import MappedLinear, map_model
+    from crossbar_sim.layers import MappedLinear, map_model, unmap
     from crossbar_sim.ledger import Ledger
 
 __all__ = [
     "Chip", "CrossbarError", "DeviceModel", "Hardware", "Ledger", "MappedLinear", "MappingError", "Plan",
-    "SpecError", "WireError", "map_model",
+    "SpecError", "WireError", "map_model", "unmap",
 ]  # fmt: skip
 
 _HOMES = {
     "Chip": "chip", "Plan": "chip", "DeviceModel": "devices", "Hardware": "hardware",
-    "MappedLinear": "layers", "map_model": "layers", "Ledger": "ledger",
+    "MappedLinear": "layers", "map_model": "layers", "unmap": "layers", "Ledger": "ledger",
 }  # fmt: skip
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -27,12 +28,21 @@ class Chip:
         self.skipped: list[tuple[str, str]] = []
         self._released: dict[str, Crossbar] = {}
 
-    def matrix(self, name: str, weight: torch.Tensor, scale: NDArray[np.float64] | None = None) -> MappedMatrix:
-        """Program a new matrix (outputs, inputs), billed to the current phase; `scale` as in MappedMatrix."""
+    def matrix(
+        self, name: str, weight: torch.Tensor, scale: NDArray[np.float64] | None = None,
+        hardware: Hardware | None = None,
+    ) -> MappedMatrix:  # fmt: skip
+        """Program a new matrix (outputs, inputs), billed to the current phase; `scale` as in MappedMatrix.
+
+        hardware: of its tiles, where it is not the chip's own.
+        """
         if name in self.matrices:
             raise MappingError(f"the chip already holds a matrix called '{name}'; release it first")
+        hardware = self.hardware if hardware is None else hardware
         worn = self._released.pop(name, None)
-        matrix = MappedMatrix(self.hardware, self.ledger, self.seed, name, weight, scale, worn)
+        if worn is not None and worn.device != hardware.device:
+            worn = None
+        matrix = MappedMatrix(hardware, self.ledger, self.seed, name, weight, scale, worn)
         self.matrices[name] = matrix
         return matrix
 
@@ -55,11 +65,8 @@ class Chip:
     @contextmanager
     def looking(self) -> Iterator[None]:
         """Reads inside are neither billed nor remembered: looking at a run does not change it."""
-        states = {matrix: matrix.read_state() for matrix in self.matrices.values()}
-        with self.ledger.paused():
+        with self.ledger.paused(), unremembered(self.matrices.values()):
             yield
-        for matrix, state in states.items():
-            matrix.restore_reads(state)
 
     def writes(self) -> NDArray[np.int64]:
         """Program operations of every cell on the chip since it was made (flat)."""
@@ -75,9 +82,23 @@ class Chip:
         return Plan(tuple(self.matrices.values()), tuple(self.skipped), self.hardware)
 
 
+@contextmanager
+def unremembered(matrices: Iterable[MappedMatrix]) -> Iterator[None]:
+    """Reads inside leave no trace in the counters and range registers of these matrices; they are billed."""
+    states = [(matrix, matrix.read_state()) for matrix in matrices]
+    try:
+        yield
+    finally:
+        for matrix, state in states:
+            matrix.restore_reads(state)
+
+
 @dataclass(frozen=True)
 class Plan:
-    """The floor plan: tiles per matrix, utilisation, and what was skipped and why."""
+    """The floor plan: tiles per matrix, utilisation, and what was skipped and why.
+
+    hardware: the chip's own; a matrix may sit on tiles of other hardware (`matrix.hardware`).
+    """
 
     matrices: tuple[MappedMatrix, ...]
     skipped: tuple[tuple[str, str], ...]
@@ -96,23 +117,36 @@ class Plan:
     @property
     def utilisation(self) -> float:
         """Share of the cells of all tiles in use that hold a weight."""
-        spec = self.hardware.tile
-        return self.cells_used / (self.tile_count * spec.rows * spec.columns) if self.matrices else 0.0
+        cells = sum(tile.rows * tile.columns for matrix in self.matrices for tile in matrix.tiles)
+        return self.cells_used / cells if cells else 0.0
+
+    @property
+    def tile_kinds(self) -> dict[tuple[str, int, int], int]:
+        """Tiles in use by (hardware, rows, columns), in the order they were first used."""
+        return dict(Counter(
+            (matrix.hardware.name, tile.rows, tile.columns) for matrix in self.matrices for tile in matrix.tiles
+        ))  # fmt: skip
 
     def rows(self) -> list[dict[str, object]]:
-        """One record per tile: name, matrix, inputs, outputs, cells used, utilisation."""
+        """One record per tile: name, matrix, hardware, inputs, outputs, cells used, utilisation."""
         return [
-            {"tile": tile.name, "matrix": matrix.name,
+            {"tile": tile.name, "matrix": matrix.name, "hardware": matrix.hardware.name,
              "inputs": (tile.inputs.start, tile.inputs.stop), "outputs": (tile.outputs.start, tile.outputs.stop),
              "cells_used": tile.cells_used, "utilisation": tile.utilisation}
             for matrix in self.matrices for tile in matrix.tiles
         ]  # fmt: skip
 
     def __str__(self) -> str:
-        spec = self.hardware.tile
+        kinds = self.tile_kinds
+        if len(kinds) == 1:
+            ((_, rows, columns),) = kinds
+            tiles = f"{self.tile_count} tiles of {rows} x {columns} cells"
+        else:
+            each = [f"{count} of {name}, {rows} x {columns} cells" for (name, rows, columns), count in kinds.items()]
+            tiles = f"{self.tile_count} tiles ({'; '.join(each)})" if each else "0 tiles"
         lines = [
-            f"Plan: {len(self.matrices)} matrices on {self.tile_count} tiles of {spec.rows} x {spec.columns} cells, "
-            f"{self.cells_used} cells used, utilisation {self.utilisation:.1%}"
+            f"Plan: {len(self.matrices)} matrices on {tiles}, {self.cells_used} cells used, "
+            f"utilisation {self.utilisation:.1%}"
         ]
         for matrix in self.matrices:
             outputs, inputs = matrix.master.shape

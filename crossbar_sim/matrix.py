@@ -76,6 +76,8 @@ class MappedMatrix(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """x (..., inputs) -> (..., outputs)."""
+        if x.shape[-1:] != self.master.shape[1:]:
+            raise MappingError(f"{self.name} reads {self.master.shape[1]} inputs per vector, got {tuple(x.shape)}")
         product: torch.Tensor = _AnalogProduct.apply(x, self.master, self)
         return product
 

@@ -35,7 +35,8 @@ class ReadPath:
     """Forward or transposed reads of one matrix.
 
     The ADC range registers are calibrated by the first read and, while `tracking`, follow the largest current of the
-    batch before: range <- max(0.95 range, peak). A DAC range register follows the largest input in the same way.
+    batch before: range <- max(0.95 range, peak); those that are `held` stay. A DAC range register follows the
+    largest input in the same way.
     `scale` (outputs,) is the largest weight of each column.
     """
 
@@ -69,6 +70,12 @@ class ReadPath:
             self.programmed.grid, device.read_voltage * device.window * self.programmed.tile_inputs, np.float32
         )
         self.registers = Registers(ranges=self._fixed_ranges())
+        self.held = False
+
+    @property
+    def has_registers(self) -> bool:
+        """Whether the range of the ADCs can be set."""
+        return self.adc_steps > 0 and self.hardware.adc.range == "calibrated"
 
     def read(self, x: torch.Tensor, tracking: bool) -> Reading:
         """The products of the vectors x (vectors, inputs); counts the reads and moves the range registers."""
@@ -91,7 +98,7 @@ class ReadPath:
         registers.reads += len(x)
         registers.clipped += int(result.clipped.sum())
         registers.conversions += len(x) * self.counts.conversions
-        if tracking and self.adc_steps and self.hardware.adc.range == "calibrated":
+        if tracking and not self.held and self.has_registers:
             registers.ranges = np.maximum(RANGE_DECAY * registers.ranges, result.peaks)
         return result
 

@@ -7,7 +7,8 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 from torch import nn
 
-from crossbar_sim import Chip, MappedLinear
+from crossbar_sim import Chip
+from crossbar_sim.matrix import MappedMatrix
 from peft_methods.base import Adapter, Method
 from peft_methods.placement import Placement
 from peft_methods.pool import Pool
@@ -32,8 +33,8 @@ class FullFineTuning(Method):
 
     def attach(self, model: nn.Module, chip: Chip | None = None, pool: Pool | None = None, seed: int = 0) -> Adapter:
         adapter = Adapter(self, model, chip)
-        for layer in model.modules():
-            if isinstance(layer, MappedLinear):
-                adapter.train_matrix(layer.matrix)
+        for module in model.modules():
+            if isinstance(module, MappedMatrix):
+                adapter.train_matrix(module)
         adapter.train(list(model.parameters()), self.learning_rate, self.weight_decay)
         return adapter

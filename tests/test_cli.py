@@ -216,3 +216,15 @@ def test_truncated_result_is_reported(tmp_path: Path, monkeypatch: pytest.Monkey
     path.write_text(path.read_text(encoding="utf-8")[:100], encoding="utf-8")
     code = xbar(monkeypatch, "run", str(suite), "--runs", str(tmp_path / "runs"))
     assert isinstance(code, str) and "seed_0.json" in code and "delete it" in code
+
+
+def test_quality_prints_a_table_or_records_and_draws(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plot = tmp_path / "quality.svg"
+    assert xbar(monkeypatch, "quality", "--plot", str(plot), "--json", "-") == 0
+    records = json.loads(capsys.readouterr().out)
+    assert [row["matrix"] for row in records][:2] == ["embed", "blocks.0.attention.query"] and len(records) == 19
+    assert all(15 < row["snr_dB"] < 30 and row["clipped_share"] < 0.01 for row in records)
+    assert plot.read_text(encoding="utf-8").startswith("<svg")
+    assert "did you mean 'milo2021_128x128'" in str(xbar(monkeypatch, "quality", "--hardware", "milo2021_128x12"))

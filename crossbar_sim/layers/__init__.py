@@ -1,0 +1,13 @@
+"""Layers on tiles, and the only way to put a torch model there and back."""
+
+from crossbar_sim.layers.attention import MappedAttention
+from crossbar_sim.layers.base import MappedLayer
+from crossbar_sim.layers.convolution import MappedConvolution
+from crossbar_sim.layers.linear import MappedLinear
+from crossbar_sim.layers.model import map_model, unmap
+from crossbar_sim.layers.recurrent import MappedCell, MappedRecurrent
+
+__all__ = [
+    "MappedAttention", "MappedCell", "MappedConvolution", "MappedLayer", "MappedLinear", "MappedRecurrent",
+    "map_model", "unmap",
+]  # fmt: skip

@@ -1,0 +1,80 @@
+"""MappedConvolution: nn.Conv1d and nn.Conv2d, each patch of the input one read of the kernels."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from crossbar_sim.errors import MappingError
+from crossbar_sim.layers.base import MappedLayer, Program
+from crossbar_sim.matrix import MappedMatrix
+
+Convolution = nn.Conv1d | nn.Conv2d
+
+
+class MappedConvolution(MappedLayer):
+    """y = conv(x, K) + b: the kernels K (channels out, channels in x kernel area) are a matrix on tiles, and every
+    output position reads it once with its patch of the (padded) input. Each group is a matrix of its own.
+    """
+
+    def __init__(self, name: str, layer: Convolution, groups: list[MappedMatrix]) -> None:
+        super().__init__(name, layer, {"weight": tuple(groups)})
+        self.groups = nn.ModuleList(groups)
+        self.bias = layer.bias
+        self.dimensions = len(layer.kernel_size)
+        self.kernel, self.stride, self.dilation = map(_two, (layer.kernel_size, layer.stride, layer.dilation))
+        self.padding = _edges(layer)
+        self.padding_mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
+        self.in_channels, self.out_channels = layer.in_channels, layer.out_channels
+
+    @classmethod
+    def of(cls, name: str, layer: Convolution, program: Program) -> MappedConvolution:
+        """The layer on tiles: one matrix `name`, or `name.groups.0`, `name.groups.1` ... one per group."""
+        kernels = layer.weight.detach().flatten(1).chunk(layer.groups)
+        names = [name] if layer.groups == 1 else [f"{name}.groups.{index}" for index in range(layer.groups)]
+        return cls(name, layer, [program(one, kernel) for one, kernel in zip(names, kernels, strict=True)])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """x (n, channels in, [height,] width) -> (n, channels out, [height,] width); n may be missing."""
+        if x.ndim == self.dimensions + 1:
+            alone: torch.Tensor = self(x[None])
+            return alone[0]
+        if x.ndim != self.dimensions + 2 or x.shape[1] != self.in_channels:
+            raise MappingError(
+                f"{self.name}: the input must have {self.in_channels} channels and {self.dimensions} dimensions of "
+                f"space, got shape {tuple(x.shape)}"
+            )
+        x = functional.pad(x, self.padding, self.padding_mode)
+        if self.dimensions == 1:
+            x = x[:, :, None]
+        patches = functional.unfold(x, self.kernel, self.dilation, stride=self.stride).transpose(1, 2)
+        parts = patches.chunk(len(self.groups), dim=2)
+        y = torch.cat([matrix(part) for matrix, part in zip(self.groups, parts, strict=True)], dim=2)
+        if self.bias is not None:
+            y = y + self.bias
+        space = [
+            (size - dilation * (kernel - 1) - 1) // stride + 1
+            for size, dilation, kernel, stride in zip(x.shape[2:], self.dilation, self.kernel, self.stride, strict=True)
+        ]
+        return y.transpose(1, 2).reshape(len(x), self.out_channels, *space[-self.dimensions :])
+
+    def extra_repr(self) -> str:
+        return f"{self.in_channels}, {self.out_channels}, kernel {self.kernel}, stride {self.stride}"
+
+
+def _two(values: tuple[int, ...]) -> tuple[int, int]:
+    """(height, width); a single row where there is only a width."""
+    return (values[0], values[1]) if len(values) == 2 else (1, values[0])
+
+
+def _edges(layer: Convolution) -> list[int]:
+    """What is added before and after, last dimension first, as functional.pad wants it."""
+    edges: list[int] = []
+    for axis in reversed(range(len(layer.kernel_size))):
+        if layer.padding == "same":
+            total = layer.dilation[axis] * (layer.kernel_size[axis] - 1)
+            edges += [total // 2, total - total // 2]
+        else:
+            edges += [0, 0] if layer.padding == "valid" else [int(layer.padding[axis])] * 2
+    return edges

@@ -1,0 +1,41 @@
+"""MappedLinear: y = x W^T + b with W on tiles."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from crossbar_sim.layers.base import MappedLayer, Program, Weights
+from crossbar_sim.matrix import MappedMatrix
+
+
+class MappedLinear(MappedLayer):
+    """y = x W^T + b with W on tiles and the bias added digitally."""
+
+    def __init__(self, matrix: MappedMatrix, bias: nn.Parameter | None, original: nn.Linear | None = None) -> None:
+        super().__init__(matrix.name, original, {"weight": (matrix,)})
+        self.matrix = matrix
+        self.bias = bias
+
+    @classmethod
+    def of(cls, name: str, layer: nn.Linear, program: Program) -> MappedLinear:
+        """The layer on tiles."""
+        return cls(program(name, layer.weight), layer.bias, layer)
+
+    @property
+    def weight(self) -> nn.Parameter:
+        """The float master copy of the weights (outputs, inputs); the tiles hold its levels."""
+        return self.matrix.master
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """x (..., inputs) -> (..., outputs)."""
+        y: torch.Tensor = self.matrix(x)
+        return y if self.bias is None else y + self.bias
+
+    def restored(self, weights: Weights) -> nn.Module:
+        if self._original == (None,):
+            outputs, inputs = self.weight.shape
+            plain = nn.Linear(inputs, outputs, bias=False, device=self.weight.device)
+            plain.bias = self.bias  # type: ignore[assignment]
+            self._original = (plain,)
+        return super().restored(weights)

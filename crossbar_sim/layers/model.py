@@ -1,0 +1,176 @@
+"""map_model: the only way to put a torch model on tiles. unmap: the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from fnmatch import fnmatchcase
+from typing import Any
+
+import torch
+from torch import nn
+
+from crossbar_sim.chip import Chip
+from crossbar_sim.errors import MappingError
+from crossbar_sim.hardware import Hardware
+from crossbar_sim.layers.attention import MappedAttention
+from crossbar_sim.layers.base import MappedLayer, Program, Weights
+from crossbar_sim.layers.convolution import MappedConvolution
+from crossbar_sim.layers.fast_path import close_fast_paths, open_fast_paths
+from crossbar_sim.layers.linear import MappedLinear
+from crossbar_sim.layers.recurrent import MappedCell, MappedRecurrent
+from crossbar_sim.matrix import MappedMatrix
+from crossbar_sim.spec import nearest
+
+KINDS: dict[type[nn.Module], Callable[[str, Any, Program], MappedLayer]] = {
+    nn.Linear: MappedLinear.of,
+    nn.Conv1d: MappedConvolution.of, nn.Conv2d: MappedConvolution.of,
+    nn.MultiheadAttention: MappedAttention.of,
+    nn.RNNCell: MappedCell.of, nn.LSTMCell: MappedCell.of, nn.GRUCell: MappedCell.of,
+    nn.RNN: MappedRecurrent.of, nn.LSTM: MappedRecurrent.of, nn.GRU: MappedRecurrent.of,
+}  # fmt: skip
+DIGITAL_HEAD = "head"
+
+
+def map_model(
+    model: nn.Module, hardware: Hardware, *, seed: int = 0, target: Iterable[str] | None = None,
+    exclude: Iterable[str] | None = None, hardware_of: Mapping[str, Hardware] | None = None,
+) -> Chip:  # fmt: skip
+    """Move layers of `model` onto tiles, in place, and return the chip that holds them.
+
+    On tiles go layers that are exactly nn.Linear, nn.Conv1d, nn.Conv2d, nn.MultiheadAttention, nn.RNN, nn.LSTM, nn.GRU
+    and their cells; `chip.skipped` says why others do not. Patterns are dotted names, '*' stands for anything.
+
+    target: which of them go; None: all. exclude: which stay digital; None: one called 'head', if there is one.
+    hardware_of: other hardware for some layers, by the first pattern that matches; its digital periphery must be that
+    of `hardware`. Programming is billed to the ledger phase 'deploy'. Raises MappingError if nothing can be mapped,
+    a pattern matches nothing or a weight is not finite; the model is then left as it was.
+    """
+    found = _modules_with_parameters(model)
+    mappable = {name: module for name, module in found.items() if type(module) in KINDS}
+    targets = None if target is None else _known_patterns("target", target, mappable)
+    excludes = (DIGITAL_HEAD,) if exclude is None else _known_patterns("exclude", exclude, found)
+    chip, chosen = Chip(hardware, seed), {}
+    for name, module in found.items():
+        reason = _reason_to_skip(name, module, targets, excludes)
+        if reason is None:
+            chosen[name] = module
+        else:
+            chip.skipped.append((name, reason))
+    if not chosen:
+        raise MappingError(
+            f"{type(model).__name__} has no layer to map ({', '.join(kind.__name__ for kind in KINDS)}); excluded: "
+            f"{', '.join(excludes) or 'nothing'}"
+        )
+    if "" in chosen:
+        raise MappingError(f"the model is a single {type(model).__name__}; wrap it: nn.Sequential(layer)")
+    designs = _designs(hardware, hardware_of or {}, chosen)
+    with chip.ledger.phase("deploy"):
+        mapped: dict[nn.Module, MappedLayer] = {
+            module: KINDS[type(module)](name, module, _programmer(chip, designs[name]))
+            for name, module in chosen.items()
+        }
+    _replace(model, {module: layer.train(module.training) for module, layer in mapped.items()})
+    close_fast_paths(model)
+    return chip
+
+
+def unmap(model: nn.Module, *, weights: Weights) -> None:
+    """Put the torch layers back, in place; the chip keeps its cells, its ledger and its wear.
+
+    weights: 'cells', what the conductances stand for now (programming errors, stuck cells and all), or 'master', the
+    float copies. Biases are as they are now. Raises MappingError if nothing is mapped or a method is attached.
+    """
+    layers = {name: module for name, module in model.named_modules() if isinstance(module, MappedLayer)}
+    if weights not in ("cells", "master"):
+        raise MappingError(f"weights must be 'cells' or 'master', got '{weights}'")
+    if not layers:
+        raise MappingError(f"{type(model).__name__} has no layer on tiles")
+    inside = {part for layer in layers.values() for part in layer.modules()}
+    for name, module in model.named_modules():
+        moved = isinstance(module, MappedLayer) and not _same_place(name, module.name)
+        if moved or (isinstance(module, MappedMatrix) and module not in inside):
+            raise MappingError(
+                f"'{name}' is not where map_model put a layer: something is wrapped around or added to it, such as a "
+                "fine-tuning method; adapter.detach() first"
+            )
+    parts = {part for layer in layers.values() for part in layer.modules() if part is not layer}
+    restored: dict[nn.Module, nn.Module] = {
+        layer: layer.restored(weights) for layer in layers.values() if layer not in parts
+    }
+    _replace(model, restored)
+    open_fast_paths(model)
+
+
+def _modules_with_parameters(model: nn.Module) -> dict[str, nn.Module]:
+    """Modules with parameters of their own, without the inner ones of nn.MultiheadAttention."""
+    attention = [name for name, module in model.named_modules() if type(module) is nn.MultiheadAttention]
+    return {
+        name: module for name, module in model.named_modules()
+        if next(module.parameters(recurse=False), None) is not None
+        and not any(name != outer and name.startswith(f"{outer}." if outer else "") for outer in attention)
+    }  # fmt: skip
+
+
+def _known_patterns(argument: str, patterns: Iterable[str], modules: Iterable[str]) -> tuple[str, ...]:
+    """The patterns; MappingError if one matches none of the modules."""
+    names = list(modules)
+    known = (patterns,) if isinstance(patterns, str) else tuple(patterns)
+    for pattern in known:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise MappingError(f"{argument}: no layer matches '{pattern}'{nearest(pattern, names)}")
+    return known
+
+
+def _reason_to_skip(
+    name: str, module: nn.Module, targets: tuple[str, ...] | None, excludes: tuple[str, ...]
+) -> str | None:
+    kind = type(module).__name__
+    if isinstance(module, MappedLayer | MappedMatrix):
+        return f"{kind} is on tiles already"
+    if isinstance(module, nn.Embedding):
+        return "Embedding is digital: a look-up is a memory read, not a product"
+    if type(module) not in KINDS:
+        return f"{kind} is digital: on tiles go {', '.join(one.__name__ for one in KINDS)}"
+    matching = [pattern for pattern in excludes if fnmatchcase(name, pattern)]
+    if matching:
+        return f"kept digital by request ('{matching[0]}')"
+    if targets is not None and not any(fnmatchcase(name, pattern) for pattern in targets):
+        return "kept digital by request (not a target)"
+    return None
+
+
+def _designs(default: Hardware, others: Mapping[str, Hardware], layers: Mapping[str, nn.Module]) -> dict[str, Hardware]:
+    """Hardware per layer; MappingError if its digital periphery differs: one chip has one."""
+    for pattern, hardware in others.items():
+        _known_patterns("hardware_of", [pattern], layers)
+        ours, theirs = (one.digital.model_dump(exclude={"provenance"}) for one in (default, hardware))
+        if ours != theirs:
+            differing = ", ".join(key for key in ours if ours[key] != theirs[key])
+            raise MappingError(
+                f"hardware_of['{pattern}']: {hardware.name} has another digital periphery ({differing}) than "
+                f"{default.name}, but a chip has one; use {hardware.name!r} with digital=... of {default.name!r}"
+            )
+    return {
+        name: next((hardware for pattern, hardware in others.items() if fnmatchcase(name, pattern)), default)
+        for name in layers
+    }
+
+
+def _programmer(chip: Chip, hardware: Hardware) -> Program:
+    def program(name: str, weight: torch.Tensor) -> MappedMatrix:
+        return chip.matrix(name, weight, hardware=hardware)
+
+    return program
+
+
+def _replace(model: nn.Module, by: Mapping[nn.Module, nn.Module]) -> None:
+    """Put other modules where these are, everywhere in the model."""
+    for owner in list(model.modules()):
+        for child, module in list(owner._modules.items()):
+            if module is not None and module in by:
+                setattr(owner, child, by[module])
+
+
+def _same_place(path: str, name: str) -> bool:
+    """Whether a layer mapped as `name` may be found at `path`, also in a part of the model or a model around it."""
+    return path in ("", name) or path.endswith("." + name) or name.endswith("." + path)
