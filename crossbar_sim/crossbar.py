@@ -11,6 +11,7 @@ from scipy.special import ndtri
 from crossbar_sim.counter_random import Key
 from crossbar_sim.devices import DeviceModel, relaxed
 from crossbar_sim.devices.kernels import program_cells, uniforms
+from crossbar_sim.devices.pulse_kernels import MOST_PULSES, pulse_cells
 
 Floats = NDArray[np.float64]
 PACE_DRAW, LIFETIME_DRAW, FAULT_DRAW = 1021, 1022, 1023
@@ -114,6 +115,33 @@ class Crossbar:
         return Programming(
             cells, achieved, set_pulses, reset_pulses, verify_reads, set_energy, reset_energy, verify_energy
         )
+
+    def pulse(self, cells: NDArray[np.int64], counts: NDArray[np.int64]) -> Programming:
+        """Blind pulses: |counts| per cell (flat indices `cells`, each at most once), SET where counts > 0, else RESET.
+
+        No target, no verify read, no programming error: a cell ends where its pulses lead it, inside the window.
+        """
+        if counts.shape != cells.shape or (
+            cells.size and not 0 < np.abs(counts).min() <= np.abs(counts).max() <= MOST_PULSES
+        ):
+            raise ValueError(f"one number of pulses per cell, not zero and at most {MOST_PULSES}; got {counts}")
+        stuck = np.zeros(cells.size, np.bool_) if self.stuck is None else self.stuck.reshape(-1)[cells]
+        pace = np.ones(cells.size) if self.pace is None else self.pace.reshape(-1)[cells]
+        achieved, set_energy, reset_energy = np.empty((3, cells.size))
+        conductance, writes = self.conductance.reshape(-1), self.writes.reshape(-1)
+        pulse_cells(
+            cells, writes[cells], conductance[cells], counts, stuck, pace, self.device.law(0.0), self.key,
+            achieved, set_energy, reset_energy,
+        )  # fmt: skip
+        conductance[cells] = achieved
+        writes[cells] += 1
+        self.pulses.reshape(-1)[cells] += np.abs(counts)
+        if self.lifetime is not None:
+            self._wear_out(cells, stuck)
+            achieved = conductance[cells]
+        set_pulses, reset_pulses = np.maximum(counts, 0).astype(np.int32), np.maximum(-counts, 0).astype(np.int32)
+        none, no_energy = np.zeros(cells.size, np.int32), np.zeros(cells.size)
+        return Programming(cells, achieved, set_pulses, reset_pulses, none, set_energy, reset_energy, no_energy)
 
     def _wear_out(self, cells: NDArray[np.int64], stuck: NDArray[np.bool_]) -> None:
         """Mark the cells whose last write was their last: from now on they are stuck."""

@@ -18,6 +18,7 @@ from crossbar_sim.ledger import Ledger
 from crossbar_sim.mapping import CELLS_PER_WEIGHT, Tile, column_scale, cut, retarget, to_weight
 from crossbar_sim.mapping_kernels import prepare_reads
 from crossbar_sim.mvm import Programmed
+from crossbar_sim.pulsing import pulsed_cells
 from crossbar_sim.read_path import ReadPath
 from crossbar_sim.tile_wires import SeenCells
 
@@ -75,13 +76,30 @@ class MappedMatrix(nn.Module):
         self.master.clamp_(-limit, limit)
         cells, goals = retarget(self.master.detach().cpu().numpy(), self.scale, self.hardware.device, self.target)
         result = self.crossbar.program(cells, goals, self.hardware.adc.energy)
+        self._written(result)
+        return result
+
+    @torch.no_grad()
+    def pulse(self, pulses: NDArray[np.int64]) -> Programming:
+        """Blind pulses, |pulses| per weight (outputs, inputs): positive ones raise it, negative ones lower it.
+
+        The master then follows the cells. The next `program()` writes the pulsed cells again, wherever they stand.
+        """
+        cells, counts = pulsed_cells(pulses, self.crossbar.conductance, self.hardware.device)
+        result = self.crossbar.pulse(cells, counts)
+        self.target.reshape(-1)[cells] = np.nan
+        self._written(result)
+        self.master.copy_(self.weight())
+        return result
+
+    def _written(self, result: Programming) -> None:
+        """Count and bill what was written, and get the reads ready for it."""
         if result.count:
             if self.ledger.current_phase.startswith("adapt"):
                 self.task_writes.reshape(-1)[result.cells] += 1
             bill_programming(self.hardware, self.ledger, self.name, result, self.crossbar.conductance.shape)
             self._seen.update(result.cells)
             self._prepare_reads()
-        return result
 
     def _read_paths(self, seed: int) -> dict[bool, ReadPath]:
         """Forward (False) and transposed (True) reads of the same cells."""

@@ -45,6 +45,21 @@ def like_of(model: nn.Module) -> torch.Tensor:
     return next(parameter for parameter in model.parameters() if parameter.is_floating_point())
 
 
+class Dropout:
+    """Drops each number with probability `share` and scales the others by 1 / (1 - share), while training; from its
+    own stream of random numbers."""
+
+    def __init__(self, share: float, seed: int) -> None:
+        self.share, self.generator = share, torch.Generator().manual_seed(seed)
+
+    def __call__(self, values: torch.Tensor, training: bool) -> torch.Tensor:
+        """Values of any shape in and out."""
+        if not training or self.share == 0:
+            return values
+        kept = torch.rand(values.shape, generator=self.generator) >= self.share
+        return values * kept.to(values) / (1 - self.share)
+
+
 class TokenAdapter(Adapter):
     """An adapter that sits in `before_block`."""
 
