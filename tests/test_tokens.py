@@ -139,3 +139,20 @@ def test_positions_are_checked() -> None:
     PASTA(positions=(9,)).attach(model)
     with pytest.raises(MethodError, match="do not all exist in a sequence of 5 tokens"):
         model(images(dtype=torch.float32))
+
+
+@pytest.mark.parametrize("kind", [VPT, PASTA])
+def test_dropout_acts_in_training_only_and_repeats_by_seed(kind: type[VPT | PASTA]) -> None:
+    """Each number stays with probability 1 - share, scaled up; samples draw their own."""
+    settings = {"initial": "normal"} if kind is PASTA else {"deep": False}
+    editor = kind(dropout=0.25, **settings).attach(tiny_transformer(), seed=1).editor
+    plain = kind(**settings).attach(tiny_transformer(), seed=1).editor
+    again = kind(dropout=0.25, **settings).attach(tiny_transformer(), seed=1).editor
+    tokens = torch.zeros(400, 5, 6)
+    inserted = slice(0, 1) if kind is PASTA else slice(1, 5)
+    expected, found = plain(0, tokens)[:, inserted].detach(), editor(0, tokens)[:, inserted].detach()
+    kept = found != 0
+    torch.testing.assert_close(found[kept], (expected / 0.75)[kept])
+    assert abs(float(kept.float().mean()) - 0.75) < 4 * (0.25 * 0.75 / kept.numel()) ** 0.5
+    assert not torch.equal(kept[0], kept[1]) and torch.equal(again(0, tokens)[:, inserted], found)
+    assert torch.equal(editor.eval()(0, tokens)[:, inserted], expected)
