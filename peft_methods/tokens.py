@@ -1,4 +1,4 @@
-"""TokenModel: what a transformer must show of itself so that a method can change its token sequence."""
+"""TokenModel, PatchModel: what a transformer must show of itself so that a method can change its token sequence."""
 
 from __future__ import annotations
 
@@ -12,16 +12,22 @@ from peft_methods.base import Adapter, MethodError
 
 @runtime_checkable
 class TokenModel(Protocol):
-    """A transformer whose blocks read a sequence (n, tokens, width) with the class token first.
+    """A transformer whose blocks read a sequence (n, tokens, width).
 
     `before_block`, None at first, is called with (index of the block, tokens) before every block and returns
-    the tokens that the block reads. `patch_values` is how many numbers a token is embedded from.
+    the tokens that the block reads.
     """
 
     width: int
     depth: int
-    patch_values: int
     before_block: nn.Module | None
+
+
+@runtime_checkable
+class PatchModel(TokenModel, Protocol):
+    """A TokenModel of images, its class token first. `patch_values` is how many numbers a patch is embedded from."""
+
+    patch_values: int
 
     def remember(self, block: int, tokens: torch.Tensor | None) -> None:
         """Let a block attend to further constant tokens (count, width), as keys and values computed once;
@@ -38,6 +44,17 @@ def token_model(model: nn.Module, label: str) -> TokenModel:
     if model.before_block is not None:
         raise MethodError(f"{label} cannot be attached: another method changes this model's tokens; detach it first")
     return cast(TokenModel, model)
+
+
+def patch_model(model: nn.Module, label: str) -> PatchModel:
+    """The model, if it shows its tokens and they are patches of images; else MethodError."""
+    token_model(model, label)
+    if not isinstance(model, PatchModel):
+        raise MethodError(
+            f"{label} puts its prompts between the class token and the patches of an image, but {type(model).__name__} "
+            "reads no patches; PASTA works on text, or give it what peft_methods.tokens.PatchModel asks for"
+        )
+    return cast(PatchModel, model)
 
 
 def like_of(model: nn.Module) -> torch.Tensor:

@@ -13,7 +13,7 @@ from crossbar_sim import Chip
 from peft_methods.base import Method, uniform
 from peft_methods.placement import Placement, bill_sram, ledger_of
 from peft_methods.pool import Pool
-from peft_methods.tokens import Dropout, TokenAdapter, TokenModel, like_of, token_model
+from peft_methods.tokens import Dropout, PatchModel, TokenAdapter, like_of, patch_model
 
 
 class VPT(Method):
@@ -46,7 +46,7 @@ class VPT(Method):
         return {"prompts": "sram"}
 
     def attach(self, model: nn.Module, chip: Chip | None = None, pool: Pool | None = None, seed: int = 0) -> VPTAdapter:
-        tokens = token_model(model, self.label)
+        tokens = patch_model(model, self.label)
         adapter = VPTAdapter(self, model, chip, tokens, seed)
         if self.prompts:
             adapter.train(list(adapter.editor.parameters()), self.learning_rate, self.weight_decay)
@@ -78,7 +78,7 @@ class VPTAdapter(TokenAdapter):
 
     method: VPT
 
-    def __init__(self, method: VPT, model: nn.Module, chip: Chip | None, tokens: TokenModel, seed: int) -> None:
+    def __init__(self, method: VPT, model: nn.Module, chip: Chip | None, tokens: PatchModel, seed: int) -> None:
         super().__init__(method, model, chip)
         self.tokens = tokens
         bound, generator = math.sqrt(6 / (tokens.patch_values + tokens.width)), torch.Generator().manual_seed(seed)
