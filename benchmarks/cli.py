@@ -1,4 +1,4 @@
-"""The command line: xbar compare | run | estimate | quality | device | hardware | methods."""
+"""The command line: xbar compare | run | recalibrate | estimate | quality | device | hardware | methods."""
 
 from __future__ import annotations
 
@@ -59,6 +59,35 @@ def run(
         write_records(json, [result.record()])
     if str(json) != "-":
         print(result)
+
+
+@app.command
+def recalibrate(
+    methods: Annotated[
+        list[str], arg(metavar="NAME", help="methods; none: all that write no cell, and the others")
+    ] = [],  # noqa: B006
+    /,
+    programming_error: Annotated[float, arg(metavar="X", help="multiply the device's programming error by this")] = 6.0,
+    stuck: Annotated[float, arg(metavar="SHARE", help="share of cells that no pulse moves")] = 0.0,
+    hardware: Annotated[str, arg(metavar="NAME|TOML", help="the chip design")] = "milo2021_128x128",
+    shots: Annotated[int, arg(metavar="N", help="images per class to recalibrate with")] = 5,
+    seeds: Annotated[tuple[int, ...], arg(metavar="N", help="one chip each")] = (0, 1, 2),
+    json: Json = None,
+    runs: Runs = Path("runs"),
+) -> None:
+    """Damage a chip and win its accuracy back with a few images of the task that it was shipped for."""
+    from benchmarks import recalibration
+
+    records = recalibration.run_all(
+        recalibration.experiments(
+            methods, hardware=hardware, shots=shots, seeds=seeds,
+            damage=recalibration.Damage(programming_error=programming_error, stuck=stuck),
+        ), runs,
+    )  # fmt: skip
+    if json is not None:
+        write_records(json, records)
+    if str(json) != "-":
+        print(recalibration.table(records))
 
 
 @app.command

@@ -22,8 +22,8 @@ from benchmarks.summary import KINDS, MethodSummary, ReportError, summarise
 from crossbar_sim import CrossbarError, Hardware, SpecError
 from crossbar_sim.citations import NO_PAPER, Reference, known_keys, reference
 from crossbar_sim.units import engineering
+from peft_methods import METHODS, RULES
 
-METHOD_REFERENCES = {"lora": ("hu2022", "peft"), "lorafusion": ("guo2025", "hu2022", "peft")}
 COMMON_REFERENCES = ("andrulis2024adc", "loshchilov2019", "salmon2011", "alpaydin1998", "pedregosa2011")
 BACKBONE_REFERENCES = {"digits_vit": ("dosovitskiy2021",)}
 
@@ -189,7 +189,8 @@ class Report:
         keys += [key for key in known_keys() if _mentions(remarks, reference(key))]
         for result in self.results:
             method = result.spec.get("method") or {}
-            keys += METHOD_REFERENCES.get(str(method.get("name")), ())
+            keys += METHODS[method["name"]].papers if method.get("name") in METHODS else ()
+            keys += RULES[method["update_rule"]["rule"]].papers if "update_rule" in method else ()
             keys += BACKBONE_REFERENCES.get(result.spec.get("backbone", ""), ())
         found = []
         for key in sorted({*keys, *COMMON_REFERENCES}):

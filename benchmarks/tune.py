@@ -1,7 +1,9 @@
 """Tuning: the same search budget for every method, on validation images only.
 
-python -m benchmarks.tune [--trials N] [--methods NAME ...] prints the best setting of every method and keeps
-every trial in runs/tuning/tuning.json. The seeds differ from those that results are reported for.
+python -m benchmarks.tune [--suite NAME] [--trials N] [--methods NAME ...] [--output TOML] prints the best setting of
+every method, keeps every trial in runs/tuning/tuning.json, and writes the suite with the best settings to --output. The
+seeds differ from those that results are reported for. The search is deterministic and every run is a file: a killed
+tuning goes on where it was, by the same command.
 """
 
 from __future__ import annotations
@@ -9,16 +11,20 @@ from __future__ import annotations
 import argparse
 import logging
 import statistics
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import optuna
+import tomli_w
 from joblib import Parallel, delayed
+from tqdm import tqdm
 
 from benchmarks.experiment import RUNS, Experiment
-from benchmarks.files import write_json
-from benchmarks.suites import load_comparison
+from benchmarks.files import write_json, write_text
+from benchmarks.suites import find, load_comparison
 from crossbar_sim import CrossbarError
+from crossbar_sim.spec import read_toml
 from peft_methods import METHODS
 
 SEEDS = (100, 101)
@@ -87,7 +93,18 @@ def tune(method: dict[str, Any], suite: str, trials: int, runs: Path, workers: i
     return [{**method, **trial.params, "validation_accuracy": trial.value} for trial in done]
 
 
-def main() -> None:
+def tuned_suite(suite: str, best: dict[int, dict[str, Any]]) -> str:
+    """The suite as TOML with the best settings in place of its own, by the place of the method in the suite."""
+    comparison = load_comparison(suite)
+    methods = [
+        {key: value for key, value in best.get(place, method).items() if key != "validation_accuracy"}
+        for place, method in enumerate(comparison.methods)
+    ]
+    document = read_toml(find(suite))
+    return tomli_w.dumps({**document, "name": f"{comparison.name}_tuned", "methods": methods})
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
     """Tune every method of a suite."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--suite", default="default")
@@ -95,17 +112,21 @@ def main() -> None:
     parser.add_argument("--methods", nargs="*", default=list(METHODS), choices=list(METHODS))
     parser.add_argument("--runs", type=Path, default=RUNS / "tuning")
     parser.add_argument("--workers", type=int, default=2)
-    arguments = parser.parse_args()
+    parser.add_argument("--output", type=Path, default=None)
+    options = parser.parse_args(arguments)
     logging.getLogger("optuna").setLevel(logging.WARNING)
-    results = []
-    for method in load_comparison(arguments.suite).methods:
-        if method["name"] in arguments.methods:
-            trials = tune(method, arguments.suite, arguments.trials, arguments.runs, arguments.workers)
-            results.append(trials)
-            print(
-                f"{trials[0]['validation_accuracy']:.4f}  {trials[0]}  (worst {trials[-1]['validation_accuracy']:.4f})"
-            )
-    write_json(arguments.runs / "tuning.json", results)
+    chosen = [(place, method) for place, method in enumerate(load_comparison(options.suite).methods)
+              if method["name"] in options.methods]  # fmt: skip
+    results = {}
+    for place, method in tqdm(chosen, desc="tuning", unit="method"):
+        trials = tune(method, options.suite, options.trials, options.runs, options.workers)
+        results[place] = trials
+        tqdm.write(
+            f"{trials[0]['validation_accuracy']:.4f}  {trials[0]}  (worst {trials[-1]['validation_accuracy']:.4f})"
+        )
+        write_json(options.runs / "tuning.json", list(results.values()))
+    if options.output is not None:
+        write_text(options.output, tuned_suite(options.suite, {place: trials[0] for place, trials in results.items()}))
 
 
 if __name__ == "__main__":

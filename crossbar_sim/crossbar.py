@@ -12,7 +12,9 @@ from crossbar_sim.counter_random import Key
 from crossbar_sim.devices import DeviceModel, FlickerNoise, relaxed
 from crossbar_sim.devices.disturbance import disturbed, half_selected_pulses
 from crossbar_sim.devices.kernels import program_cells, uniforms_at
+from crossbar_sim.devices.pulse_kernels import MOST_PULSES, pulse_cells
 from crossbar_sim.devices.pulses import step_law
+from crossbar_sim.errors import SpecError
 
 Floats = NDArray[np.float64]
 PACE_DRAW, LIFETIME_DRAW, FAULT_DRAW = 1021, 1022, 1023
@@ -142,20 +144,10 @@ class Crossbar:
             achieved, set_pulses, reset_pulses, verify_reads, set_energy, reset_energy, verify_energy, squared, swing,
         )  # fmt: skip
         conductance[cells] = achieved
-        writes[cells] += 1
-        self.pulses.reshape(-1)[cells] += set_pulses + reset_pulses
-        self.swing.reshape(-1)[cells] += swing
-        self.written_at.reshape(-1)[cells] = self.clock
-        if self.lifetime is not None:
-            self._wear_out(cells, stuck)
-        present[cells] = conductance[cells]
-        felt = np.empty(0, np.int64)
-        if self.device.disturbance is not None:
-            felt = self._disturb(cells, set_pulses, reset_pulses)
+        felt = self._record(cells, stuck, set_pulses, reset_pulses, swing)
         return Programming(
             cells, before, conductance[cells], set_pulses, reset_pulses, verify_reads, set_energy, reset_energy,
-            verify_energy,
-            self._squared_volts(set_pulses, reset_pulses, squared), swing, felt,
+            verify_energy, self._squared_volts(set_pulses, reset_pulses, squared), swing, felt,
         )  # fmt: skip
 
     def _squared_volts(self, set_pulses: NDArray[np.int32], reset_pulses: NDArray[np.int32], squared: Floats) -> float:
@@ -164,6 +156,53 @@ class Crossbar:
             return float(squared.sum())
         set_square, reset_square = self.device.set_voltage**2, self.device.reset_voltage**2
         return set_square * int(set_pulses.sum()) + reset_square * int(reset_pulses.sum())
+
+    def pulse(self, cells: NDArray[np.int64], counts: NDArray[np.int64]) -> Programming:
+        """Blind pulses: |counts| per cell (flat indices `cells`, each at most once), SET where counts > 0, else RESET.
+
+        No target, no verify read, no programming error: a cell ends where its pulses lead it, inside the window.
+        """
+        if counts.shape != cells.shape or (
+            cells.size and not 0 < np.abs(counts).min() <= np.abs(counts).max() <= MOST_PULSES
+        ):
+            raise ValueError(f"one number of pulses per cell, not zero and at most {MOST_PULSES}; got {counts}")
+        if self.device.incremental_amplitude is not None:
+            raise SpecError(
+                f"{self.device.name}: blind pulses have one voltage, but the device has incremental_amplitude; "
+                "leave that out, or program with verify reads"
+            )
+        stuck = np.zeros(cells.size, np.bool_) if self.stuck is None else self.stuck.reshape(-1)[cells]
+        pace = np.ones(cells.size) if self.pace is None else self.pace.reshape(-1)[cells]
+        achieved, set_energy, reset_energy, swing, no_energy = np.zeros((5, cells.size))
+        conductance, writes = self.conductance.reshape(-1), self.writes.reshape(-1)
+        before = self.present.reshape(-1)[cells]
+        pulse_cells(
+            cells, writes[cells], before, counts, stuck, pace, self.device.law(0.0), self.key,
+            achieved, set_energy, reset_energy, swing,
+        )  # fmt: skip
+        conductance[cells] = achieved
+        set_pulses, reset_pulses = np.maximum(counts, 0).astype(np.int32), np.maximum(-counts, 0).astype(np.int32)
+        felt = self._record(cells, stuck, set_pulses, reset_pulses, swing)
+        return Programming(
+            cells, before, conductance[cells], set_pulses, reset_pulses, np.zeros(cells.size, np.int32), set_energy,
+            reset_energy, no_energy, self._squared_volts(set_pulses, reset_pulses, no_energy), swing, felt,
+        )  # fmt: skip
+
+    def _record(
+        self, cells: NDArray[np.int64], stuck: NDArray[np.bool_], set_pulses: NDArray[np.int32],
+        reset_pulses: NDArray[np.int32], swing: Floats,
+    ) -> NDArray[np.int64]:  # fmt: skip
+        """Count a write, age the cells anew, fail the worn ones; returns the cells that the pulses disturbed."""
+        self.writes.reshape(-1)[cells] += 1
+        self.pulses.reshape(-1)[cells] += set_pulses + reset_pulses
+        self.swing.reshape(-1)[cells] += swing
+        self.written_at.reshape(-1)[cells] = self.clock
+        if self.lifetime is not None:
+            self._wear_out(cells, stuck)
+        self.present.reshape(-1)[cells] = self.conductance.reshape(-1)[cells]
+        if self.device.disturbance is None:
+            return np.empty(0, np.int64)
+        return self._disturb(cells, set_pulses, reset_pulses)
 
     def _wear_out(self, cells: NDArray[np.int64], stuck: NDArray[np.bool_]) -> None:
         """Mark the cells whose last write was their last: from now on they are stuck."""

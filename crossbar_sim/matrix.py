@@ -19,6 +19,7 @@ from crossbar_sim.layout import Layout
 from crossbar_sim.ledger import Ledger
 from crossbar_sim.mapping import Tile, column_scale, cut, tile_scale
 from crossbar_sim.mapping_kernels import prepare_reads
+from crossbar_sim.pulsing import pulsed_cells
 from crossbar_sim.read_path import ReadPath, Registers
 from crossbar_sim.tile_wires import SeenCells
 from crossbar_sim.wear_levelling import Rows
@@ -121,12 +122,39 @@ class MappedMatrix(nn.Module):
 
     def _write(self, cells: NDArray[np.int64], goals: NDArray[np.float64]) -> Programming:
         result = self.crossbar.program(cells, goals, self.hardware.adc.energy)
+        self._written(result)
+        return result
+
+    @torch.no_grad()
+    def pulse(self, pulses: NDArray[np.int64]) -> Programming:
+        """Blind pulses, |pulses| per weight (outputs, inputs): positive ones raise it, negative ones lower it.
+
+        The master then follows the cells. The next `program()` writes the pulsed cells again, wherever they stand.
+        """
+        if self.hardware.tile.mapping != "differential" or self.hardware.tile.slices > 1:
+            raise MappingError(
+                f"{self.name}: blind pulses need one-sided pairs; set tile.mapping = 'differential' without slices, or "
+                "use the update rule write_verify"
+            )
+        present, rows = self.crossbar.present, self.rows.row_of
+        cells, counts = pulsed_cells(pulses, present[:, rows], self.hardware.device)
+        plane, row, column = np.unravel_index(cells, present.shape)
+        cells = np.ravel_multi_index((plane, rows[row], column), present.shape).astype(np.int64)
+        result = self.crossbar.pulse(cells, counts)
+        self.target.reshape(-1)[cells] = np.nan
+        self._written(result)
+        if result.count:
+            self._prepare_reads()
+        self.master.copy_(self.weight())
+        return result
+
+    def _written(self, result: Programming) -> None:
+        """Count and bill what was written."""
         if result.count:
             if self.ledger.current_phase.startswith("adapt"):
                 self.task_writes.reshape(-1)[result.cells] += 1
             bill_programming(self.hardware, self.ledger, self.name, result, self.crossbar.present)
             self._seen.update(result.moved)
-        return result
 
     def wait(self, seconds: float) -> None:
         """Let the cells age by `seconds`; reads from now on see them as they are then."""

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from typing import Annotated, Any, ClassVar
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import nn
 
-from crossbar_sim import Chip, CrossbarError, MappedLinear
+from crossbar_sim import Chip, CrossbarError, MappedLinear, SpecError
 from crossbar_sim.matrix import MappedMatrix
 from crossbar_sim.spec import Spec
 from peft_methods.placement import PlacedMatrix, Placement, ledger_of, place
 from peft_methods.pool import Pool
+from peft_methods.update_rules import AnyRule, Writer, WriteVerify
 
 LinearLike = nn.Linear | MappedLinear
 
@@ -27,20 +29,37 @@ class Method(Spec, ABC):
     """What a method attaches, what it trains, where each trained tensor lives, and how it is trained.
 
     Class attributes state the hardware consequences; the tests compare them with the simulator's counters.
-    `train_head` trains the digital classification head too, with the same learning rate.
+    `train_head` trains the digital classification head too, with the same learning rate. `update_rule` says how
+    the updates of trained tensors on tiles reach their cells.
     """
 
     label: ClassVar[str]
+    papers: ClassVar[tuple[str, ...]] = ()  # citation keys
     writes_cells: ClassVar[bool]
     transposed_reads: ClassVar[bool]
     extra_reads: ClassVar[str]
     needs_pool: ClassVar[bool] = False
+    needs_values: ClassVar[bool] = False  # computes with float copies of what it trains on tiles
 
     learning_rate: Annotated[float, Field(gt=0)]
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     steps: Annotated[int, Field(ge=1)] = 75
     batch_size: Annotated[int, Field(ge=1)] = 10
     train_head: bool = False
+    update_rule: AnyRule = WriteVerify()
+
+    @model_validator(mode="after")
+    def _rule_fits(self) -> Self:
+        rule = self.update_rule
+        if rule != WriteVerify() and "crossbar" not in self.placements().values():
+            raise SpecError(f"{self.display_name} trains nothing on tiles, so update_rule has no effect; leave it out")
+        if not rule.keeps_value and (self.needs_values or self.weight_decay):
+            reader = self.label if self.needs_values else "weight_decay"
+            raise SpecError(
+                f"{reader} needs the float copies of the weights, and update_rule = '{rule.rule}' keeps none; "
+                "use 'write_verify'"
+            )
+        return self
 
     @property
     def display_name(self) -> str:
@@ -71,6 +90,7 @@ class Adapter:
         self.method, self.model, self.chip = method, model, chip
         self.groups: list[dict[str, Any]] = []
         self.matrices: list[MappedMatrix] = []
+        self.writers: list[Writer] = []
         self.placed: list[tuple[PlacedMatrix, Placement]] = []
         self._replaced: list[tuple[nn.Module, str, nn.Module]] = []
         self._requires_grad = {parameter: parameter.requires_grad for parameter in model.parameters()}
@@ -105,6 +125,7 @@ class Adapter:
         """Register a placed matrix as trained: `write()` will program it if it is on tiles. Returns its master."""
         if isinstance(matrix, MappedMatrix):
             self.matrices.append(matrix)
+            self.writers.append(self.method.update_rule.writer(matrix))
         return matrix.master
 
     def replace(self, name: str, module: nn.Module) -> None:
@@ -118,14 +139,37 @@ class Adapter:
         """Every trained parameter."""
         return [parameter for group in self.groups for parameter in group["params"]]
 
+    def trained_by_name(self) -> dict[str, nn.Parameter]:
+        """Every trained parameter by its name in the model; the same names on tiles and without a chip."""
+        trained = set(map(id, self.trained_parameters()))
+        return {
+            name.replace(".matrix.master", ".weight"): parameter
+            for name, parameter in self.model.named_parameters()
+            if id(parameter) in trained
+        }
+
+    @torch.no_grad()
+    def load(self, values: Mapping[str, torch.Tensor]) -> None:
+        """Take over trained values, by name; what is on tiles is programmed with verify reads, whatever the rule."""
+        for name, parameter in self.trained_by_name().items():
+            parameter.copy_(values[name])
+        with ledger_of(self.chip).phase("adapt/update"):
+            for matrix in self.matrices:
+                matrix.program()
+            self.writers = [self.method.update_rule.writer(matrix) for matrix in self.matrices]
+            self.write()
+
     @property
     def trained_values(self) -> int:
         """How many numbers are trained."""
         return sum(parameter.numel() for parameter in self.trained_parameters())
 
-    def write(self) -> int:
-        """Program the cells of trained tensors whose target level changed; returns how many."""
-        return sum(matrix.program().count for matrix in self.matrices)
+    def write(self, last: bool = False) -> int:
+        """Bring the trained tensors to their cells by the method's update rule; returns how many cells took pulses.
+
+        last: no further step follows.
+        """
+        return sum(writer.write(last) for writer in self.writers)
 
     def resume(self) -> None:
         """Get ready to train, again if `finish` was called."""

@@ -20,6 +20,7 @@ class BitFit(Method):
     """
 
     label: ClassVar[str] = "BitFit"
+    papers: ClassVar[tuple[str, ...]] = ("benzaken2022",)
     writes_cells: ClassVar[bool] = False
     transposed_reads: ClassVar[bool] = True
     extra_reads: ClassVar[str] = "none"

@@ -25,6 +25,7 @@ class Bottleneck(Method):
     """
 
     label: ClassVar[str] = "adapters"
+    papers: ClassVar[tuple[str, ...]] = ("houlsby2019", "pfeiffer2021")
     writes_cells: ClassVar[bool] = True
     transposed_reads: ClassVar[bool] = True
     extra_reads: ClassVar[str] = "two small products per target (on tiles)"

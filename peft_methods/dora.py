@@ -21,6 +21,8 @@ class DoRA(LoRA):
     """
 
     label: ClassVar[str] = "DoRA"
+    papers: ClassVar[tuple[str, ...]] = ("liu2024", "hu2022")
+    needs_values: ClassVar[bool] = True
     extra_reads: ClassVar[str] = "two small products per layer (on tiles); rank reads of W per training step"
 
     def placements(self) -> dict[str, Placement]:

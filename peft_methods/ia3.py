@@ -21,6 +21,7 @@ class IA3(Method):
     """
 
     label: ClassVar[str] = "IA3"
+    papers: ClassVar[tuple[str, ...]] = ("liu2022",)
     writes_cells: ClassVar[bool] = False
     transposed_reads: ClassVar[bool] = True
     extra_reads: ClassVar[str] = "none"

@@ -70,6 +70,7 @@ class LoRA(LowRank):
     """
 
     label: ClassVar[str] = "LoRA"
+    papers: ClassVar[tuple[str, ...]] = ("hu2022", "peft")
     writes_cells: ClassVar[bool] = True
     transposed_reads: ClassVar[bool] = True
     extra_reads: ClassVar[str] = "two small products per layer (on tiles)"
@@ -145,8 +146,8 @@ class LoRAAdapter(Adapter):
         self.layers[name] = method.layer(base, a, b, self.chip)
         self.replace(name, self.layers[name])
 
-    def write(self) -> int:
-        written = super().write()
+    def write(self, last: bool = False) -> int:
+        written = super().write(last)
         for layer in self.layers.values():
             layer.after_write()
         return written

@@ -19,6 +19,7 @@ class LoRAFA(LowRank):
     """
 
     label: ClassVar[str] = "LoRA-FA"
+    papers: ClassVar[tuple[str, ...]] = ("zhang2023", "hu2022")
     writes_cells: ClassVar[bool] = True
     transposed_reads: ClassVar[bool] = True
     extra_reads: ClassVar[str] = "one small product per layer (two with B on tiles)"

@@ -29,6 +29,7 @@ class LoRAFusion(Method):
     """
 
     label: ClassVar[str] = "LoRAFusion"
+    papers: ClassVar[tuple[str, ...]] = ("guo2025", "hu2022", "peft")
     writes_cells: ClassVar[bool] = False
     transposed_reads: ClassVar[bool] = True
     extra_reads: ClassVar[str] = "two stacked products per layer"

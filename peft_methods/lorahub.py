@@ -21,6 +21,7 @@ class LoRAHub(GradientFree):
     """
 
     label: ClassVar[str] = "LoRAHub"
+    papers: ClassVar[tuple[str, ...]] = ("huang2024", "hu2022", "peft")
     writes_cells: ClassVar[bool] = False
     transposed_reads: ClassVar[bool] = False
     extra_reads: ClassVar[str] = "two stacked products per layer"

@@ -12,7 +12,7 @@ from crossbar_sim import Chip, SpecError
 from peft_methods.base import Method, MethodError
 from peft_methods.placement import Placement, bill_arithmetic, bill_sram
 from peft_methods.pool import Pool
-from peft_methods.tokens import TokenAdapter, TokenModel, like_of, token_model
+from peft_methods.tokens import Dropout, TokenAdapter, TokenModel, like_of, token_model
 
 RELEASED_SPREAD = 0.02  # standard deviation of `initial = 'normal'`
 
@@ -21,16 +21,19 @@ class PASTA(Method):
     """h_p <- h_p + e_l,p at the input of every block l, residual path included, for every special token p.
 
     `positions`: where the special tokens stand, 0 for the class token, negative numbers count from the end.
-    e starts at zero, or (initial = 'normal') from N(0, 0.02^2). Trained: e and the head.
+    e starts at zero, or (initial = 'normal') from N(0, 0.02^2). `dropout`: of e, for every sample, while training (the
+    paper's code has 0.1). Trained: e and the head.
     """
 
     label: ClassVar[str] = "PASTA"
+    papers: ClassVar[tuple[str, ...]] = ("yang2023",)
     writes_cells: ClassVar[bool] = False
     transposed_reads: ClassVar[bool] = True
     extra_reads: ClassVar[str] = "none"
 
     positions: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
     initial: Literal["zero", "normal"] = "zero"
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     train_head: bool = True
     learning_rate: Annotated[float, Field(gt=0)] = 1e-2
 
@@ -55,10 +58,10 @@ class PASTA(Method):
 class SpecialTokens(nn.Module):
     """Adds vectors (blocks, positions, width) to the special tokens."""
 
-    def __init__(self, vectors: torch.Tensor, positions: tuple[int, ...], chip: Chip | None) -> None:
+    def __init__(self, vectors: torch.Tensor, positions: tuple[int, ...], chip: Chip | None, dropout: Dropout) -> None:
         super().__init__()
         self.vectors = nn.Parameter(vectors, requires_grad=False)
-        self.positions, self.chip = positions, chip
+        self.positions, self.chip, self.dropout = positions, chip, dropout
 
     def forward(self, index: int, tokens: torch.Tensor) -> torch.Tensor:
         """Tokens of shape (n, tokens, width) in and out."""
@@ -69,7 +72,8 @@ class SpecialTokens(nn.Module):
         bill_sram(self.chip, "special tokens", reads=values)
         bill_arithmetic(self.chip, "special tokens", adds=values)
         places = torch.tensor(self.positions, device=tokens.device) % count
-        return tokens.index_add(1, places, self.vectors[index].expand(len(tokens), -1, -1))
+        added = self.dropout(self.vectors[index].expand(len(tokens), -1, -1), self.training)
+        return tokens.index_add(1, places, added)
 
 
 class PASTAAdapter(TokenAdapter):
@@ -81,5 +85,5 @@ class PASTAAdapter(TokenAdapter):
         if method.initial == "normal" and vectors.device.type != "meta":
             generator = torch.Generator().manual_seed(seed)
             vectors += RELEASED_SPREAD * torch.randn(vectors.shape, generator=generator)
-        self.editor = SpecialTokens(vectors, method.positions, chip)
+        self.editor = SpecialTokens(vectors, method.positions, chip, Dropout(method.dropout, seed))
         self.edit_tokens(self.editor)

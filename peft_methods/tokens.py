@@ -1,4 +1,4 @@
-"""TokenModel: what a transformer must show of itself so that a method can change its token sequence."""
+"""TokenModel, PatchModel: what a transformer must show of itself so that a method can change its token sequence."""
 
 from __future__ import annotations
 
@@ -12,16 +12,22 @@ from peft_methods.base import Adapter, MethodError
 
 @runtime_checkable
 class TokenModel(Protocol):
-    """A transformer whose blocks read a sequence (n, tokens, width) with the class token first.
+    """A transformer whose blocks read a sequence (n, tokens, width).
 
     `before_block`, None at first, is called with (index of the block, tokens) before every block and returns
-    the tokens that the block reads. `patch_values` is how many numbers a token is embedded from.
+    the tokens that the block reads.
     """
 
     width: int
     depth: int
-    patch_values: int
     before_block: nn.Module | None
+
+
+@runtime_checkable
+class PatchModel(TokenModel, Protocol):
+    """A TokenModel of images, its class token first. `patch_values` is how many numbers a patch is embedded from."""
+
+    patch_values: int
 
     def remember(self, block: int, tokens: torch.Tensor | None) -> None:
         """Let a block attend to further constant tokens (count, width), as keys and values computed once;
@@ -40,9 +46,35 @@ def token_model(model: nn.Module, label: str) -> TokenModel:
     return cast(TokenModel, model)
 
 
+def patch_model(model: nn.Module, label: str) -> PatchModel:
+    """The model, if it shows its tokens and they are patches of images; else MethodError."""
+    token_model(model, label)
+    if not isinstance(model, PatchModel):
+        raise MethodError(
+            f"{label} puts its prompts between the class token and the patches of an image, but {type(model).__name__} "
+            "reads no patches; PASTA works on text, or give it what peft_methods.tokens.PatchModel asks for"
+        )
+    return cast(PatchModel, model)
+
+
 def like_of(model: nn.Module) -> torch.Tensor:
     """A floating-point parameter of the model, for its type and device."""
     return next(parameter for parameter in model.parameters() if parameter.is_floating_point())
+
+
+class Dropout:
+    """Drops each number with probability `share` and scales the others by 1 / (1 - share), while training; from its
+    own stream of random numbers."""
+
+    def __init__(self, share: float, seed: int) -> None:
+        self.share, self.generator = share, torch.Generator().manual_seed(seed)
+
+    def __call__(self, values: torch.Tensor, training: bool) -> torch.Tensor:
+        """Values of any shape in and out."""
+        if not training or self.share == 0:
+            return values
+        kept = torch.rand(values.shape, generator=self.generator) >= self.share
+        return values * kept.to(values) / (1 - self.share)
 
 
 class TokenAdapter(Adapter):

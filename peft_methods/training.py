@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import nn
@@ -14,10 +15,9 @@ from crossbar_sim import Chip, CrossbarError
 from peft_methods.base import Adapter
 from peft_methods.placement import bill_arithmetic, bill_sram, ledger_of
 from peft_methods.search import GradientFree, Point, minimise
+from peft_methods.update_rules import ADAMW
 
 WARM_UP = 0.1  # share of the steps in which the learning rate rises
-ADAM_WORDS_READ, ADAM_WORDS_WRITTEN = 4, 3  # value, two moments, gradient; value, two moments
-ADAM_ADDS, ADAM_MULTIPLIES = 5, 9  # per value and step: moments 2 + 4, bias correction 2, root, quotient, update
 
 
 class TrainingError(CrossbarError):
@@ -43,6 +43,7 @@ def fine_tune(
     on_step: Callable[[int, History], None] | None = None,
 ) -> History:
     """Minimise the cross-entropy with AdamW for `method.steps` mini-batches; a linear warm-up, then a linear decay.
+    What is trained on tiles is written after each step by `method.update_rule`.
 
     images (n, ...), labels (n,). `on_step(step, history)` is called before the first step (step 0) and
     after each one; what it reads is neither billed nor remembered. A GradientFree method searches instead, one
@@ -59,7 +60,7 @@ def fine_tune(
 
     if isinstance(method, GradientFree):
         return _search(method, model, adapter, images, labels, seed, history, report)
-    optimizer = torch.optim.AdamW(adapter.groups, betas=(0.9, 0.999), fused=True)
+    optimizer = torch.optim.AdamW(optimised(adapter), betas=(0.9, 0.999), fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate_factor(step, method.steps))
     generator = torch.Generator().manual_seed(seed)
     order = torch.empty(0, dtype=torch.long)
@@ -70,7 +71,8 @@ def fine_tune(
             order = torch.cat([order, torch.randperm(len(images), generator=generator)])
         batch, order = order[: method.batch_size], order[method.batch_size :]
         model.train()
-        optimizer.zero_grad()
+        for parameter in adapter.trained_parameters():
+            parameter.grad = None
         with ledger.phase("adapt/forward"), count_digital("forward", len(batch)):
             loss = nn.functional.cross_entropy(model(images[batch]), labels[batch])
         if not bool(torch.isfinite(loss)):
@@ -83,8 +85,8 @@ def fine_tune(
         with ledger.phase("adapt/update"):
             optimizer.step()
             schedule.step()
-            bill_optimizer(chip, adapter.trained_values)
-            history.cells_written.append(adapter.write())
+            bill_optimizer(chip, adapter)
+            history.cells_written.append(adapter.write(last=step == method.steps))
         history.loss.append(loss.item())
         history.programming_energy.append(programming_energy(chip))
         report(step)
@@ -137,10 +139,29 @@ def programming_energy(chip: Chip | None, phase: str = "adapt") -> float:
     return 0.0 if chip is None else chip.ledger.energy(phase, PROGRAMMING)
 
 
-def bill_optimizer(chip: Chip | None, values: int) -> None:
-    """AdamW on `values` numbers kept in SRAM with their two moments."""
-    bill_sram(chip, "optimizer", reads=ADAM_WORDS_READ * values, writes=ADAM_WORDS_WRITTEN * values)
-    bill_arithmetic(chip, "optimizer", adds=ADAM_ADDS * values, multiplies=ADAM_MULTIPLIES * values)
+def optimised(adapter: Adapter) -> list[dict[str, Any]]:
+    """Parameter groups for AdamW: everything trained, but for matrices on tiles whose rule needs no optimiser."""
+    if adapter.method.update_rule.uses_optimizer:
+        return adapter.groups
+    pulsed = {id(matrix.master) for matrix in adapter.matrices}
+    return [
+        {**group, "params": [parameter for parameter in group["params"] if id(parameter) not in pulsed]}
+        for group in adapter.groups
+    ]
+
+
+def bill_optimizer(chip: Chip | None, adapter: Adapter) -> None:
+    """One step: AdamW for what is digital, the update rule's own costs for what is on tiles."""
+    on_tiles = sum(matrix.master.numel() for matrix in adapter.matrices)
+    digital, rule = adapter.trained_values - on_tiles, adapter.method.update_rule.costs
+    bill_sram(
+        chip, "optimizer", reads=ADAMW.reads * digital + rule.reads * on_tiles,
+        writes=ADAMW.writes * digital + rule.writes * on_tiles,
+    )  # fmt: skip
+    bill_arithmetic(
+        chip, "optimizer", adds=ADAMW.adds * digital + rule.adds * on_tiles,
+        multiplies=ADAMW.multiplies * digital + rule.multiplies * on_tiles,
+    )  # fmt: skip
 
 
 class DigitalOperations:

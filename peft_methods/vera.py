@@ -27,6 +27,7 @@ class VeRA(Method):
     """
 
     label: ClassVar[str] = "VeRA"
+    papers: ClassVar[tuple[str, ...]] = ("kopiczko2024",)
     writes_cells: ClassVar[bool] = False
     transposed_reads: ClassVar[bool] = True
     extra_reads: ClassVar[str] = "two products per layer with the shared pair (on tiles)"

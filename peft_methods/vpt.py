@@ -13,7 +13,7 @@ from crossbar_sim import Chip
 from peft_methods.base import Method, uniform
 from peft_methods.placement import Placement, bill_sram, ledger_of
 from peft_methods.pool import Pool
-from peft_methods.tokens import TokenAdapter, TokenModel, like_of, token_model
+from peft_methods.tokens import Dropout, PatchModel, TokenAdapter, like_of, patch_model
 
 
 class VPT(Method):
@@ -22,16 +22,19 @@ class VPT(Method):
     Shallow: `prompts` tokens enter before the first block. `deep`: every block gets its own, in place of what
     the block before made of its prompts; they do not depend on the input, so after training their keys and
     values are computed once and kept. Prompts carry no position and start uniform in
-    +-sqrt(6 / (values per patch + width)). With no prompts at all this is the linear probe.
+    +-sqrt(6 / (values per patch + width)). With no prompts at all this is the linear probe. `dropout`: of the prompts
+    of every sample, while training (the paper has 0.1).
     """
 
     label: ClassVar[str] = "VPT"
+    papers: ClassVar[tuple[str, ...]] = ("jia2022",)
     writes_cells: ClassVar[bool] = False
     transposed_reads: ClassVar[bool] = True
     extra_reads: ClassVar[str] = "one vector per prompt, block and sample (deep: in training only)"
 
     prompts: Annotated[int, Field(ge=0)] = 4
     deep: bool = True
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     train_head: bool = True
     learning_rate: Annotated[float, Field(gt=0)] = 1e-2
 
@@ -43,7 +46,7 @@ class VPT(Method):
         return {"prompts": "sram"}
 
     def attach(self, model: nn.Module, chip: Chip | None = None, pool: Pool | None = None, seed: int = 0) -> VPTAdapter:
-        tokens = token_model(model, self.label)
+        tokens = patch_model(model, self.label)
         adapter = VPTAdapter(self, model, chip, tokens, seed)
         if self.prompts:
             adapter.train(list(adapter.editor.parameters()), self.learning_rate, self.weight_decay)
@@ -53,10 +56,10 @@ class VPT(Method):
 class Prompts(nn.Module):
     """Inserts the prompts before block 0 and, if there are more of them, replaces them before every later block."""
 
-    def __init__(self, start: list[torch.Tensor], chip: Chip | None) -> None:
+    def __init__(self, start: list[torch.Tensor], chip: Chip | None, dropout: Dropout) -> None:
         super().__init__()
         self.prompts = nn.ParameterList(nn.Parameter(values, requires_grad=False) for values in start)
-        self.chip = chip
+        self.chip, self.dropout = chip, dropout
         self.kept_as_keys_and_values = False
 
     def forward(self, index: int, tokens: torch.Tensor) -> torch.Tensor:
@@ -66,7 +69,8 @@ class Prompts(nn.Module):
         prompts = self.prompts[index]
         bill_sram(self.chip, "prompts", reads=len(tokens) * prompts.numel())
         rest = tokens[:, 1:] if index == 0 else tokens[:, 1 + len(prompts) :]
-        return torch.cat([tokens[:, :1], prompts.expand(len(tokens), -1, -1), rest], dim=1)
+        inserted = self.dropout(prompts.expand(len(tokens), -1, -1), self.training)
+        return torch.cat([tokens[:, :1], inserted, rest], dim=1)
 
 
 class VPTAdapter(TokenAdapter):
@@ -74,7 +78,7 @@ class VPTAdapter(TokenAdapter):
 
     method: VPT
 
-    def __init__(self, method: VPT, model: nn.Module, chip: Chip | None, tokens: TokenModel, seed: int) -> None:
+    def __init__(self, method: VPT, model: nn.Module, chip: Chip | None, tokens: PatchModel, seed: int) -> None:
         super().__init__(method, model, chip)
         self.tokens = tokens
         bound, generator = math.sqrt(6 / (tokens.patch_values + tokens.width)), torch.Generator().manual_seed(seed)
@@ -84,7 +88,7 @@ class VPTAdapter(TokenAdapter):
             for _ in range(tokens.depth if method.deep else 1)
             if method.prompts
         ]
-        self.editor = Prompts(start, chip)
+        self.editor = Prompts(start, chip, Dropout(method.dropout, seed))
         self.edit_tokens(self.editor)
 
     @torch.no_grad()

@@ -26,6 +26,7 @@ class WeGeFT(Method):
     """
 
     label: ClassVar[str] = "WeGeFT"
+    papers: ClassVar[tuple[str, ...]] = ("savadikar2025",)
     writes_cells: ClassVar[bool] = False
     transposed_reads: ClassVar[bool] = True
     extra_reads: ClassVar[str] = "none"

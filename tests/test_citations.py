@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 import crossbar_sim
-from benchmarks.report import BACKBONE_REFERENCES, COMMON_REFERENCES, METHOD_REFERENCES
+from benchmarks.report import BACKBONE_REFERENCES, COMMON_REFERENCES
 from crossbar_sim import Hardware, SpecError
 from crossbar_sim.citations import ASSUMPTION, bibtex, known_keys, parse_bibliography, reference
 from crossbar_sim.hardware import hardware_names
-from peft_methods import METHODS
+from peft_methods import METHODS, RULES
 
 LIBRARY = Path(crossbar_sim.__file__).parent / "library"
 ENTRY = """@article{key2020,
@@ -63,9 +63,11 @@ def test_every_reference_is_complete() -> None:
 
 
 def test_keys_of_the_report_exist() -> None:
-    assert set(METHOD_REFERENCES) <= set(METHODS)
-    for keys in (COMMON_REFERENCES, *METHOD_REFERENCES.values(), *BACKBONE_REFERENCES.values()):
+    papers = [kind.papers for kind in (*METHODS.values(), *RULES.values())]
+    for keys in (COMMON_REFERENCES, *papers, *BACKBONE_REFERENCES.values()):
         assert all(reference(key) for key in keys)
+    assert [name for name, kind in METHODS.items() if not kind.papers] == ["full-fine-tuning", "linear-probe"]
+    assert [name for name, kind in RULES.items() if not kind.papers] == ["write_verify"]
 
 
 def test_lorafusion_is_cited_as_published() -> None:

@@ -55,6 +55,38 @@ def test_shares_of_model_and_adapter_together() -> None:
     assert round(100 * lora / (PARAMETERS["llama-7b"] + lora), 3) == 0.826
 
 
+@pytest.mark.parametrize(
+    ("model", "positions", "classes", "pooler", "percent"),
+    [
+        ("bert-large", (0, -1), 2, True, "0.0153"),
+        ("bert-large", (0, 9, -1), 3, True, "0.0230"),
+        ("bert-large", (0, -1), 9, False, "0.0176"),  # token classification has no pooler
+        ("roberta-large", (0, 9, 10, -1), 3, True, "0.0285"),
+    ],
+)
+def test_shares_of_pasta_with_its_output_layer(
+    model: str, positions: tuple[int, ...], classes: int, pooler: bool, percent: str
+) -> None:
+    vectors = estimate(model, "pasta", HARDWARE, {"positions": positions})["trained_values"]
+    whole = PARAMETERS[model] - (0 if pooler else 1024 * 1024 + 1024)
+    assert f"{100 * (vectors + classes * (1024 + 1)) / whole:.4f}" == percent
+
+
+def test_shares_of_lorafusion() -> None:
+    """I13: 3.145 % of LoRA's values, of which 0.65 % are coefficients; the pool adds 13.2 % to the linear weights and
+    62.5 % to its layers, and costs as many cell writes as 20 steps of LoRA that move every weight."""
+    lora, fused = (estimate("flan-t5-large", name, HARDWARE) for name in ("lora", "lorafusion"))
+    values, coefficients, pool = fused["trained_values"], 20 * 48, fused["pool_cells"] // 2
+    assert (lora["trained_values"], values, pool) == (4_718_592, 148_416, 94_371_840)
+    assert f"{100 * values / lora['trained_values']:.3f}" == "3.145" and values - coefficients == 144 * 1024
+    assert (
+        f"{100 * coefficients / values:.2f}" == "0.65"
+        and f"{100 * coefficients / lora['trained_values']:.2f}" == "0.02"
+    )
+    assert f"{100 * pool / fused['backbone_weights']:.1f}" == "13.2" and pool / 144 / 1024**2 == 0.625
+    assert fused["pool_cells"] == 20 * lora["trained_cells"] and fused["trained_cells"] == 0
+
+
 def test_wegeft_does_not_grow_with_depth_and_equals_lora_per_layer() -> None:
     own = estimate("vit-b-16", "wegeft", HARDWARE, {"shared": False, "rank": 8})["trained_values"]
     assert own == estimate("vit-b-16", "lora", HARDWARE)["trained_values"] == 12 * 2 * 8 * 768

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from benchmarks.backbones import Block
 from crossbar_sim import Hardware, SpecError, map_model
 from peft_methods import PASTA, VPT, LinearProbe, MethodError, fine_tune
 from tests.conftest import tiny_net, tiny_transformer
@@ -139,3 +140,73 @@ def test_positions_are_checked() -> None:
     PASTA(positions=(9,)).attach(model)
     with pytest.raises(MethodError, match="do not all exist in a sequence of 5 tokens"):
         model(images(dtype=torch.float32))
+
+
+@pytest.mark.parametrize("kind", [VPT, PASTA])
+def test_dropout_acts_in_training_only_and_repeats_by_seed(kind: type[VPT | PASTA]) -> None:
+    """Each number stays with probability 1 - share, scaled up; samples draw their own."""
+    settings = {"initial": "normal"} if kind is PASTA else {"deep": False}
+    editor = kind(dropout=0.25, **settings).attach(tiny_transformer(), seed=1).editor
+    plain = kind(**settings).attach(tiny_transformer(), seed=1).editor
+    again = kind(dropout=0.25, **settings).attach(tiny_transformer(), seed=1).editor
+    tokens = torch.zeros(400, 5, 6)
+    inserted = slice(0, 1) if kind is PASTA else slice(1, 5)
+    expected, found = plain(0, tokens)[:, inserted].detach(), editor(0, tokens)[:, inserted].detach()
+    kept = found != 0
+    torch.testing.assert_close(found[kept], (expected / 0.75)[kept])
+    assert abs(float(kept.float().mean()) - 0.75) < 4 * (0.25 * 0.75 / kept.numel()) ** 0.5
+    assert not torch.equal(kept[0], kept[1]) and torch.equal(again(0, tokens)[:, inserted], found)
+    assert torch.equal(editor.eval()(0, tokens)[:, inserted], expected)
+
+
+class TinyText(nn.Module):
+    """Words (n, length) to logits through two blocks; the first word is the class token, the last a separator."""
+
+    before_block: nn.Module | None
+
+    def __init__(self, words: int = 12, width: int = 6, classes: int = 2, per_token: bool = False) -> None:
+        super().__init__()
+        self.width, self.depth, self.per_token = width, 2, per_token
+        self.register_module("before_block", None)
+        self.embedding = nn.Embedding(words, width)
+        self.blocks = nn.ModuleList(Block(width, 2, 8) for _ in range(2))
+        self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, classes)
+
+    def forward(self, words: torch.Tensor) -> torch.Tensor:
+        tokens = self.embedding(words)
+        for index, block in enumerate(self.blocks):
+            tokens = block(tokens if self.before_block is None else self.before_block(index, tokens))
+        tokens = self.norm(tokens)
+        logits: torch.Tensor = self.head(tokens if self.per_token else tokens[:, 0])
+        return logits.transpose(1, 2) if self.per_token else logits
+
+
+def text(per_token: bool) -> tuple[TinyText, torch.Tensor, torch.Tensor]:
+    """A frozen random encoder, sentence pairs [CLS] a b [SEP] c d [SEP], and labels that depend on their words."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = TinyText(per_token=per_token)
+    words = torch.randint(2, 12, (60, 7), generator=torch.Generator().manual_seed(1))
+    words[:, 0], words[:, 3], words[:, 6] = 0, 1, 1
+    labels = (words > 6).long() if per_token else (words[:, 1] > 6).long()
+    return model, words, labels
+
+
+@pytest.mark.parametrize("per_token", [False, True], ids=["pairs", "token classification"])
+def test_pasta_on_text(per_token: bool, milo: Hardware) -> None:
+    """Three special tokens of a pair; training lowers the loss and writes no cell, on tiles too."""
+    model, words, labels = text(per_token)
+    chip = map_model(model, milo)
+    adapter = PASTA(positions=(0, 3, -1), steps=60, learning_rate=5e-2).attach(model, chip)
+    assert adapter.editor.vectors.shape == (2, 3, 6)
+    loss = fine_tune(model, adapter, words, labels).loss
+    assert sum(loss[-10:]) < sum(loss[:10]) and chip.ledger.writes("adapt") == 0
+
+
+def test_prompts_between_patches_need_patches() -> None:
+    model, _, _ = text(per_token=False)
+    with pytest.raises(MethodError, match="TinyText reads no patches; PASTA works on text"):
+        VPT().attach(model)
+    PASTA(positions=(0, 9)).attach(model)
+    with pytest.raises(MethodError, match="do not all exist in a sequence of 7 tokens"):
+        model(torch.zeros(1, 7, dtype=torch.long))
