@@ -13,20 +13,42 @@ from crossbar_sim.ledger import Ledger
 from crossbar_sim.mvm import Programmed
 
 
+@dataclass(frozen=True)
+class Written:
+    """Totals of one programming operation, all that its bill needs; slots: word-line activations."""
+
+    cells: int
+    set_pulses: int
+    reset_pulses: int
+    verify_reads: int
+    set_energy: float
+    reset_energy: float
+    verify_energy: float
+    slots: float
+    seconds: float
+
+
 def bill_programming(
     hardware: Hardware, ledger: Ledger, place: str, result: Programming, shape: tuple[int, ...]
 ) -> None:
     """Bill one programming operation on cells of `shape` (2, inputs, outputs) at `place`."""
-    device, tile = hardware.device, hardware.tile
-    set_pulses, reset_pulses = int(result.set_pulses.sum()), int(result.reset_pulses.sum())
     slots, seconds = programming_slots(hardware, result, shape)
-    squared = device.set_voltage**2 * set_pulses + device.reset_voltage**2 * reset_pulses
-    lines = tile.line_capacitance * (squared + slots * device.set_voltage**2)
-    ledger.add("SET pulses", place, float(result.set_energy.sum()), set_pulses, seconds)
-    ledger.add("RESET pulses", place, float(result.reset_energy.sum()), reset_pulses)
-    ledger.add("verify reads", place, float(result.verify_energy.sum()), int(result.verify_reads.sum()))
-    ledger.add("line charging", place, lines, set_pulses + reset_pulses + slots)
-    ledger.add_writes(place, result.count)
+    pulses = int(result.set_pulses.sum()), int(result.reset_pulses.sum()), int(result.verify_reads.sum())
+    energies = float(result.set_energy.sum()), float(result.reset_energy.sum()), float(result.verify_energy.sum())
+    bill_written(hardware, ledger, place, Written(result.count, *pulses, *energies, slots, seconds))
+
+
+def bill_written(hardware: Hardware, ledger: Ledger, place: str, written: Written) -> None:
+    """Bill a programming operation by its totals, simulated or expected."""
+    device, tile = hardware.device, hardware.tile
+    squared = device.set_voltage**2 * written.set_pulses + device.reset_voltage**2 * written.reset_pulses
+    lines = tile.line_capacitance * (squared + written.slots * device.set_voltage**2)
+    events = written.set_pulses + written.reset_pulses + round(written.slots)
+    ledger.add("SET pulses", place, written.set_energy, written.set_pulses, written.seconds)
+    ledger.add("RESET pulses", place, written.reset_energy, written.reset_pulses)
+    ledger.add("verify reads", place, written.verify_energy, written.verify_reads)
+    ledger.add("line charging", place, lines, events)
+    ledger.add_writes(place, written.cells)
 
 
 def programming_slots(hardware: Hardware, result: Programming, shape: tuple[int, ...]) -> tuple[int, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 
 import torch
@@ -33,15 +33,18 @@ class MappedLinear(nn.Module):
         return y if self.bias is None else y + self.bias
 
 
-def map_model(model: nn.Module, hardware: Hardware, *, seed: int = 0, exclude: Iterable[str] = ("head",)) -> Chip:
+def map_model(
+    model: nn.Module, hardware: Hardware, *, seed: int = 0, exclude: Iterable[str] = ("head",),
+    make_chip: Callable[[Hardware, int], Chip] = Chip,
+) -> Chip:  # fmt: skip
     """Move every nn.Linear of `model` onto tiles, in place, and return the chip that holds them.
 
-    exclude: dotted names or patterns ('blocks.0.*') that stay digital. Programming is billed to the
-    ledger phase 'deploy'. Raises MappingError if nothing can be mapped or a weight is not finite; the
+    exclude: dotted names or patterns ('blocks.0.*') that stay digital; make_chip: of hardware and seed, a chip of
+    another kind. Programming is billed to the ledger phase 'deploy'. Raises MappingError if nothing can be mapped or a weight is not finite; the
     model is then left as it was.
     """
     patterns = tuple(exclude)
-    chip = Chip(hardware, seed)
+    chip = make_chip(hardware, seed)
     replacements: list[tuple[nn.Module, str, MappedLinear]] = []
     attention = [name for name, module in model.named_modules() if isinstance(module, nn.MultiheadAttention)]
     with chip.ledger.phase("deploy"):
