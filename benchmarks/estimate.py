@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,7 +16,7 @@ from benchmarks.model_file import read_model
 from benchmarks.shapes import ModelShape, get_shape, pool_shape
 from crossbar_sim import Hardware, SpecError, map_model
 from crossbar_sim.counting import Activity, CountedMatrix, CountingChip
-from crossbar_sim.ledger import GROUPS, PHASES, PROGRAMMING
+from crossbar_sim.ledger import GROUPS, PHASES, PROGRAMMING, Phase
 from crossbar_sim.spec import Spec, nearest
 from peft_methods import METHODS, Adapter, Method, Pool
 from peft_methods.base import linear_layers
@@ -46,16 +47,18 @@ class Workload(Spec):
     inferences: Annotated[int, Field(ge=0)] = 100
 
 
-@dataclass(frozen=True)
+@dataclass
 class Counted:
-    """A method on a model, counted: the chip with its ledger, the adapter, what was trained and how long."""
+    """A method on a model that is only counted: the chip with its ledger, the adapter, and what the method keeps in
+    buffers beside it. `run` adds training and inference to the bill."""
 
+    model: nn.Module
     chip: CountingChip
     adapter: Adapter
     backbone: frozenset[str]
     kept_values: int
-    cells_per_step: float
     workload: Workload
+    cells_per_step: float = 0.0
 
     @property
     def matrices(self) -> dict[str, CountedMatrix]:
@@ -94,6 +97,28 @@ class Counted:
                 "kept": WORD * self.kept_values}  # fmt: skip
 
 
+def attach(
+    model: nn.Module, method: Method, hardware: Hardware, sample: Callable[[int], Any], *,
+    pool: Pool | None = None, workload: Workload | None = None, activity: Activity | None = None,
+    digital: tuple[str, ...] = DIGITAL,
+) -> Counted:  # fmt: skip
+    """Deploy, calibrate and attach a method with shapes alone; arguments as in `count`."""
+    workload = Workload() if workload is None else workload
+    exclude = [name for name in digital if name in dict(model.named_modules())]
+    chip = map_model(model, hardware, exclude=exclude, make_chip=lambda h, seed: CountingChip(h, seed, activity))
+    assert isinstance(chip, CountingChip)
+    model.to("meta")
+    backbone = frozenset(chip.matrices)
+    if workload.calibration:
+        model.train()
+        with torch.no_grad(), chip.ledger.phase("deploy"):
+            output_of(model, sample(workload.calibration))
+    known = {id(buffer) for buffer in model.buffers()}
+    adapter = method.attach(model, chip, pool)
+    kept = sum(buffer.numel() for buffer in model.buffers() if id(buffer) not in known)
+    return Counted(model, chip, adapter, backbone, kept, workload)
+
+
 def count(
     model: nn.Module, method: Method, hardware: Hardware, sample: Callable[[int], Any], *,
     pool: Pool | None = None, workload: Workload | None = None, activity: Activity | None = None,
@@ -103,37 +128,35 @@ def count(
 
     model: any torch model whose forward works on the meta device; weights it still has give the levels of its cells,
     and are then dropped. sample(n): the model's input for n samples on the meta device, one argument or a dict of
-    keyword arguments. `activity`: what depends on data. Raises what map_model and the method raise.
+    keyword arguments. activity: what depends on data; digital: layers that stay off the tiles. Raises what
+    map_model and the method raise.
     """
-    workload = Workload() if workload is None else workload
-    exclude = [name for name in digital if name in dict(model.named_modules())]
-    chip = map_model(model, hardware, exclude=exclude, make_chip=lambda h, seed: CountingChip(h, seed, activity))
-    assert isinstance(chip, CountingChip)
-    model.to("meta")
-    backbone, ledger = frozenset(chip.matrices), chip.ledger
-    model.train()
-    if workload.calibration:
-        with torch.no_grad(), ledger.phase("deploy"):
-            run(model, sample(workload.calibration))
-    known = {id(buffer) for buffer in model.buffers()}
-    adapter = method.attach(model, chip, pool)
-    kept = sum(buffer.numel() for buffer in model.buffers() if id(buffer) not in known)
-    steps, before = workload.steps or method.steps, ledger.writes("adapt")
+    counted = attach(
+        model, method, hardware, sample, pool=pool, workload=workload, activity=activity, digital=digital
+    )  # fmt: skip
+    run(counted, sample)
+    return counted
+
+
+def run(counted: Counted, sample: Callable[[int], Any]) -> None:
+    """Bill training and inference; one step stands for all, which cost the same."""
+    model, adapter, chip, workload = counted.model, counted.adapter, counted.chip, counted.workload
+    method, before = adapter.method, chip.ledger.writes("adapt")
     adapter.resume()
-    with ledger.repeated(steps):
+    model.train()
+    with chip.ledger.repeated(counted.steps):
         if isinstance(method, GradientFree):
             _evaluate(model, chip, sample(workload.train_samples), workload.train_samples, "adapt/forward")
         else:
             _step(model, adapter, chip, sample, workload.batch or method.batch_size)
-    written = ledger.writes("adapt") - before
+    counted.cells_per_step = (chip.ledger.writes("adapt") - before) / counted.steps
     adapter.finish()
     model.eval()
     if workload.inferences:
         _evaluate(model, chip, sample(workload.inferences), workload.inferences, "infer")
-    return Counted(chip, adapter, backbone, kept, written / steps, workload)
 
 
-def run(model: nn.Module, given: Any) -> torch.Tensor:
+def output_of(model: nn.Module, given: Any) -> torch.Tensor:
     """The model's output; of several, the first tensor."""
     output = model(**given) if isinstance(given, dict) else model(given)
     if isinstance(output, torch.Tensor):
@@ -142,13 +165,11 @@ def run(model: nn.Module, given: Any) -> torch.Tensor:
     return next(value for value in values if isinstance(value, torch.Tensor))
 
 
-def _step(
-    model: nn.Module, adapter: Adapter, chip: CountingChip, sample: Callable[[int], Any], batch: int
-) -> None:
+def _step(model: nn.Module, adapter: Adapter, chip: CountingChip, sample: Callable[[int], Any], batch: int) -> None:
     """One step of `peft_methods.fine_tune`; any scalar stands for the loss, which has no products."""
     ledger, count_digital = chip.ledger, DigitalOperations(chip)
     with ledger.phase("adapt/forward"), count_digital("forward", batch):
-        loss = run(model, sample(batch)).sum()
+        loss = output_of(model, sample(batch)).sum()
     with ledger.phase("adapt/backward"), count_digital("backward", batch):
         loss.backward()
     with ledger.phase("adapt/update"):
@@ -157,9 +178,9 @@ def _step(
 
 
 @torch.no_grad()
-def _evaluate(model: nn.Module, chip: CountingChip, given: Any, samples: int, phase: Any) -> None:
+def _evaluate(model: nn.Module, chip: CountingChip, given: Any, samples: int, phase: Phase) -> None:
     with chip.ledger.phase(phase), DigitalOperations(chip)("forward", samples):
-        run(model, given)
+        output_of(model, given)
 
 
 def find_shape(model: str) -> ModelShape:
@@ -179,20 +200,34 @@ def make_method(shape: ModelShape, method: str, settings: Mapping[str, Any] | No
     return kind(**{**own, **shape.settings.get(method, {}), **(settings or {})})
 
 
+def attach_shape(
+    shape: ModelShape, method: Method, hardware: Hardware, workload: Workload | None = None,
+    activity: Activity | None = None,
+) -> Counted:  # fmt: skip
+    """`attach` for a model of benchmarks.shapes."""
+    network = shape.build()
+    layers = linear_layers(network, shape.targets) if method.needs_pool else {}
+    sizes = {name: (layer.weight.shape[0], layer.weight.shape[1]) for name, layer in layers.items()}
+    pool = pool_shape(sizes, shape) if method.needs_pool else None
+    return attach(
+        network, method, hardware, sampler(shape, workload), pool=pool, workload=workload, activity=activity
+    )  # fmt: skip
+
+
 def count_shape(
     shape: ModelShape, method: Method, hardware: Hardware, workload: Workload | None = None,
     activity: Activity | None = None,
 ) -> Counted:  # fmt: skip
     """`count` for a model of benchmarks.shapes."""
-    network = shape.build()
+    counted = attach_shape(shape, method, hardware, workload, activity)
+    run(counted, sampler(shape, workload))
+    return counted
+
+
+def sampler(shape: ModelShape, workload: Workload | None) -> Callable[[int], torch.Tensor]:
+    """The model's input for n samples of the workload's tokens."""
     tokens = (workload.tokens if workload is not None else None) or shape.tokens
-    layers = linear_layers(network, shape.targets) if method.needs_pool else {}
-    sizes = {name: (layer.weight.shape[0], layer.weight.shape[1]) for name, layer in layers.items()}
-    pool = pool_shape(sizes, shape) if method.needs_pool else None
-    return count(
-        network, method, hardware, lambda samples: shape.sample(samples, tokens), pool=pool, workload=workload,
-        activity=activity,
-    )  # fmt: skip
+    return partial(shape.sample, tokens=tokens)
 
 
 def estimate(
@@ -210,6 +245,20 @@ def estimate(
     return {"model": model, "method": method, **record_of(counted)}
 
 
+def counts_of(counted: Counted) -> dict[str, Any]:
+    """What is known once a method is attached."""
+    matrices = counted.matrices
+    return {
+        "hardware": counted.chip.hardware.name,
+        "trained_values": counted.adapter.trained_values,
+        "backbone_weights": sum(m.master.numel() for name, m in matrices.items() if name in counted.backbone),
+        "tiles": sum(m.tile_count for m in matrices.values()),
+        "backbone_cells": counted.backbone_cells,
+        "pool_cells": counted.pool_cells,
+        "trained_cells": counted.trained_cells,
+    }
+
+
 def record_of(counted: Counted) -> dict[str, Any]:
     """What was counted, as one flat record."""
     chip, method = counted.chip, counted.adapter.method
@@ -218,15 +267,9 @@ def record_of(counted: Counted) -> dict[str, Any]:
     reads = {phase: sum(row["count"] for row in rows if (row["phase"], row["component"]) == (phase, "cell reads"))
              for phase in PHASES}  # fmt: skip
     return {
-        "hardware": chip.hardware.name,
+        **counts_of(counted),
         "steps": counted.steps,
         "batch": counted.workload.batch or method.batch_size,
-        "trained_values": counted.adapter.trained_values,
-        "backbone_weights": sum(m.master.numel() for name, m in counted.matrices.items() if name in counted.backbone),
-        "tiles": sum(m.tile_count for m in counted.matrices.values()),
-        "backbone_cells": counted.backbone_cells,
-        "pool_cells": counted.pool_cells,
-        "trained_cells": counted.trained_cells,
         "changed_share": chip.activity.changed_share,
         "cells_written_per_step": counted.cells_per_step,
         "max_writes_per_cell": 1 + (counted.steps if counted.trained_cells and chip.activity.changed_share else 0),
@@ -252,11 +295,11 @@ def method_records() -> list[dict[str, Any]]:
     `cells_written_per_step` is an upper bound: only cells whose target level changes are written.
     """
     records, shape, hardware = [], get_shape("digits-vit"), Hardware.load("milo2021_128x128")
-    once = Workload(steps=1, batch=1, calibration=0, inferences=0)
+    undeployed = Workload(calibration=0)
     for name, kind in METHODS.items():
         for placement in ("crossbar", "sram") if "placement" in kind.model_fields else (None,):
             method = kind() if placement is None else kind(placement=placement)  # type: ignore[call-arg]
-            counted = count_shape(shape, method, hardware, once)
+            counted = attach_shape(shape, method, hardware, undeployed)
             records.append({
                 "method": name, "display_name": method.display_name, "placement": placement,
                 "lives_in": {**method.placements(), **method.frozen_placements()},

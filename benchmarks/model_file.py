@@ -37,7 +37,9 @@ class LayerShape(Spec):
     @model_validator(mode="after")
     def _names_differ(self) -> LayerShape:
         if (self.repeat > 1) != ("{i}" in self.name):
-            raise SpecError(f"{self.name}: a repeated layer needs {{i}} in its name, and only a repeated one may have it")
+            raise SpecError(
+                f"{self.name}: a repeated layer needs {{i}} in its name, and only a repeated one may have it"
+            )
         return self
 
 

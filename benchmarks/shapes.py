@@ -3,7 +3,7 @@ the order in which tokens pass them. Normalisation, softmax and activations cost
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -28,7 +28,7 @@ class ModelShape:
     """
 
     build: Callable[[], nn.Module]
-    sample: Callable[[int, int], torch.Tensor]
+    sample: Callable[..., torch.Tensor]
     tokens: int
     targets: tuple[str, ...] | None
     rank: int
@@ -60,7 +60,9 @@ def attend(
     query, key, value = (owner.get_submodule(name) for name in names[:3])
     queries, keys, values = query(x), key(seen), value(seen)
     if further is not None:
-        keys, values = (torch.cat([one, more.expand(len(x), -1, -1)], 1) for one, more in zip((keys, values), further, strict=True))
+        keys, values = (
+            torch.cat([one, more.expand(len(x), -1, -1)], 1) for one, more in zip((keys, values), further, strict=True)
+        )
     groups = queries.shape[-1] // keys.shape[-1]
     keys, values = keys.repeat(1, 1, groups), values.repeat(1, 1, groups)
     mixed: torch.Tensor = owner.get_submodule(names[3])((queries @ keys.transpose(1, 2)) @ values)
@@ -135,7 +137,7 @@ class LlamaShape(nn.Module):
 
 
 def nested(layers: dict[str, tuple[int, int]], bias: bool = False, root: nn.Module | None = None,
-           kinds: dict[str, Callable[[], nn.Module]] | None = None) -> nn.Module:  # fmt: skip
+           kinds: Mapping[str, Callable[[], nn.Module]] | None = None) -> nn.Module:  # fmt: skip
     """A module tree with one nn.Linear per dotted name, below `root` if given; sizes are (outputs, inputs).
 
     kinds: what to make for modules of that last name, instead of a plain nn.Module.
@@ -232,9 +234,10 @@ def encoder_shape(
 
 
 SHAPES: dict[str, ModelShape] = {
-    "flan-t5-large": ModelShape(flan_t5_large, partial(embeddings, 1024), 128, ("q", "v"), rank=16, alpha=32.0, settings={
-        "vera": {"rank": 128}, "ia3": {"targets": ("k", "v"), "feed_forward": ("wo",)},
-        "adapters": {"targets": ("DenseReluDense",)}}),
+    "flan-t5-large": ModelShape(
+        flan_t5_large, partial(embeddings, 1024), 128, ("q", "v"), rank=16, alpha=32.0, settings={
+            "vera": {"rank": 128}, "ia3": {"targets": ("k", "v"), "feed_forward": ("wo",)},
+            "adapters": {"targets": ("DenseReluDense",)}}),
     "vit-b-16": encoder_shape("vit", "attention", 768, 12, 3 * 16 * 16, 197, ("attention.output.dense",), 256, 16),
     "bert-large": encoder_shape("bert", "self", 1024, 24, 1024, 128, ("query", "value"), 256, 32),
     "roberta-base": encoder_shape("roberta", "self", 768, 12, 768, 128, ("query", "value"), 1024, 32),

@@ -46,13 +46,14 @@ class Activity(Spec):
     changed_share: cells of trained matrices on tiles whose level changes in a step; 1 is the bound.
     drive, transposed_drive: mean over inputs and vectors of (x / max |x|)^2, forward and transposed; None: Gaussian x.
     levels: by ledger phase, the share of the cells at each level when they are programmed first; a phase without
-    entry: those of the weights if they have values, else of Gaussian weights. changes: (level before, level after, share) of rewritten cells; None: to the next level.
+    entry: those of the weights if they have values, else of Gaussian weights. changes: (level before, level after,
+    share) of rewritten cells; None: to the next level.
     """
 
     changed_share: Share = 1.0
     drive: Share | None = None
     transposed_drive: Share | None = None
-    levels: dict[str, tuple[Share, ...]] = {}
+    levels: dict[str, tuple[Share, ...]] = Field(default_factory=dict)
     changes: tuple[tuple[int, int, Share], ...] | None = None
 
     @field_validator("levels")
@@ -95,6 +96,7 @@ class CountingChip(Chip):
         self.ledger = CountingLedger()
         self.activity = Activity() if activity is None else activity
         self.cell_writes: dict[tuple[tuple[tuple[int | None, int], float], ...], CellWrite] = {}
+        self.read_costs_of: dict[tuple[int, int], dict[bool, ReadCosts]] = {}
 
     def cell_write(self, changes: Changes) -> CellWrite:
         """The expected cost of one write, computed once per distribution of level changes."""
@@ -102,6 +104,17 @@ class CountingChip(Chip):
         if key not in self.cell_writes:
             self.cell_writes[key] = cell_write(self.hardware, changes)
         return self.cell_writes[key]
+
+    def read_costs(self, inputs: int, outputs: int) -> dict[bool, ReadCosts]:
+        """What a forward (False) and a transposed (True) vector cost, computed once per shape."""
+        shape, tile = (inputs, outputs), self.hardware.tile
+        if shape not in self.read_costs_of:
+            forward = _shape_only(inputs, outputs, tile.rows, tile.outputs)
+            back = _shape_only(outputs, inputs, tile.outputs, tile.rows)
+            self.read_costs_of[shape] = {
+                False: read_costs(self.hardware, forward, 1), True: read_costs(self.hardware, back, CELLS_PER_WEIGHT),
+            }  # fmt: skip
+        return self.read_costs_of[shape]
 
     def matrix(self, name: str, weight: torch.Tensor, scale: NDArray[np.float64] | None = None) -> MappedMatrix:
         if name in self.matrices:
@@ -126,9 +139,7 @@ class CountingChip(Chip):
 class CountedMatrix(MappedMatrix):
     """A matrix (outputs, inputs) on tiles that are only counted; its master stays on the meta device."""
 
-    def __init__(
-        self, chip: CountingChip, name: str, weight: torch.Tensor, scale: NDArray[np.float64] | None
-    ) -> None:
+    def __init__(self, chip: CountingChip, name: str, weight: torch.Tensor, scale: NDArray[np.float64] | None) -> None:
         nn.Module.__init__(self)
         if weight.ndim != 2 or 0 in weight.shape:
             raise MappingError(f"{name}: only non-empty matrices go on tiles, got shape {tuple(weight.shape)}")
@@ -137,7 +148,7 @@ class CountedMatrix(MappedMatrix):
         self.master = nn.Parameter(torch.empty(weight.shape, device="meta"), requires_grad=False)
         outputs, inputs = weight.shape
         self.cell_shape = (CELLS_PER_WEIGHT, inputs, outputs)
-        device, tile = self.hardware.device, self.hardware.tile
+        device = self.hardware.device
         phase = self.ledger.current_phase
         self.levels = self.activity.levels.get(phase) or _levels_of(weight, scale, self.hardware)
         if len(self.levels) != level_count(device):
@@ -150,10 +161,7 @@ class CountedMatrix(MappedMatrix):
             False: gaussian_drive(inputs) if self.activity.drive is None else self.activity.drive,
             True: gaussian_drive(outputs) if self.activity.transposed_drive is None else self.activity.transposed_drive,
         }
-        self.costs: dict[bool, ReadCosts] = {
-            False: read_costs(self.hardware, _shape_only(inputs, outputs, tile.rows, tile.outputs), 1),
-            True: read_costs(self.hardware, _shape_only(outputs, inputs, tile.outputs, tile.rows), CELLS_PER_WEIGHT),
-        }
+        self.costs = chip.read_costs(inputs, outputs)
         self._write(fresh(self.levels), 1.0)
 
     @property

@@ -39,9 +39,9 @@ def map_model(
 ) -> Chip:  # fmt: skip
     """Move every nn.Linear of `model` onto tiles, in place, and return the chip that holds them.
 
-    exclude: dotted names or patterns ('blocks.0.*') that stay digital; make_chip: of hardware and seed, a chip of
-    another kind. Programming is billed to the ledger phase 'deploy'. Raises MappingError if nothing can be mapped or a weight is not finite; the
-    model is then left as it was.
+    exclude: dotted names or patterns ('blocks.0.*') that stay digital; make_chip: makes another kind of chip from
+    hardware and seed. Programming is billed to the ledger phase 'deploy'. Raises MappingError if nothing can be
+    mapped or a weight is not finite; the model is then left as it was.
     """
     patterns = tuple(exclude)
     chip = make_chip(hardware, seed)

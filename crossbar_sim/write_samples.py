@@ -29,6 +29,7 @@ def level_count(device: DeviceModel) -> int:
     return CONTINUOUS if device.levels is None else device.levels
 
 
+@cache
 def gaussian_levels(weights: int, levels: int) -> tuple[float, ...]:
     """Share of the cells at each level if `weights` Gaussian weights share one scale, their largest magnitude.
 
@@ -42,6 +43,7 @@ def gaussian_levels(weights: int, levels: int) -> tuple[float, ...]:
     return tuple(shares.tolist())
 
 
+@cache
 def gaussian_drive(values: int) -> float:
     """Mean of (x / max |x|)^2 over a vector of that many Gaussian values."""
     if values == 1:
@@ -143,7 +145,7 @@ def _sample(device: DeviceModel, sense_energy: float, pairs: tuple[tuple[int | N
 def _distribution(values: Floats, shares: Floats) -> tuple[Floats, Floats]:
     """Distinct values, ascending, and the share of each."""
     distinct, index = np.unique(values, return_inverse=True)
-    return distinct, np.bincount(index, weights=shares)
+    return distinct, np.bincount(index, weights=shares).astype(np.float64)
 
 
 def expected_largest(values: Floats, shares: Floats, changed: float, cells: int) -> float:
@@ -153,8 +155,10 @@ def expected_largest(values: Floats, shares: Floats, changed: float, cells: int)
     return float(values @ np.diff(below**cells, prepend=start))
 
 
-def expected_writing(hardware: Hardware, write: CellWrite, shape: tuple[int, int, int], changed: float, times: int) -> Written:
-    """`times` programming operations, each of which rewrites the share `changed` of the cells (sides, inputs, outputs).
+def expected_writing(
+    hardware: Hardware, write: CellWrite, shape: tuple[int, int, int], changed: float, times: int
+) -> Written:
+    """`times` operations, each of which rewrites the share `changed` of the cells (sides, inputs, outputs).
 
     Row-parallel slots and seconds are those of the slowest cell in a row, on average; the tiles of a matrix work
     side by side, and the mean time of the largest stands for that of the slowest.
