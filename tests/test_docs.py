@@ -19,8 +19,11 @@ from unittest import mock
 import pytest
 
 from benchmarks.cli import app, main
+from benchmarks.estimate import Workload
+from benchmarks.model_file import LayerShape, ModelFile
 from crossbar_sim import DeviceModel
 from crossbar_sim.converters import ADC, DAC
+from crossbar_sim.counting import Activity
 from crossbar_sim.devices import Lifetime, LogRelaxation, PowerLawDrift, StateLaw
 from crossbar_sim.digital import Digital
 from crossbar_sim.ledger import COMPONENTS, PHASES
@@ -93,7 +96,10 @@ def missing(page: str, names: Iterator[str] | list[str]) -> list[str]:
     return [name for name in names if f"`{name}`" not in text]
 
 
-SPECS = (DeviceModel, Lifetime, PowerLawDrift, LogRelaxation, StateLaw, TileSpec, DAC, ADC, Digital)
+SPECS = (
+    DeviceModel, Lifetime, PowerLawDrift, LogRelaxation, StateLaw, TileSpec, DAC, ADC, Digital, ModelFile, LayerShape,
+    Workload, Activity,
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("spec", SPECS)
@@ -104,6 +110,8 @@ def test_every_key_of_a_file_is_described(spec: type[Spec]) -> None:
 def test_every_key_of_a_record_is_described(tmp_path: Path) -> None:
     from benchmarks import Experiment
     from benchmarks.estimate import estimate
+    from benchmarks.floor_plan import plan_of
+    from benchmarks.sensitivity import sensitivity
 
     experiment = Experiment(method={"name": "linear-probe", "steps": 1}, seeds=[0])
     result = experiment.run(tmp_path)
@@ -111,7 +119,10 @@ def test_every_key_of_a_record_is_described(tmp_path: Path) -> None:
     stored = json.loads((experiment.folder(tmp_path) / "result.json").read_text(encoding="utf-8"))
     nested = [*seed["curve"][0], *seed["worn_tile"], *seed["ledger"][0], *seed["energy_by_phase_J"]]
     counts = estimate("digits-vit", "lora", "milo2021_128x128")
-    assert missing("files.md", [*seed, *nested, *result.record(), *stored, *counts]) == []
+    plan = plan_of("digits-vit", "lora", "milo2021_128x128").record()
+    study = sensitivity(methods=("linear-probe",)).record()
+    further = [*counts, *plan, *plan["matrices"][0], *study, *study["variations"][0]]
+    assert missing("files.md", [*seed, *nested, *result.record(), *stored, *further]) == []
 
 
 def test_every_method_component_phase_and_command_is_described() -> None:
