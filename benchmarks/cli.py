@@ -1,4 +1,5 @@
-"""The command line: xbar compare | run | recalibrate | estimate | quality | device | hardware | methods."""
+"""The command line: xbar compare | run | recalibrate | estimate | floorplan | sensitivity | quality | device | hardware
+| methods."""
 
 from __future__ import annotations
 
@@ -61,6 +62,11 @@ def run(
         print(result)
 
 
+Model = Annotated[str, arg(metavar="NAME|TOML", help="flan-t5-large, llama-7b, ..., or a file of layer shapes")]
+MethodName = Annotated[str, arg(metavar="NAME", help="a method of `xbar methods`")]
+HardwareName = Annotated[str, arg(metavar="NAME|TOML", help="the chip design")]
+
+
 @app.command
 def recalibrate(
     methods: Annotated[
@@ -92,20 +98,70 @@ def recalibrate(
 
 @app.command
 def estimate(
-    model: Annotated[str, arg(metavar="NAME", help="flan-t5-large, vit-b-16, digits-vit, ...")] = "flan-t5-large",
-    method: Annotated[str, arg(metavar="NAME", help="a method of `xbar methods`")] = "lorafusion",
-    hardware: Annotated[str, arg(metavar="NAME|TOML", help="the chip design")] = "milo2021_128x128",
+    model: Model = "flan-t5-large",
+    method: MethodName = "lorafusion",
+    hardware: HardwareName = "milo2021_128x128",
+    placement: Annotated[Literal["crossbar", "sram"] | None, arg(help="where trained matrices live")] = None,
+    steps: Annotated[int | None, arg(metavar="N", help="training steps; default: the method's")] = None,
+    batch: Annotated[int | None, arg(metavar="N", help="samples per step; default: the method's")] = None,
+    tokens: Annotated[int | None, arg(metavar="N", help="tokens per sample; default: the model's")] = None,
+    inferences: Annotated[int, arg(metavar="N", help="samples classified after training")] = 100,
+    changed_share: Annotated[float, arg(metavar="X", help="trained cells whose level changes in a step")] = 1.0,
     json: Json = None,
 ) -> None:
-    """Count trained values, tiles and pool cells for a model of any size, without its weights."""
-    from benchmarks.estimate import estimate as count
+    """Count the whole bill of a method on a model of any size, without its weights."""
+    from benchmarks import estimate_command
 
-    record = count(model, method, hardware)
+    record = estimate_command.estimate_record(
+        model, method, hardware, placement=placement, steps=steps, batch=batch, tokens=tokens, inferences=inferences,
+        changed_share=changed_share,
+    )  # fmt: skip
     if json is not None:
         write_records(json, record)
     if str(json) != "-":
-        print("\n".join(f"{key:<22}{value:,}" if isinstance(value, int) else f"{key:<22}{value}"
-                        for key, value in record.items()))  # fmt: skip
+        print(estimate_command.datasheet(record))
+
+
+@app.command
+def floorplan(
+    model: Model = "flan-t5-large",
+    method: MethodName = "lorafusion",
+    hardware: HardwareName = "milo2021_128x128",
+    tiles_per_chip: Annotated[int | None, arg(metavar="N", help="also count chips")] = None,
+    figure: Annotated[Path | None, arg(metavar="FILE", help="draw it: .png, .svg or .pdf")] = None,
+    json: Json = None,
+) -> None:
+    """Tiles per layer and for what a method adds, their utilisation, and chips."""
+    from benchmarks import floor_plan
+
+    plan = floor_plan.plan_of(model, method, hardware, tiles_per_chip)
+    if figure is not None:
+        floor_plan.save_figure(figure, plan)
+    if json is not None:
+        write_records(json, plan.record())
+    if str(json) != "-":
+        print(plan)
+
+
+@app.command
+def sensitivity(
+    model: Model = "digits-vit",
+    methods: Annotated[tuple[str, ...], arg(metavar="NAME", help="methods to rank; default: all that fit")] = (),
+    hardware: HardwareName = "milo2021_128x128",
+    fitted: Annotated[bool, arg(help="vary fitted numbers too, not only assumed ones")] = False,
+    figure: Annotated[Path | None, arg(metavar="FILE", help="draw it: .png, .svg or .pdf")] = None,
+    json: Json = None,
+) -> None:
+    """Halve and double every assumed number of a design: does the ranking of the methods by energy change?"""
+    from benchmarks import sensitivity as study
+
+    result = study.sensitivity(model, hardware, methods, kinds=("assumed", "fitted") if fitted else ("assumed",))
+    if figure is not None:
+        study.save_figure(figure, result)
+    if json is not None:
+        write_records(json, result.record())
+    if str(json) != "-":
+        print(result)
 
 
 @app.command

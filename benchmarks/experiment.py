@@ -25,6 +25,7 @@ from benchmarks.result import Result
 from benchmarks.tasks import TASKS, base_data, few_shot, get_task
 from crossbar_sim import Chip, CrossbarError, Hardware, SpecError, map_model
 from crossbar_sim.spec import Spec, nearest
+from crossbar_sim.wear import wear
 from peft_methods import METHODS, Adapter, Method, Pool, accuracy, fine_tune
 from peft_methods.training import History, programming_energy
 
@@ -177,10 +178,10 @@ def calibrate(model: nn.Module, chip: Chip) -> None:
 
 def bill(chip: Chip, adapter: Adapter, history: History) -> dict[str, Any]:
     """Energy and wear of everything the chip did."""
-    ledger, writes, task_writes = chip.ledger, chip.writes(), chip.task_writes()
-    worst = int(task_writes.max())
+    ledger, writes = chip.ledger, wear(chip.writes())
+    task = wear(chip.task_writes())
     return {
-        "cells": int(writes.size),
+        "cells": writes.cells,
         "cells_written_per_step": float(np.mean(history.cells_written)),
         "adapt_cells_written": ledger.writes("adapt"),
         "pool_cells_written": ledger.writes("pool"),
@@ -192,11 +193,11 @@ def bill(chip: Chip, adapter: Adapter, history: History) -> dict[str, Any]:
         "energy_by_component_J": ledger.by_component(),
         "adapt_energy_by_component_J": ledger.by_component("adapt"),
         "adapt_time_s": ledger.time("adapt"),
-        "max_writes_per_cell": int(writes.max()),
-        "p99_writes_per_cell": float(np.percentile(writes, 99)),
-        "mean_writes_per_cell": float(writes.mean()),
-        "max_task_writes_per_cell": worst,
-        "adaptations_until_wearout": None if worst == 0 else int(chip.hardware.device.endurance // worst),
+        "max_writes_per_cell": int(writes.largest),
+        "p99_writes_per_cell": writes.p99,
+        "mean_writes_per_cell": writes.mean,
+        "max_task_writes_per_cell": int(task.largest),
+        "adaptations_until_wearout": task.adaptations(chip.hardware.device.endurance),
     }
 
 

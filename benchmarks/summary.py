@@ -13,6 +13,7 @@ from typing import Any
 from benchmarks.result import Result
 from crossbar_sim import CrossbarError
 from crossbar_sim.ledger import COMPONENTS
+from crossbar_sim.wear import adaptations_until_wearout
 
 KINDS = ("source", "related", "unrelated")
 SETTINGS = ("method", "backbone", "shots_per_class", "curve_points")  # of an experiment, beside task, seeds, hardware
@@ -88,7 +89,7 @@ class MethodSummary:
 
     def lifetime_at(self, endurance: int) -> int | None:
         """The same for a cell that survives `endurance` writes."""
-        return endurance // self.worst_writes if self.worst_writes else None
+        return adaptations_until_wearout(endurance, self.worst_writes)
 
     def spread(self, value: str | Callable[[dict[str, Any]], float], kind: str | None = None) -> Spread | None:
         """Of a record's number: mean over the tasks (of one kind) per seed, then mean and sd over the seeds.

@@ -9,21 +9,26 @@ from crossbar_sim.crossbar import Programming
 from crossbar_sim.hardware import Hardware
 from crossbar_sim.ledger import Ledger
 from crossbar_sim.read_costs import ReadCosts, ReadCounts, cell_energy
-from crossbar_sim.write_costs import count_writes, write_costs
+from crossbar_sim.write_costs import WriteCounts, count_writes, write_costs
 
 
 def bill_programming(
     hardware: Hardware, ledger: Ledger, place: str, result: Programming, conductance: NDArray[np.float64]
 ) -> None:
-    """Bill one programming operation at `place` on cells that now stand at `conductance` (planes, inputs, columns)."""
-    costs = write_costs(hardware, count_writes(hardware, result, conductance.shape, conductance))
+    """Bill one programming operation at `place` on cells that now stand at `conductance` (planes, rows, columns)."""
+    bill_writes(hardware, ledger, place, count_writes(hardware, result, conductance.shape, conductance))
+
+
+def bill_writes(hardware: Hardware, ledger: Ledger, place: str, counts: WriteCounts) -> None:
+    """Bill programming by its counts, simulated or expected."""
+    costs = write_costs(hardware, counts)
     time = costs.time
     for component, events, energy in costs.terms:
         ledger.add(component, place, energy, events, time)
         time = 0.0
     if hardware.architecture is not None and hardware.architecture.leakage > 0:
         ledger.add("leakage", place, hardware.architecture.leakage * costs.time, 1)
-    ledger.add_writes(place, result.count)
+    ledger.add_writes(place, counts.cells)
 
 
 def bill_read(

@@ -82,6 +82,10 @@ def test_mistakes_in_a_suite(
         (("compare", "--hardware", "milo"), "did you mean 'milo2021_128x128'?"),
         (("device", "show", "wan"), "did you mean 'wan2022'?"),
         (("estimate", "--model", "flan"), "no model 'flan'"),
+        (("estimate", "--model", "flan.toml"), "no such file: flan.toml"),
+        (("estimate", "--method", "bitfit", "--placement", "sram"), "bitfit has no placement to choose"),
+        (("floorplan", "--method", "lorra"), "did you mean 'lora'"),
+        (("sensitivity", "--methods", "lorra"), "did you mean 'lora'"),
         (("hardware", "show", "absent.toml"), "no such file"),
     ],
 )
@@ -179,12 +183,22 @@ def test_estimate_prints_one_record(monkeypatch: pytest.MonkeyPatch, capsys: pyt
     assert record["trained_values"] == 148_416 and {"tiles", "pool_cells"} <= set(record)
 
 
+def test_floorplan_and_sensitivity_write_records_and_figures(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for command in (("floorplan", "--model", "digits-vit"), ("sensitivity", "--methods", "bitfit")):
+        figure = tmp_path / f"{command[0]}.svg"
+        assert xbar(monkeypatch, *command, "--figure", str(figure), "--json", "-") == 0
+        assert json.loads(capsys.readouterr().out)["hardware"] == "milo2021_128x128"
+        assert figure.read_text(encoding="utf-8").startswith("<svg")
+
+
 def test_help_does_not_load_torch() -> None:
     code = "import sys; sys.argv = ['xbar', '--help']\nfrom benchmarks.cli import main\ntry: main()\n"
     code += "except SystemExit: pass\nassert 'torch' not in sys.modules, 'help loads torch'"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    for command in ("compare", "run", "estimate", "device", "hardware", "methods"):
+    for command in ("compare", "run", "estimate", "floorplan", "sensitivity", "device", "hardware", "methods"):
         assert command in done.stdout
 
 

@@ -19,9 +19,12 @@ from unittest import mock
 import pytest
 
 from benchmarks.cli import app, main
+from benchmarks.estimate import Workload
+from benchmarks.model_file import LayerShape, ModelFile
 from crossbar_sim import DeviceModel, Hardware
 from crossbar_sim.architecture import Architecture, Component, WriteCircuits
 from crossbar_sim.converters import ADC, DAC
+from crossbar_sim.counting import Activity
 from crossbar_sim.devices import (
     Arrhenius,
     CurrentVoltage,
@@ -109,6 +112,7 @@ SPECS = (
     Architecture, Component, WriteCircuits, DeviceModel,
     Lifetime, PowerLawDrift, LogRelaxation, StateLaw, FlickerNoise, TelegraphNoise, Arrhenius,
     IncrementalAmplitude, Disturbance, CurrentVoltage, TileSpec, DAC, ADC, Digital,
+    ModelFile, LayerShape, Workload, Activity,
 )  # fmt: skip
 
 
@@ -120,6 +124,8 @@ def test_every_key_of_a_file_is_described(spec: type[Spec]) -> None:
 def test_every_key_of_a_record_is_described(tmp_path: Path) -> None:
     from benchmarks import Experiment, designs
     from benchmarks.estimate import estimate
+    from benchmarks.floor_plan import plan_of
+    from benchmarks.sensitivity import sensitivity
 
     experiment = Experiment(method={"name": "linear-probe", "steps": 1}, seeds=[0])
     result = experiment.run(tmp_path)
@@ -129,7 +135,10 @@ def test_every_key_of_a_record_is_described(tmp_path: Path) -> None:
     counts = estimate("digits-vit", "lora", "milo2021_128x128")
     design = designs.record(Hardware.load("isaac_ce"))
     shown = [*design, *design["levels"][0], *design["numbers"][0], *designs.catalogue()[0]]
-    assert missing("files.md", [*seed, *nested, *result.record(), *stored, *counts, *shown]) == []
+    plan = plan_of("digits-vit", "lora", "milo2021_128x128").record()
+    study = sensitivity(methods=("linear-probe",)).record()
+    further = [*counts, *plan, *plan["matrices"][0], *study, *study["variations"][0], *shown]
+    assert missing("files.md", [*seed, *nested, *result.record(), *stored, *further]) == []
 
 
 def test_every_method_component_phase_and_command_is_described() -> None:

@@ -34,6 +34,7 @@ DIGITAL_HEAD = "head"
 def map_model(
     model: nn.Module, hardware: Hardware, *, seed: int = 0, target: Iterable[str] | None = None,
     exclude: Iterable[str] | None = None, hardware_of: Mapping[str, Hardware] | None = None,
+    make_chip: Callable[[Hardware, int], Chip] = Chip,
 ) -> Chip:  # fmt: skip
     """Move layers of `model` onto tiles, in place, and return the chip that holds them.
 
@@ -42,14 +43,15 @@ def map_model(
 
     target: which of them go; None: all. exclude: which stay digital; None: one called 'head', if there is one.
     hardware_of: other hardware for some layers, by the first pattern that matches; its digital periphery must be that
-    of `hardware`. Programming is billed to the ledger phase 'deploy'. Raises MappingError if nothing can be mapped,
-    a pattern matches nothing or a weight is not finite; the model is then left as it was.
+    of `hardware`. make_chip: makes another kind of chip from hardware and seed. Programming is billed to the ledger
+    phase 'deploy'. Raises MappingError if nothing can be mapped, a pattern matches nothing or a weight is not finite;
+    the model is then left as it was.
     """
     found = _modules_with_parameters(model)
     mappable = {name: module for name, module in found.items() if type(module) in KINDS}
     targets = None if target is None else _known_patterns("target", target, mappable)
     excludes = (DIGITAL_HEAD,) if exclude is None else _known_patterns("exclude", exclude, found)
-    chip, chosen = Chip(hardware, seed), {}
+    chip, chosen = make_chip(hardware, seed), {}
     for name, module in found.items():
         reason = _reason_to_skip(name, module, targets, excludes)
         if reason is None:
