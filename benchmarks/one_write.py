@@ -25,8 +25,8 @@ from crossbar_sim.units import engineering
 from peft_methods import FullFineTuning, LinearProbe, LoRA, LoRAFA, Method, accuracy
 from peft_methods.base import LinearLike, all_linear_layers, linear_layers
 from peft_methods.kernel_fit import TrainingKernel, training_kernel
-from peft_methods.kernel_view import Parameters, split, subspace
-from peft_methods.linearised import LinearisedModel, linearise
+from peft_methods.kernel_view import Parameters, split, subspace, write_once
+from peft_methods.linearised import linearise
 from peft_methods.lora import LoRAAdapter
 from peft_methods.placement import bill_arithmetic, bill_sram
 from peft_methods.training import DigitalOperations, History, programming_energy
@@ -62,11 +62,10 @@ def one_write(
     model.train()
     kernel = training_kernel(model, data.train_images, parameters, chip=chip, count=DigitalOperations(chip))
     fit = kernel.ridge(data.train_labels, RIDGES[written] if ridge is None else ridge, size=size)
-    changes = {name: part.detach() for name, part in split(parameters, fit.written()).items()}
     with chip.ledger.phase("adapt/update"):
         bill_solution(chip, kernel)
         before = chip.ledger.writes("adapt")
-        changed = _deploy(model, layers, adapter, changes, chip)
+        changed = _deploy(model, layers, adapter, parameters, fit.written(), chip)
         cells = chip.ledger.writes("adapt") - before
     with torch.no_grad(), chip.ledger.phase("adapt/forward"):
         changed.train()
@@ -93,25 +92,21 @@ def _parameters(model: nn.Module, written: Written, chip: Chip, seed: int) -> tu
 
 
 def _deploy(
-    model: nn.Module, layers: Mapping[str, LinearLike], adapter: LoRAAdapter | None,
-    changes: Mapping[str, torch.Tensor], chip: Chip,
-) -> LinearisedModel:  # fmt: skip
-    """Program every change on tiles of its own (the head's stays digital) and exchange the layers."""
+    model: nn.Module, layers: Mapping[str, LinearLike], adapter: LoRAAdapter | None, parameters: Parameters,
+    change: torch.Tensor, chip: Chip,
+) -> nn.Module:  # fmt: skip
+    """Program every change on tiles of its own and read the linearised network; the digital head is simply changed."""
+    if "head.weight" in parameters:
+        write_once(model, parameters, change)
+        return model
     products: dict[str, nn.Module] = {}
-    shifts: dict[str, torch.Tensor] = {}
-    for name, change in changes.items():
-        layer = name.removesuffix(".weight").removesuffix(".bias")
-        if name.endswith(".bias"):
-            shifts[layer] = change
-        elif layer == "head":
-            products[layer] = nn.Linear(change.shape[1], change.shape[0], bias=False)
-            products[layer].weight = nn.Parameter(change)
-        elif adapter is None:
-            products[layer] = chip.matrix(f"{layer}.change", change)
+    for name, part in split(parameters, change.detach()).items():
+        if adapter is None:
+            products[name] = chip.matrix(f"{name}.change", part)
         else:
-            low_rank = adapter.layers[layer]
-            products[layer] = nn.Sequential(low_rank.a, chip.matrix(f"{layer}.change", low_rank.scaling * change))
-    return linearise(model, layers, products, shifts)
+            low_rank = adapter.layers[name]
+            products[name] = nn.Sequential(low_rank.a, chip.matrix(f"{name}.change", low_rank.scaling * part))
+    return linearise(model, layers, products)
 
 
 def bill_solution(chip: Chip, kernel: TrainingKernel) -> None:

@@ -8,8 +8,13 @@ from pathlib import Path
 import pytest
 
 from benchmarks import kernel_experiment, one_write
-from benchmarks.kernel_experiment import COMPARISONS, PREDICTORS, Predictor, compare
+from benchmarks.backbones import load_backbone
+from benchmarks.kernel_experiment import COMPARISONS, PREDICTORS, Predictor, compare, share_right
+from benchmarks.tasks import few_shot, get_task
 from crossbar_sim import Hardware
+from peft_methods import accuracy
+from peft_methods.kernel_fit import training_kernel
+from peft_methods.kernel_view import subspace, write_once
 
 
 def few(name: str, **settings: tuple[float, ...]) -> Predictor:
@@ -74,3 +79,16 @@ def test_kernels_reach_fine_tuning_where_the_embeddings_stay() -> None:
     for name in ("head", "lora", "blocks"):
         assert rows[name].difference > -3, rows[name]
     assert rows["all"].kernel < rows["blocks"].kernel - 0.02
+
+
+@pytest.mark.slow
+def test_the_solution_is_too_long_a_way_for_the_weights_themselves() -> None:
+    """The linearised network is right, the network with the same change in its weights is not (validation images)."""
+    data = few_shot(get_task("fliplr+dim"), 5, 100)
+    images, labels = data.validation_images, data.validation_labels
+    model = load_backbone()
+    parameters = subspace(model, "blocks")
+    fit = training_kernel(model, data.train_images, parameters).ridge(data.train_labels, 1e-3, size=30)
+    linear = share_right(fit, model, parameters, images, labels)
+    write_once(model, parameters, fit.written())
+    assert linear > 0.65 > 0.5 > accuracy(model, images, labels)

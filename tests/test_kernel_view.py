@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import copy
+import json
 import math
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
+from benchmarks import kernel_studies
+from benchmarks.figure_style import svg
+from benchmarks.figures_kernel import lora_kernel_figure
+from benchmarks.kernel_studies import ERROR_AT_ONE, lora_kernel_errors
 from crossbar_sim import Chip, Hardware, MappedLinear, map_model
 from peft_methods import LoRA, MethodError
 from peft_methods.kernel_fit import training_kernel
@@ -154,19 +160,25 @@ def test_kernel_regression_of_a_linear_model_is_the_limit_of_gradient_descent() 
 @pytest.mark.parametrize(("rank", "modules"), [(4, 1), (16, 1), (64, 1), (256, 1), (8, 24), (16, 24), (8, 144)])
 def test_error_of_the_lora_kernel_falls_with_rank_and_modules(rank: int, modules: int) -> None:
     """Relative Frobenius error with A ~ N(0, 1/r), 32 inputs and width 64: 1.55 / sqrt(r M) within 15 %."""
-    width, inputs = 64, 32
-    errors = []
-    for repeat in range(12 if modules == 1 else 2):
-        generator = torch.Generator().manual_seed(1000 * rank + 10 * modules + repeat)
-        full, lora = torch.zeros(inputs, inputs), torch.zeros(inputs, inputs)
-        for _ in range(modules):
-            x, delta = (torch.randn(2, inputs, width, generator=generator) / math.sqrt(width)).unbind()
-            a = torch.randn(rank, width, generator=generator) / math.sqrt(rank)
-            full += (delta @ delta.T) * (x @ x.T)
-            lora += (delta @ delta.T) * (x @ a.T @ a @ x.T)
-        errors.append(float((lora - full).norm() / full.norm()))
-    mean = sum(errors) / len(errors)
-    assert mean * math.sqrt(rank * modules) == pytest.approx(1.55, rel=0.15)
+    draws = 12 if modules == 1 else 2
+    mean = lora_kernel_errors([rank], [modules], draws)[rank, modules]
+    assert mean * math.sqrt(rank * modules) == pytest.approx(ERROR_AT_ONE, rel=0.15)
+
+
+def test_the_figure_of_loras_kernel_shows_the_law() -> None:
+    errors = lora_kernel_errors([4, 16], [1, 8], 1)
+    text = svg(lora_kernel_figure(errors))
+    assert text == svg(lora_kernel_figure(errors)) and "8 layers" in text and "1.55 / √(r M)" in text
+
+
+def test_the_study_of_loras_kernel_prints_and_draws(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    figure, numbers = tmp_path / "lora.svg", tmp_path / "lora.json"
+    arguments = ["lora", "--ranks", "4", "16", "--layers", "1", "--figure", str(figure), "--json", str(numbers)]
+    kernel_studies.main(arguments)
+    records = json.loads(numbers.read_text())
+    assert [record["rank"] for record in records] == [4, 16]
+    assert records[0]["relative_error"] > records[1]["relative_error"]
+    assert figure.read_text().startswith("<svg") and "rank 16" in capsys.readouterr().out
 
 
 def test_mean_lora_kernel_is_the_full_kernel_scaled() -> None:
