@@ -12,6 +12,7 @@ is a bias that real cells add: they do not move as far with a RESET pulse as wit
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,14 @@ from torch import Tensor, nn
 from crossbar_sim import Chip
 from peft_methods.base import MethodError
 from peft_methods.kernel_view import Parameters, gradients, on_tiles, split, write_once
+
+
+class Rule(Protocol):
+    """How far one pulse per weight moves the weights: `PulseRule` here, or `device_pulses.DevicePulses`."""
+
+    def change(self, parameters: Parameters, gradient: Tensor) -> Tensor:
+        """The change (P,) of all weights by one pulse each against `gradient` (P,)."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -101,14 +110,15 @@ class PulseRun:
 
 
 def pulse_training(
-    model: nn.Module, inputs: Tensor, labels: Tensor, probes: Tensor, parameters: Parameters, rule: PulseRule, *,
-    steps: int, chip: Chip | None = None,
+    model: nn.Module, inputs: Tensor, labels: Tensor, probes: Tensor, parameters: Parameters, rule: Rule, *,
+    steps: int, chip: Chip | None = None, predicted_by: Rule | None = None,
 ) -> PulseRun:  # fmt: skip
     """Train in place with one pulse per weight and step, on one example after the other; watch f at the probes.
 
     inputs (N, ...) and labels (N,) are visited in turn. The prediction is closed: its gradients are those of step 0, at
     the examples and at the probes (n, ...), and each step's loss slope comes from the predicted outputs. With a
     chip every pulse is programmed and billed to 'adapt/update', the gradient's reads to 'adapt'; probing is not billed.
+    predicted_by: what the prediction takes for the rule; None: the rule itself.
     """
     if on_tiles(model) and chip is None:
         raise MethodError("the model is on tiles: give its chip, so that pulses can be programmed")
@@ -118,7 +128,7 @@ def pulse_training(
     weights = {name: nn.Parameter(value.detach().clone()) for name, value in parameters.items()}
     for step in range(steps):
         index = step % len(inputs)
-        change = rule.change(weights, loss_gradient(rows[index], at_examples[index], labels[index]))
+        change = (predicted_by or rule).change(weights, loss_gradient(rows[index], at_examples[index], labels[index]))
         write_once(model, weights, change)
         at_examples = at_examples + rows @ change
         predicted.append(predicted[-1] + watched @ change)

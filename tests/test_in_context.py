@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 
 import pytest
 import torch
 
+from benchmarks import in_context_tables
 from benchmarks.figure_style import svg
 from benchmarks.figures_in_context import noise_floors
 from benchmarks.in_context import LinearPrompts, noise_floor, noise_floor_on_tiles
@@ -193,3 +196,17 @@ def test_the_same_on_tiles(milo: Hardware) -> None:
     print(errors)
     assert errors["programming error"] == pytest.approx(errors["ideal"], rel=0.05)
     assert errors["read noise"][1] > errors["ideal"][1] + 0.01
+
+
+def test_the_tables_are_printed_and_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "rows.json"
+    in_context_tables.main(["transformer", "--prompts", "20", "--json", str(path)])
+    rows = json.loads(path.read_text())
+    assert [row["condition"] for row in rows] == ["digital", "on the chip"]
+    assert rows[0]["examples"] == [0, 4, 8, 16, 39] and len(rows[0]["values"]) == 5
+    in_context_tables.main(["tiles", "--prompts", "2"])
+    printed = capsys.readouterr().out
+    assert "everything on" in printed and "512" in printed
+    designs = in_context_tables.designs(Hardware.load("milo2021_128x128"))
+    assert designs["read noise"].device.programs_exactly and designs["read noise"].device.read_noise is not None
+    assert designs["levels and programming error"].device.read_noise is None
