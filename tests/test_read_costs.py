@@ -13,6 +13,7 @@ from crossbar_sim import Chip, Hardware, SpecError
 from crossbar_sim.architecture import Architecture, Component
 from crossbar_sim.converters import ADC
 from crossbar_sim.datasheet import datasheet
+from crossbar_sim.layout import Layout
 from crossbar_sim.ledger import READING
 from crossbar_sim.read_costs import array_counts, cell_energy, read_costs, read_counts, read_time
 from crossbar_sim.technology import arithmetic_energy, dram_energy, energy_scale, sram_energy
@@ -24,23 +25,26 @@ def part(**changes: Any) -> Component:
     )
 
 
-@given(st.integers(1, 500), st.integers(1, 500), st.integers(1, 5), st.integers(1, 5), st.integers(1, 4))
+@given(st.integers(1, 5), st.integers(1, 5), st.sampled_from([(1, None), (2, 1), (3, 1)]), st.booleans())
 def test_costs_add_over_tiles_and_slices(
-    milo: Hardware, inputs: int, outputs: int, row_tiles: int, column_tiles: int, slices: int
+    milo: Hardware, row_tiles: int, column_tiles: int, sliced: tuple[int, int | None], back: bool
 ) -> None:
-    hardware = milo.replace(architecture=Architecture(input_cycles=3, conversions=2, components=(part(per="read"),)))
-    whole = read_counts(hardware, inputs, outputs, (row_tiles, column_tiles), 1, slices)
-    one = read_counts(hardware, inputs, outputs, (1, 1), 1)
-    assert whole.arrays == row_tiles * column_tiles * slices
-    assert (
-        whole.drives == one.drives * column_tiles * slices and whole.conversions == one.conversions * row_tiles * slices
-    )
-    assert whole.events("read") == 3 * whole.arrays and whole.events("drive") == 3 * whole.drives
+    slices, bits = sliced
+    tile = milo.tile.replace(rows=32, columns=48, slices=slices, slice_bits=bits)
+    design = Architecture(input_cycles=3, conversions=2, components=(part(per="read"),))
+    hardware = milo.replace(tile=tile, architecture=design)
+    whole = read_counts(hardware, Layout(tile, 32 * row_tiles, tile.outputs * column_tiles), back)
+    one = read_counts(hardware, Layout(tile, 32, tile.outputs), back)
+    phases = slices if back else 1
+    assert whole.arrays == row_tiles * column_tiles and one.arrays == 1
+    assert whole.drives == one.drives * whole.arrays and whole.conversions == one.conversions * whole.arrays
+    assert one.conversions == 2 * (32 * slices if back else tile.outputs * slices)
+    assert whole.events("read") == 3 * phases * whole.arrays and whole.events("drive") == 3 * phases * whole.drives
     costs = {name: energy for name, _, energy in read_costs(hardware, whole).converters}
     alone = {name: energy for name, _, energy in read_costs(hardware, one).converters}
     assert min(costs.values()) >= 0
     assert costs["buffer"] == pytest.approx(alone["buffer"] * whole.arrays)
-    assert costs["ADC"] == pytest.approx(alone["ADC"] * row_tiles * slices)
+    assert costs["ADC"] == pytest.approx(alone["ADC"] * whole.arrays)
 
 
 def test_every_event_and_power_is_billed_and_summed_up_by_the_datasheet(milo: Hardware) -> None:
@@ -75,7 +79,7 @@ def test_a_stated_component_replaces_the_built_in_term(milo: Hardware) -> None:
     before = chip.ledger.energy(None, ("verify sensing",))
     matrix(torch.randn(4, 7))
     billed = chip.ledger.by_component()
-    assert billed["control"] == pytest.approx(4 * 0.1 * read_time(hardware))
+    assert billed["control"] == pytest.approx(4 * 0.1 * read_time(hardware, array_counts(hardware)))
     assert billed["cell reads"] == billed["DAC"] == billed["ADC"] == billed["shift-add"] == 0
     assert billed["verify sensing"] == before > 0
     assert {"cell reads", "DAC"} <= set(hardware.unbilled) and "control" not in hardware.unbilled
@@ -83,7 +87,7 @@ def test_a_stated_component_replaces_the_built_in_term(milo: Hardware) -> None:
 
 @pytest.mark.parametrize("direction", [False, True])
 def test_doubling_the_conductance_doubles_the_cells_and_nothing_else(milo: Hardware, direction: bool) -> None:
-    counts = read_counts(milo, 128, 64, (1, 1), 1 + direction)
+    counts = read_counts(milo, Layout(milo.tile, 128, 64), direction)
     once, twice = (cell_energy(milo, conduction, 3, counts) for conduction in (1.0, 2.0))
     assert twice == 2 * once == pytest.approx(2 * milo.device.read_voltage**2 * milo.device.read_time)
 
@@ -92,8 +96,9 @@ def test_doubling_the_conductance_doubles_the_cells_and_nothing_else(milo: Hardw
 def test_time_of_a_read(milo: Hardware, pipelined: bool, nanoseconds: float) -> None:
     design = Architecture(input_cycles=16, conversions=4, pipelined=pipelined, overhead_time=7e-9)
     assert milo.device.read_time == 100e-9 and milo.adc.columns_per_adc / milo.adc.sample_rate == 50e-9
-    assert read_time(milo.replace(architecture=design)) == pytest.approx(nanoseconds * 1e-9)
-    assert read_time(milo) == pytest.approx(150e-9)
+    designed = milo.replace(architecture=design)
+    assert read_time(designed, array_counts(designed)) == pytest.approx(nanoseconds * 1e-9)
+    assert read_time(milo, array_counts(milo)) == pytest.approx(150e-9)
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,8 @@ def programming(hardware: Hardware, cells: list[int], up: list[int], down: list[
     return Programming(
         np.array(cells), np.full(size, hardware.device.g_min), np.full(size, after), set_pulses, reset_pulses,
         reads, 1.0 * set_pulses, 1.0 * reset_pulses, reads * hardware.adc.energy,
+        hardware.device.set_voltage**2 * set_pulses.sum() + hardware.device.reset_voltage**2 * reset_pulses.sum(),
+        np.zeros(size), np.empty(0, np.int64),
     )  # fmt: skip
 
 
@@ -164,7 +166,7 @@ counts_of = st.builds(
     WriteCounts, cells=st.integers(0, 99), set_pulses=st.integers(0, 999), reset_pulses=st.integers(0, 999),
     verify_reads=st.integers(0, 999), word_line_slots=st.integers(0, 999), rows=st.integers(0, 99),
     set_energy=st.floats(0, 1e-6), reset_energy=st.floats(0, 1e-6), verify_cell_energy=st.floats(0, 1e-6),
-    time=st.floats(0, 1), half_select_energy=st.floats(0, 1e-6),
+    squared_volts=st.floats(0, 1e4), time=st.floats(0, 1), half_select_energy=st.floats(0, 1e-6),
 )  # fmt: skip
 
 
@@ -224,7 +226,8 @@ def test_lora_writes_a_64th_of_the_cells_and_the_energy(milo: Hardware) -> None:
     """A 1024 x 1024 layer, every cell once at the same price; the worst cell is written as often in both."""
 
     def price(cells: int) -> float:
-        counts = WriteCounts(cells, 8 * cells, 0, 9 * cells, cells, 0, 100e-12 * cells, 0.0, 1e-12 * cells, 0.0)
+        counts = WriteCounts(cells, 8 * cells, 0, 9 * cells, cells, 0, 100e-12 * cells, 0.0, 1e-12 * cells,
+                             10.0 * cells, 0.0)  # fmt: skip
         return write_costs(milo, counts).energy
 
     full, lora = 2 * 1024 * 1024, 2 * 8 * (1024 + 1024)
