@@ -149,13 +149,17 @@ def sensitivity(
     methods: Annotated[tuple[str, ...], arg(metavar="NAME", help="methods to rank; default: all that fit")] = (),
     hardware: HardwareName = "milo2021_128x128",
     fitted: Annotated[bool, arg(help="vary fitted numbers too, not only assumed ones")] = False,
+    changed_share: Annotated[float, arg(metavar="X", help="trained cells whose level changes in a step")] = 1.0,
     figure: Annotated[Path | None, arg(metavar="FILE", help="draw it: .png, .svg or .pdf")] = None,
     json: Json = None,
 ) -> None:
     """Halve and double every assumed number of a design: does the ranking of the methods by energy change?"""
     from benchmarks import sensitivity as study
+    from crossbar_sim.counting import Activity
 
-    result = study.sensitivity(model, hardware, methods, kinds=("assumed", "fitted") if fitted else ("assumed",))
+    kinds = ("assumed", "fitted") if fitted else ("assumed",)
+    activity = Activity(changed_share=changed_share)
+    result = study.sensitivity(model, hardware, methods, kinds=kinds, activity=activity)
     if figure is not None:
         study.save_figure(figure, result)
     if json is not None:

@@ -10,12 +10,15 @@ from typing import Any
 from benchmarks.estimate import Counted, Workload, count_shape, find_shape, make_method
 from crossbar_sim import CrossbarError, Hardware, SpecError
 from crossbar_sim.counting import Activity
+from crossbar_sim.devices import ConductancePolynomial, FlickerNoise, TelegraphNoise
 from crossbar_sim.spec import SourcedSpec
 from crossbar_sim.units import engineering
 from peft_methods import METHODS
 
 PARTS = ("device", "tile", "dac", "adc", "digital")
 FACTORS = (0.5, 2.0)
+SPREADS = ("programming_error", "read_noise", "telegraph_noise")
+"""Laws of the device that are varied: their standard deviation."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,8 @@ class Sensitivity:
 
 
 def constants_of(hardware: Hardware, kinds: Sequence[str] = ("assumed",)) -> list[Constant]:
-    """The numbers of a design whose provenance is of these kinds. Laws and counts of levels are not numbers."""
+    """The numbers of a design whose provenance is of these kinds, and the device's laws of spread (SPREADS), each as
+    one number: its standard deviation. Other laws and counts of levels are not numbers."""
     found = []
     for part in PARTS:
         spec: SourcedSpec = getattr(hardware, part)
@@ -120,13 +124,33 @@ def constants_of(hardware: Hardware, kinds: Sequence[str] = ("assumed",)) -> lis
             if note.kind in kinds and isinstance(getattr(spec, name), float):
                 value = engineering(getattr(spec, name), spec.unit_of(name))
                 found.append(Constant(part, name, value, note.kind, note.source, note.valid))
+    for name, law in hardware.device.laws().items():
+        if name in SPREADS and law.kind in kinds:
+            found.append(Constant("device", name, "sigma(G)", law.kind, law.source, law.valid))
     return found
 
 
 def varied(hardware: Hardware, constant: Constant, factor: float) -> Hardware:
-    """The design with one number times `factor`; SpecError if that is none."""
+    """The design with one number, or the sigma of one law, times `factor`; SpecError if that is none."""
     part: SourcedSpec = getattr(hardware, constant.part)
-    return hardware.replace(**{constant.part: part.replace(**{constant.name: factor * getattr(part, constant.name)})})
+    value = _scaled(getattr(part, constant.name), factor)
+    return hardware.replace(**{constant.part: part.replace(**{constant.name: value})})
+
+
+def _scaled(value: Any, factor: float) -> Any:
+    """The number, or the law with its standard deviation, times `factor`."""
+    if isinstance(value, TelegraphNoise):
+        return value.replace(amplitude=factor * value.amplitude)
+    if isinstance(value, FlickerNoise) and value.sigma_scale is None:
+        law = value.amplitude
+        slope = factor * law.slope if law.form == "log" else law.slope
+        return value.replace(amplitude=law.replace(
+            slope=slope, offset=factor * law.offset, low=factor * law.low, high=factor * law.high,
+            polynomial=tuple(factor * c for c in law.polynomial),
+        ))  # fmt: skip
+    if isinstance(value, ConductancePolynomial | FlickerNoise):
+        return value.replace(sigma_scale=factor * (value.sigma_scale or 0.0))
+    return factor * value
 
 
 def sensitivity(

@@ -15,6 +15,8 @@ PREFIXES = {
     "f": 1e-15, "p": 1e-12, "n": 1e-9, "u": 1e-6, "µ": 1e-6, "m": 1e-3,
     "": 1.0, "k": 1e3, "M": 1e6, "G": 1e9,
 }  # fmt: skip
+AREAS = (("", 1.0), ("m", 1e-6), ("µ", 1e-12), ("n", 1e-18))
+"""Prefixes of an area are squared with its unit: 1 mm² = 1e-6 m²."""
 BASES = ("S", "V", "A", "s", "J", "ohm", "F", "Hz", "m", "m2", "W", "1")
 
 
@@ -53,11 +55,14 @@ def unit_scale(unit: str, base: str) -> float:
 
 
 def engineering(value: float | None, unit: str = "", digits: int = 3) -> str:
-    """The value with an SI prefix: 2.51e-7 J -> '251 nJ'. None shows as 'none', infinity as '∞'."""
+    """The value with an SI prefix: 2.51e-7 J -> '251 nJ', 1e-6 m² -> '1 mm²'. None shows as 'none', infinity as '∞'."""
     if value is None:
         return "none"
     if math.isinf(value):
         return "∞"
+    if unit in ("m2", "m²") and value > 0:
+        prefix, scale = next((pair for pair in AREAS if value >= 0.1 * pair[1]), AREAS[-1])
+        return f"{value / scale:.{digits}g} {prefix}{unit}"
     if value == 0 or not unit or unit == "1":
         return f"{value:.{digits}g}{' ' + unit if unit and unit != '1' else ''}"
     exponent = min(max(3 * math.floor(math.log10(abs(value)) / 3), -15), 9)
