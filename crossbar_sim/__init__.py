@@ -13,15 +13,16 @@ if TYPE_CHECKING:
     from crossbar_sim.hardware import Hardware
     from crossbar_sim.layers import MappedLinear, map_model, unmap
     from crossbar_sim.ledger import Ledger
+    from crossbar_sim.wires import effective_conductance
 
 __all__ = [
     "Chip", "CrossbarError", "DeviceModel", "Hardware", "Ledger", "MappedLinear", "MappingError", "Plan",
-    "SpecError", "WireError", "map_model", "unmap",
+    "SpecError", "WireError", "effective_conductance", "map_model", "unmap",
 ]  # fmt: skip
 
 _HOMES = {
     "Chip": "chip", "Plan": "chip", "DeviceModel": "devices", "Hardware": "hardware",
-    "MappedLinear": "layers", "map_model": "layers", "unmap": "layers", "Ledger": "ledger",
+    "MappedLinear": "layers", "map_model": "layers", "unmap": "layers", "Ledger": "ledger", "effective_conductance": "wires",
 }  # fmt: skip
 
 
