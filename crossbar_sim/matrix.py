@@ -108,6 +108,10 @@ class MappedMatrix(nn.Module):
             back.current, back.current if back.variance is None else back.variance,
             forward.line_conductance, back.line_conductance,
         )  # fmt: skip
+        exact = device.levels is not None and device.programs_exactly and not self.hardware.tile.wired
+        level = device.read_voltage * device.window / (device.levels - 1) if device.levels and exact else None
+        forward.settle(level)
+        back.settle(level)
 
     def read(self, x: torch.Tensor, transposed: bool = False) -> torch.Tensor:
         """One analog read per vector of x: (vectors, inputs) -> (vectors, outputs), or the reverse."""
