@@ -17,8 +17,6 @@ from crossbar_sim.threads import side_by_side
 Singles = NDArray[np.float32]
 Floats = NDArray[np.float64]
 
-LEAST_WORK = 1 << 20  # products that are worth a thread of their own
-
 
 @dataclass
 class Programmed:
@@ -114,7 +112,7 @@ def read_numba(
     """`read` by the compiled kernels; bit-identical for any number of threads, and whether or not whole levels are read
     `bytewise`, by a processor's product of bytes."""
     vectors, (inputs, outputs) = x.detach().contiguous().numpy(), programmed.current.shape
-    workers = max(1, min(numba.get_num_threads(), len(x) * inputs * outputs // LEAST_WORK))
+    workers = max(1, min(numba.get_num_threads(), len(x) * inputs * outputs // mvm_kernels.LEAST_WORK))
     grid = programmed.grid
     output, largest = np.empty((len(x), outputs), np.float32), np.empty(len(x), np.float32)
     conduction = np.empty(-(-len(x) // mvm_kernels.BLOCK))

@@ -22,6 +22,7 @@ PANEL = microkernel.PANEL
 PAIRS = PANEL // 2  # normal numbers come in pairs
 NARROW, WIDE, QUAD = microkernel.NARROW, microkernel.WIDE, microkernel.QUAD
 GROUP_BYTES = 832 * 1024  # codes of the vectors that pass one panel of a tile: they stay in the second-level cache
+LEAST_WORK = 1 << 20  # products that are worth a thread of their own
 SMALLEST = np.float32(2.0**-126)  # a vector below the smallest normal float is read as zero: 1 / m would overflow
 ZERO_CODE = 128  # a code is stored as an unsigned byte this far above it
 
