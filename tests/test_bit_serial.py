@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crossbar_sim.bit_serial import bit_serial_product
+from crossbar_sim.bit_serial import BitSlices
 from crossbar_sim.errors import MappingError
 
 
@@ -44,22 +44,23 @@ def test_kernels_equal_their_slow_twin(
     inputs, slices = draw(vectors, rows, columns, seed)
     slow = naive(inputs, slices, 2, tile, *adc)
     for options in ({}, {"bytewise": False}, {"collapse": False}, {"collapse": False, "bytewise": False}):
-        fast = bit_serial_product(inputs, slices, 2, tile, *adc, **options)
+        fast = BitSlices(slices, 2, tile).product(inputs, *adc, **options)
         np.testing.assert_allclose(fast, slow, rtol=1e-6, atol=1e-6 * max(np.abs(slow).max(), 1))
 
 
 def test_a_lossless_adc_collapses_into_one_product() -> None:
     """127 codes of one level each cover 32 rows of levels up to 3; the integers below are exact."""
     inputs, slices = draw(40, 90, 50, 0)
+    matrix = BitSlices(slices, 2, 32)
     weight = np.tensordot(4 ** np.arange(4), slices.astype(np.int64), 1)
     exact = inputs.astype(np.int64) @ weight
     assert np.abs(exact).max() < 1 << 24
     for options in ({}, {"collapse": False}, {"bytewise": False}):
-        assert np.array_equal(bit_serial_product(inputs, slices, 2, 32, 127, 127.0, **options), exact)
-    assert not np.array_equal(bit_serial_product(inputs, slices, 2, 32, 20, 20.0), exact)
+        assert np.array_equal(matrix.product(inputs, 127, 127.0, **options), exact)
+    assert not np.array_equal(matrix.product(inputs, 20, 20.0), exact)
 
 
 def test_rows_must_match() -> None:
     inputs, slices = draw(2, 5, 3, 0)
     with pytest.raises(MappingError, match="4 inputs do not fit slices of 5 rows"):
-        bit_serial_product(inputs[:, :4], slices, 2, 8, 0, 1.0)
+        BitSlices(slices, 2, 8).product(inputs[:, :4], 0, 1.0)
