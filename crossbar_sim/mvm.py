@@ -111,47 +111,50 @@ def read_numba(
 ) -> Reading:  # fmt: skip
     """`read` by the compiled kernels; bit-identical for any number of threads, and whether or not whole levels are read
     `bytewise`, by a processor's product of bytes."""
-    vectors, (inputs, outputs) = x.detach().contiguous().numpy(), programmed.current.shape
-    workers = max(1, min(numba.get_num_threads(), len(x) * inputs * outputs // mvm_kernels.LEAST_WORK))
-    grid = programmed.grid
-    output, largest = np.empty((len(x), outputs), np.float32), np.empty(len(x), np.float32)
-    conduction = np.empty(-(-len(x) // mvm_kernels.BLOCK))
+    vectors, (inputs, outputs), grid = x.detach().contiguous().numpy(), programmed.current.shape, programmed.grid
+    count = len(vectors)
+    blocks = -(-count // mvm_kernels.BLOCK)
+    workers = max(1, min(numba.get_num_threads(), count * inputs * outputs // mvm_kernels.LEAST_WORK))
+    output, largest, conduction = np.empty((count, outputs), np.float32), np.empty(count, np.float32), np.empty(blocks)
     peaks, clipped = np.zeros((workers, *grid), np.float32), np.zeros((workers, *grid), np.int64)
-    whole, noisy = programmed.reads_whole(conversion.dac_steps), programmed.variance is not None
+    whole, noisy, even = programmed.reads_whole(conversion.dac_steps), programmed.variance is not None, programmed.even
     bytewise = bytewise and whole
     matrix, unit = programmed.current.base, 1.0
     if whole:
         matrix, unit = programmed.levels, programmed.level / conversion.dac_steps
-    variance = programmed.current if programmed.variance is None else programmed.variance
-    code_bytes = 1 if bytewise else 8 if noisy and not programmed.even else 4
-    even = programmed.even
+    variance = matrix if programmed.variance is None else programmed.variance.base
+    settings = (programmed.tile_outputs, conversion.adc_steps, conversion.ranges, programmed.output_scale)
 
     def work(worker: int) -> None:
-        begin, end = (len(conduction) * part // workers * mvm_kernels.BLOCK for part in (worker, worker + 1))
-        end = min(end, len(x))
-        step = mvm_kernels.vectors_per_pass(inputs, code_bytes, end - begin)
-        rows = (step + mvm_kernels.WIDE + 1, programmed.tile_inputs)  # the last quad of bytes may reach beyond its row
-        codes = np.empty((grid[0], *rows), np.uint8 if bytewise else np.float32)
-        squares = np.empty((grid[0] * noisy, rows[0], 1 if even else rows[1]), np.float32)
+        begin, end = (
+            blocks * worker // workers * mvm_kernels.BLOCK,
+            blocks * (worker + 1) // workers * mvm_kernels.BLOCK,
+        )
+        end = min(end, count)
+        step = mvm_kernels.vectors_per_pass(inputs, 1 if bytewise else 8 if noisy and not even else 4, end - begin)
+        rows = step + mvm_kernels.WIDE + 1  # one more, since the last quad of bytes may reach beyond its row
+        codes = np.empty((grid[0], rows, programmed.tile_inputs), np.uint8 if bytewise else np.float32)
+        squares = np.empty((grid[0] * noisy, rows, 1 if even else programmed.tile_inputs), np.float32)
         for start in range(begin, end, step):
-            some = slice(start, min(start + step, end))
-            blocks = slice(start // mvm_kernels.BLOCK, -(-some.stop // mvm_kernels.BLOCK))
+            stop = min(start + step, end)
+            m = largest[start:stop]
             mvm_kernels.drive_lines(
-                vectors[some], programmed.input_scale, conversion.dac_steps, whole, programmed.line_conductance,
-                codes, squares, even, largest[some], conduction[blocks],
+                vectors[start:stop], programmed.input_scale, conversion.dac_steps, whole, programmed.line_conductance,
+                codes, squares, even, m, conduction[start // mvm_kernels.BLOCK : -(-stop // mvm_kernels.BLOCK)],
             )  # fmt: skip
-            settings = (programmed.tile_outputs, conversion.adc_steps, conversion.ranges, programmed.output_scale)
-            results = (output[some], peaks[worker], clipped[worker])
+            results = (output[start:stop], peaks[worker], clipped[worker])
             if bytewise:
-                mvm_kernels.read_byte_tiles(codes, matrix, unit, inputs, *settings, largest[some], *results)
+                mvm_kernels.read_byte_tiles(codes, matrix, unit, inputs, *settings, m, *results)
             else:
                 mvm_kernels.read_tiles(
-                    codes, squares, even, matrix, unit, variance.base, inputs, *settings, largest[some], key,
-                    first_read + start, *results,
+                    codes, squares, even, matrix, unit, variance, inputs, *settings, m, key, first_read + start,
+                    *results,
                 )  # fmt: skip
 
     side_by_side(work, workers)
-    return Reading(torch.from_numpy(output), float(conduction.sum()), peaks.max(axis=0), clipped.sum(axis=0))
+    if workers > 1:
+        peaks[0], clipped[0] = peaks.max(axis=0), clipped.sum(axis=0)
+    return Reading(torch.from_numpy(output), float(conduction.sum()), peaks[0], clipped[0])
 
 
 def read_torch(x: torch.Tensor, programmed: Programmed, conversion: Conversion, key: Key, first_read: int) -> Reading:

@@ -119,10 +119,10 @@ def case_program() -> Case:
 
 
 def case_step() -> Case:
-    """Five steps of LoRA on the shipped vision transformer: on tiles with reprogramming and billing, and digital."""
-    case = Case("step", "five steps of LoRA, shipped vision transformer, batch 16", TORCH)
+    """25 steps of LoRA on the shipped vision transformer: on tiles with reprogramming and billing, and digital."""
+    case = Case("step", "25 steps of LoRA, shipped vision transformer, batch 16", TORCH)
     data = few_shot(get_task("fliplr"), 5, 0)
-    method = LoRA(rank=4, steps=5)
+    method = LoRA(rank=4, steps=25)
 
     def run(on_tiles: bool) -> Callable[[], object]:
         model = copy.deepcopy(load_backbone("digits_vit"))
