@@ -20,7 +20,7 @@ from crossbar_sim.microkernel import (
 BLOCK = 4  # vectors whose conduction is summed together
 PANEL = microkernel.PANEL
 PAIRS = PANEL // 2  # normal numbers come in pairs
-NARROW, WIDE, QUAD = microkernel.NARROW, microkernel.WIDE, microkernel.QUAD
+NARROW, WIDE, QUAD, LANES = microkernel.NARROW, microkernel.WIDE, microkernel.QUAD, microkernel.LANES
 GROUP_BYTES = 832 * 1024  # codes of the vectors that pass one panel of a tile: they stay in the second-level cache
 LEAST_WORK = 1 << 20  # products that are worth a thread of their own
 SMALLEST = np.float32(2.0**-126)  # a vector below the smallest normal float is read as zero: 1 / m would overflow
@@ -77,6 +77,22 @@ def _deal(driven, codes, b):
                 codes[t, b, k] = part[k]
 
 
+@njit
+def _sum(x, lanes):
+    """Sum in LANES running sums, so that it vectorises and is the same on every processor."""
+    lanes[:] = np.float32(0)
+    whole = x.size // LANES * LANES
+    for k in range(0, whole, LANES):
+        for i in range(LANES):
+            lanes[i] += x[k + i]
+    for k in range(whole, x.size):
+        lanes[k - whole] += x[k]
+    total = np.float32(0)
+    for i in range(LANES):
+        total += lanes[i]
+    return total
+
+
 @njit(cache=True, nogil=True, fastmath={"contract"})
 def drive_lines(x, input_scale, steps, whole, line_conductance, codes, squares, even, largest, conduction):
     """Convert the vectors x (count, inputs) to codes on the word lines of every row tile.
@@ -88,6 +104,7 @@ def drive_lines(x, input_scale, steps, whole, line_conductance, codes, squares, 
     """
     count, inputs = x.shape
     line, driven, square = np.zeros(inputs, np.float32), np.empty(inputs, np.float32), np.empty(inputs, np.float32)
+    lanes = np.empty(LANES, np.float32)
     code_value = 1.0 / steps if whole else 1.0
     codes[:, count : count + WIDE] = ZERO_CODE if codes.itemsize == 1 else 0
     squares[:, count : count + WIDE] = 0
@@ -103,7 +120,7 @@ def drive_lines(x, input_scale, steps, whole, line_conductance, codes, squares, 
                 _deal(square, squares, b)
             else:
                 for t in range(len(squares)):
-                    squares[t, b, 0] = square[t * codes.shape[2] : (t + 1) * codes.shape[2]].sum()
+                    squares[t, b, 0] = _sum(square[t * codes.shape[2] : (t + 1) * codes.shape[2]], lanes)
         conduction[block] = _conduction(line, line_conductance, code_value)
 
 
