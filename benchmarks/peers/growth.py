@@ -14,7 +14,7 @@ from tyro.conf import arg
 
 from benchmarks.figure_style import PAGE, SPARE, log_axis, new_figure, set_ticks, style, svg
 from benchmarks.peers.case import Case, measure
-from benchmarks.peers.products import NOISE, STEPS, data, hardware
+from benchmarks.peers.products import NOISE, data, hardware
 from crossbar_sim import Hardware
 from crossbar_sim.ledger import Ledger
 from crossbar_sim.matrix import MappedMatrix
@@ -108,9 +108,6 @@ def draw(records: list[dict[str, Any]]) -> str:
         log_axis(panels[0], "y", [record["least_s"] for record in records], "s")
         panels[0].set_ylabel("one product")
         figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
-        figure.suptitle(
-            f"256 vectors, 768 x 768 weights, {2 * STEPS + 1} codes, unless the axis says otherwise", y=0.02
-        )
         return svg(figure)
 
 
