@@ -22,7 +22,8 @@ __all__ = [
 
 _HOMES = {
     "Chip": "chip", "Plan": "chip", "DeviceModel": "devices", "Hardware": "hardware",
-    "MappedLinear": "layers", "map_model": "layers", "unmap": "layers", "Ledger": "ledger", "effective_conductance": "wires",
+    "MappedLinear": "layers", "map_model": "layers", "unmap": "layers", "Ledger": "ledger",
+    "effective_conductance": "wires",
 }  # fmt: skip
 
 

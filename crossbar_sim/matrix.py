@@ -177,6 +177,18 @@ class MappedMatrix(nn.Module):
         )  # fmt: skip
         self._paths[False].cells_changed(self._seen.forward, self.rows.row_of)
         self._paths[True].cells_changed(self._seen.back, self.rows.row_of)
+        level = self._level()
+        forward.settle(level)
+        back.settle(level)
+
+    def _level(self) -> float | None:
+        """Ampere between neighbouring levels at full drive, where every cell stands exactly on one."""
+        device, tile = self.hardware.device, self.hardware.tile
+        levels = device.levels if tile.slice_bits is None or device.levels is None else 2**tile.slice_bits
+        settled = device.retention is None and device.disturbance is None
+        if levels is None or not device.programs_exactly or tile.wired or not settled:
+            return None
+        return device.read_voltage * device.window / (levels - 1)
 
     def read(self, x: torch.Tensor, transposed: bool = False) -> torch.Tensor:
         """One analog read per vector of x: (vectors, inputs) -> (vectors, outputs), or the reverse."""

@@ -1,85 +1,291 @@
-"""The register block of the analog product: 4 vectors times 32 columns, sums held in vector registers.
+"""Register blocks of the analog product: some vectors times 32 columns, summed and converted in vector registers.
 
-Written as LLVM vectors of 16 floats, which LLVM maps to whatever the processor has (one AVX-512, two
-AVX2 or four SSE/NEON registers each), so the same code is portable and fast.
+Written as LLVM vectors of 16 numbers, which LLVM maps to whatever the processor has (one AVX-512, two AVX2 or
+four SSE/NEON registers each), so the same code is portable and fast. Integer sums use the processor's product of
+bytes (`vpdpbusd`) and exist only where `BYTE_PRODUCT` is true; they equal the float32 sums of the same whole
+numbers bit for bit, because both are exact.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import llvmlite.binding
 from llvmlite import ir
-from numba import types
+from numba import config, types
 from numba.extending import intrinsic
 
-VECTORS = 4  # input vectors per block
-LANES = 16  # floats per LLVM vector
+LANES = 16  # numbers per LLVM vector
 PANEL = 2 * LANES  # columns per block; matrices are padded to a multiple of it
+QUAD = 4  # rows of a panel of bytes that one instruction multiplies and adds
 
-_FLOAT, _WORD = ir.FloatType(), ir.IntType(64)
-_VECTOR = ir.VectorType(_FLOAT, LANES)
+_FLOAT, _BYTE, _INTEGER, _WORD = ir.FloatType(), ir.IntType(8), ir.IntType(32), ir.IntType(64)
+_FLOATS, _INTEGERS, _BYTES = ir.VectorType(_FLOAT, LANES), ir.VectorType(_INTEGER, LANES), ir.VectorType(_BYTE, 64)
 
 
-@intrinsic
-def multiply_panel(
-    typing_context: Any,
-    codes: Any,
-    codes_stride: Any,
-    matrix: Any,
-    matrix_stride: Any,
-    depth: Any,
-    sums: Any,
-    sums_stride: Any,
-) -> Any:
-    """sums[r, 0:32] = sum over k < depth of codes[r, k] * matrix[k, 0:32] for r < 4.
+def processor_has(feature: str) -> bool:
+    """Whether compiled code may use `feature` (LLVM's name, such as 'avx512f'); obeys numba's NUMBA_CPU_FEATURES."""
+    name, features = config.CPU_NAME, config.CPU_FEATURES  # type: ignore[attr-defined]
+    if name or features:
+        return f"+{feature}" in (features or "").split(",")
+    return bool(llvmlite.binding.get_host_cpu_features().get(feature, False))
 
-    Arguments are addresses and strides in bytes, and depth >= 1; the caller keeps the arrays alive.
-    """
-    signature = types.void(*[types.int64] * 7)
 
-    def generate(context: Any, builder: Any, _signature: Any, values: Any) -> Any:
-        codes, codes_stride, matrix, matrix_stride, depth, sums, sums_stride = values
-        fma = builder.module.globals.get("llvm.fma.v16f32") or ir.Function(
-            builder.module, ir.FunctionType(_VECTOR, [_VECTOR] * 3), "llvm.fma.v16f32"
-        )
+NARROW = 4  # vectors per block where few are left
+WIDE = 12 if processor_has("avx512f") else NARROW  # vectors per block: as many as the registers hold
+BYTE_PRODUCT = processor_has("avx512f") and processor_has("avx512vnni")
 
-        def pointer(address: Any, kind: Any) -> Any:
-            return builder.inttoptr(address, kind.as_pointer())
 
-        def shifted(address: Any, stride: Any, steps: int) -> Any:
-            return builder.add(address, builder.mul(stride, _WORD(steps)))
+class _Code:
+    """One block under construction: an LLVM builder and the few shapes of instruction that blocks need."""
 
-        entry, loop, done = builder.block, builder.append_basic_block("sum"), builder.append_basic_block("store")
-        rows = [shifted(codes, codes_stride, r) for r in range(VECTORS)]
+    def __init__(self, builder: Any) -> None:
+        self.builder = builder
+
+    def function(self, name: str, result: Any, arguments: list[Any]) -> Any:
+        """An LLVM intrinsic by name."""
+        module = self.builder.module
+        return module.globals.get(name) or ir.Function(module, ir.FunctionType(result, arguments), name)
+
+    def at(self, address: Any, stride: Any, row: int, offset: int = 0) -> Any:
+        """address + row * stride + offset, in bytes."""
+        there = self.builder.add(address, self.builder.mul(stride, _WORD(row)))
+        return self.builder.add(there, _WORD(offset))
+
+    def load(self, address: Any, kind: Any, align: int = 4) -> Any:
+        return self.builder.load(self.builder.inttoptr(address, kind.as_pointer()), align=align)
+
+    def store(self, value: Any, address: Any) -> None:
+        self.builder.store(value, self.builder.inttoptr(address, value.type.as_pointer()), align=4)
+
+    def splat(self, number: Any) -> Any:
+        """A number in every lane."""
+        nothing = ir.Constant(ir.VectorType(number.type, LANES), ir.Undefined)
+        lane = self.builder.insert_element(nothing, number, _INTEGER(0))
+        return self.builder.shuffle_vector(lane, nothing, ir.Constant(_INTEGERS, [0] * LANES))
+
+    def fma(self, a: Any, b: Any, c: Any) -> Any:
+        return self.builder.call(self.function("llvm.fma.v16f32", _FLOATS, [_FLOATS] * 3), [a, b, c])
+
+    def unary(self, name: str, value: Any) -> Any:
+        return self.builder.call(self.function(f"llvm.{name}.v16f32", _FLOATS, [_FLOATS]), [value])
+
+    def pick(self, order: str, a: Any, b: Any) -> Any:
+        """a where `a order b` holds, else b (also where either is NaN)."""
+        return self.builder.select(self.builder.fcmp_ordered(order, a, b), a, b)
+
+    def sums(self, rows: int, codes: Any, codes_stride: Any, panel: Any, panel_stride: Any, steps: Any) -> Any:
+        """sums[r][half] = sum over k of codes[r, k] * panel[k, half]: float32 products one after the other."""
+        zero = ir.Constant(_FLOATS, [0.0] * LANES)
+
+        def product(code: Any, weights: Any, before: Any) -> Any:
+            return self.fma(self.splat(self.load(code, _FLOAT)), weights, before)
+
+        return self._loop(rows, codes, codes_stride, panel, panel_stride, steps, [zero, zero], _FLOATS, product)
+
+    def byte_sums(
+        self, rows: int, codes: Any, codes_stride: Any, panel: Any, panel_stride: Any, steps: Any, start: Any
+    ) -> Any:
+        """The same as whole numbers, four rows of the panel at a time, on top of start[32]."""
+
+        def product(code: Any, weights: Any, before: Any) -> Any:
+            return self.byte_product(self.splat(self.load(code, _INTEGER, align=1)), weights, before)
+
+        first = [self.load(self.at(start, _WORD(64), half), _INTEGERS) for half in range(2)]
+        return self._loop(rows, codes, codes_stride, panel, panel_stride, steps, first, _INTEGERS, product)
+
+    def byte_product(self, unsigned: Any, signed: Any, before: Any) -> Any:
+        """before + the sum of four products of bytes, in each of 16 lanes."""
+        kind = _INTEGERS if llvmlite.binding.llvm_version_info[0] < 22 else _BYTES  # how LLVM types the same operands
+        dot = self.function("llvm.x86.avx512.vpdpbusd.512", _INTEGERS, [_INTEGERS, kind, kind])
+        return self.builder.call(dot, [before, *(self.builder.bitcast(value, kind) for value in (unsigned, signed))])
+
+    def _loop(
+        self, rows: int, codes: Any, codes_stride: Any, panel: Any, panel_stride: Any, steps: Any, start: list[Any],
+        kind: Any, product: Any,
+    ) -> Any:  # fmt: skip
+        """One turn per step: 4 bytes of every vector's codes, one row (two vectors) of the panel. steps >= 1."""
+        builder = self.builder
+        entry, loop, done = builder.block, builder.append_basic_block("sum"), builder.append_basic_block("summed")
+        lines = [self.at(codes, codes_stride, r) for r in range(rows)]
         builder.branch(loop)
         builder.position_at_end(loop)
         k, row = builder.phi(_WORD), builder.phi(_WORD)
-        k.add_incoming(_WORD(0), entry)
-        row.add_incoming(matrix, entry)
-        zero = ir.Constant(_VECTOR, [0.0] * LANES)
-        before = [[builder.phi(_VECTOR) for _ in range(2)] for _ in range(VECTORS)]
-        weights = [
-            builder.load(pointer(builder.add(row, _WORD(4 * LANES * half)), _VECTOR), align=4) for half in range(2)
+        before = [[builder.phi(kind) for _ in range(2)] for _ in range(rows)]
+        weights = [self.load(builder.add(row, _WORD(64 * half)), kind) for half in range(2)]
+        after = [
+            [product(builder.add(line, builder.mul(k, _WORD(4))), weights[half], before[r][half]) for half in range(2)]
+            for r, line in enumerate(lines)
         ]
-        for r in range(VECTORS):
-            code = builder.load(pointer(builder.add(rows[r], builder.mul(k, _WORD(4))), _FLOAT), align=4)
-            lane = builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), code, ir.IntType(32)(0))
-            spread = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
-            splat = builder.shuffle_vector(lane, ir.Constant(_VECTOR, ir.Undefined), spread)
-            for half in range(2):
-                before[r][half].add_incoming(zero, entry)
-                after = builder.call(fma, [splat, weights[half], before[r][half]])
-                before[r][half].add_incoming(after, loop)
-                before[r][half].after = after
         next_k = builder.add(k, _WORD(1))
+        k.add_incoming(_WORD(0), entry)
         k.add_incoming(next_k, loop)
-        row.add_incoming(builder.add(row, matrix_stride), loop)
-        builder.cbranch(builder.icmp_signed("<", next_k, depth), loop, done)
-        builder.position_at_end(done)
-        for r in range(VECTORS):
+        row.add_incoming(panel, entry)
+        row.add_incoming(builder.add(row, panel_stride), loop)
+        for r in range(rows):
             for half in range(2):
-                target = builder.add(shifted(sums, sums_stride, r), _WORD(4 * LANES * half))
-                builder.store(before[r][half].after, pointer(target, _VECTOR), align=4)
+                before[r][half].add_incoming(start[half], entry)
+                before[r][half].add_incoming(after[r][half], loop)
+        builder.cbranch(builder.icmp_signed("<", next_k, steps), loop, done)
+        builder.position_at_end(done)
+        return after
+
+    def convert(self, sums: Any, columns: Any, limit: Any, total: Any, total_stride: Any) -> None:
+        """total += ADC(sums): the code is rint(sum * to_code), clipped to limit; without a limit, the sum itself.
+
+        columns: 4 x 32 numbers: to_code, to_current (what one code adds to the total), and, updated, the largest
+        |sum| and the count of clipped conversions.
+        """
+        builder = self.builder
+        to_code, to_current, peak, over = (
+            [self.load(self.at(columns, _WORD(128), row, 64 * half), kind) for half in range(2)]
+            for row, kind in enumerate((_FLOATS, _FLOATS, _FLOATS, _INTEGERS))
+        )
+        for row in sums:
+            for half in range(2):
+                peak[half] = self.pick(">", self.unary("fabs", row[half]), peak[half])
+        for half in range(2):
+            self.store(peak[half], self.at(columns, _WORD(128), 2, 64 * half))
+        coarse, exact, end = (builder.append_basic_block(name) for name in ("coarse", "exact", "converted"))
+        builder.cbranch(builder.fcmp_ordered(">", limit, _FLOAT(0.0)), coarse, exact)
+
+        def add(r: int, half: int, reading: Any) -> None:
+            place = self.at(total, total_stride, r, 64 * half)
+            self.store(self.fma(reading, to_current[half], self.load(place, _FLOATS)), place)
+
+        builder.position_at_end(coarse)
+        high = self.splat(limit)
+        low = builder.fneg(high)
+        for r, row in enumerate(sums):
+            for half in range(2):
+                code = self.unary("rint", builder.fmul(row[half], to_code[half]))
+                clipped = builder.fcmp_ordered(">", self.unary("fabs", code), high)
+                over[half] = builder.sub(over[half], builder.sext(clipped, _INTEGERS))
+                add(r, half, self.pick(">", self.pick("<", code, high), low))
+        for half in range(2):
+            self.store(over[half], self.at(columns, _WORD(128), 3, 64 * half))
+        builder.branch(end)
+        builder.position_at_end(exact)
+        for r, row in enumerate(sums):
+            for half in range(2):
+                add(r, half, row[half])
+        builder.branch(end)
+        builder.position_at_end(end)
+
+
+def _multiply(rows: int) -> Any:
+    @intrinsic
+    def multiply(
+        typing_context: Any, codes: Any, codes_stride: Any, panel: Any, panel_stride: Any, depth: Any, sums: Any
+    ) -> Any:
+        """sums[r, 0:32] = sum over k < depth of codes[r, k] * panel[k, 0:32], float32."""
+
+        def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            code = _Code(builder)
+            for r, row in enumerate(code.sums(rows, *values[:5])):
+                for half in range(2):
+                    code.store(row[half], code.at(values[5], _WORD(128), r, 64 * half))
+            return context.get_dummy_value()
+
+        return types.void(*[types.int64] * 6), generate
+
+    return multiply
+
+
+def _read(rows: int) -> Any:
+    @intrinsic
+    def read(
+        typing_context: Any, codes: Any, codes_stride: Any, panel: Any, panel_stride: Any, depth: Any, noise: Any,
+        columns: Any, limit: Any, total: Any, total_stride: Any,
+    ) -> Any:  # fmt: skip
+        """total[r, 0:32] += ADC(codes[r] @ panel + sigma[r] * normal[r]), float32.
+
+        noise: address of sigma (rows, 32) and then normal (2 halves, rows, 16), 0 for none; columns and
+        limit: see `_Code.convert`.
+        """
+
+        def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            code = _Code(builder)
+            noise, columns, limit, total, total_stride = values[5:]
+            sums = code.sums(rows, *values[:5])
+            summed, noisy, ready = (
+                builder.block, builder.append_basic_block("noisy"), builder.append_basic_block("ready"),
+            )  # fmt: skip
+            builder.cbranch(builder.icmp_signed("!=", noise, _WORD(0)), noisy, ready)
+            builder.position_at_end(noisy)
+            disturbed = [
+                [
+                    code.fma(
+                        code.load(code.at(noise, _WORD(128), r, 64 * half), _FLOATS),
+                        code.load(code.at(noise, _WORD(64), (2 + half) * rows + r), _FLOATS), row[half],
+                    ) for half in range(2)
+                ] for r, row in enumerate(sums)
+            ]  # fmt: skip
+            builder.branch(ready)
+            builder.position_at_end(ready)
+            joined = [[builder.phi(_FLOATS) for _ in range(2)] for _ in range(rows)]
+            for r in range(rows):
+                for half in range(2):
+                    joined[r][half].add_incoming(sums[r][half], summed)
+                    joined[r][half].add_incoming(disturbed[r][half], noisy)
+            code.convert(joined, columns, limit, total, total_stride)
+            return context.get_dummy_value()
+
+        return types.void(*[types.int64] * 7, types.float32, *[types.int64] * 2), generate
+
+    return read
+
+
+def _read_bytes(rows: int) -> Any:
+    @intrinsic
+    def read(
+        typing_context: Any, codes: Any, codes_stride: Any, panel: Any, panel_stride: Any, quads: Any, start: Any,
+        columns: Any, limit: Any, total: Any, total_stride: Any,
+    ) -> Any:  # fmt: skip
+        """total[r, 0:32] += ADC(start + codes[r] @ panel): codes unsigned bytes, panel (quads, 32, 4) signed bytes,
+        start (32,) int32; a sum beyond 2^24 is rounded to float32."""
+
+        def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            code = _Code(builder)
+            sums = [
+                [builder.sitofp(half, _FLOATS) for half in row] for row in code.byte_sums(rows, *values[:6])
+            ]  # fmt: skip
+            code.convert(sums, *values[6:])
+            return context.get_dummy_value()
+
+        return types.void(*[types.int64] * 7, types.float32, *[types.int64] * 2), generate
+
+    return read
+
+
+@intrinsic
+def _pack_quad(typing_context: Any, rows: Any, rows_stride: Any, quad: Any, start: Any) -> Any:
+    """quad (32, 4) = four rows of 32 signed bytes, transposed; start (32,) int32 -= 128 times their sum."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        code = _Code(builder)
+        rows, stride, quad, start = values
+        line = ir.VectorType(_BYTE, PANEL)
+        four = [code.load(code.at(rows, stride, r), line, align=1) for r in range(QUAD)]
+
+        def shuffle(a: Any, b: Any, order: list[int]) -> Any:
+            return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(_INTEGER, len(order)), order))
+
+        pairs = [shuffle(four[i], four[i + 1], list(range(2 * PANEL))) for i in (0, 2)]
+        offsets = ir.Constant(_INTEGERS, [-0x7F7F7F80] * LANES)  # every byte 128
+        for half in range(2):
+            order = [PANEL * r + LANES * half + j for j in range(LANES) for r in range(QUAD)]
+            packed = builder.bitcast(shuffle(pairs[0], pairs[1], order), _INTEGERS)
+            code.store(packed, code.at(quad, _WORD(64), half))
+            place = code.at(start, _WORD(64), half)
+            high = code.byte_product(offsets, packed, ir.Constant(_INTEGERS, [0] * LANES))
+            code.store(builder.sub(code.load(place, _INTEGERS), high), place)
         return context.get_dummy_value()
 
-    return signature, generate
+    return types.void(*[types.int64] * 4), generate
+
+
+multiply_wide, multiply_narrow = _multiply(WIDE), _multiply(NARROW)
+read_wide, read_narrow = _read(WIDE), _read(NARROW)
+read_bytes_wide, read_bytes_narrow = _read_bytes(WIDE), _read_bytes(NARROW)
+pack_quad: Any = _pack_quad

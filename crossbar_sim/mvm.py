@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 from crossbar_sim import mvm_kernels
 from crossbar_sim.adc_circuits import Transfer
 from crossbar_sim.counter_random import Key, torch_normal_pair
+from crossbar_sim.microkernel import BYTE_PRODUCT
+from crossbar_sim.threads import side_by_side
 
 Singles = NDArray[np.float32]
 Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Programmed:
     """What reads in one direction need, computed once when cells are programmed (the arrays are refilled then).
 
@@ -26,6 +28,8 @@ class Programmed:
     line_conductance (inputs,): siemens along each driven line; input_scale, output_scale: digital factors
     before the DAC and after the ADC; tile_inputs, tile_outputs: how many inputs and outputs share one tile;
     tile_scale (grid): digital factor of each tile's conversions before they are added up.
+    What `settle` finds: levels, current as signed bytes in units of `level` ampere, or None; even, whether the
+    variance is the same everywhere.
     """
 
     current: Singles
@@ -36,6 +40,9 @@ class Programmed:
     tile_inputs: int
     tile_outputs: int
     tile_scale: Singles
+    levels: NDArray[np.int8] | None = None
+    level: float = 0.0
+    even: bool = False
 
     @classmethod
     def empty(cls, inputs: int, outputs: int, tile_inputs: int, tile_outputs: int, noisy: bool) -> Programmed:
@@ -48,6 +55,22 @@ class Programmed:
             tile_inputs, tile_outputs,
             np.ones((-(-inputs // tile_inputs), -(-outputs // tile_outputs)), np.float32),
         )  # fmt: skip
+
+    def settle(self, level: float | None) -> None:
+        """Look once, after the arrays were refilled, for what makes reads cheaper: cells that stand exactly on levels
+        of `level` ampere (None: they need not) are read in whole numbers, without rounding until the ADC."""
+        self.even = self.variance is not None and bool(mvm_kernels.same_everywhere(self.variance))
+        levels, self.levels = self.levels, None
+        if level is not None and self.variance is None and len(self.current) > 0:
+            if levels is None:
+                padded = -(-self.current.shape[1] // mvm_kernels.PANEL) * mvm_kernels.PANEL
+                levels = np.zeros((len(self.current), padded), np.int8)
+            if mvm_kernels.whole_levels(self.current, level, levels):
+                self.levels, self.level = levels, level
+
+    def reads_whole(self, dac_steps: int) -> bool:
+        """Whether reads are sums of whole numbers that float32 holds exactly."""
+        return self.levels is not None and 0 < dac_steps <= 127 and self.tile_inputs * dac_steps * 127 < 1 << 24
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -93,27 +116,60 @@ def read(x: torch.Tensor, programmed: Programmed, conversion: Conversion, key: K
     return chosen(x, programmed, conversion, key, first_read)
 
 
-def read_numba(x: torch.Tensor, programmed: Programmed, conversion: Conversion, key: Key, first_read: int) -> Reading:
-    """`read` by the compiled kernel; bit-identical for any number of threads."""
-    blocks = -(-len(x) // mvm_kernels.BLOCK)
-    workers = max(1, min(numba.get_num_threads(), blocks))
-    output, conduction = np.empty((len(x), programmed.output_scale.size), np.float32), np.zeros(blocks)
-    peaks, clipped = np.zeros((workers, *programmed.grid), np.float32), np.zeros((workers, *programmed.grid), np.int64)
-    noisy, variance = programmed.variance is not None, programmed.variance
-    if variance is None:
-        variance = programmed.current  # not read
-    arguments = (
-        x.detach().contiguous().numpy(), programmed.input_scale, conversion.dac_steps,
-        np.float32(conversion.full_drive), programmed.current.base,
-        variance.base, noisy, programmed.line_conductance, programmed.tile_inputs, programmed.tile_outputs,
-        conversion.adc_steps, conversion.ranges, programmed.tile_scale, programmed.output_scale, key, first_read,
-        output,
+def read_numba(
+    x: torch.Tensor, programmed: Programmed, conversion: Conversion, key: Key, first_read: int,
+    bytewise: bool = BYTE_PRODUCT,
+) -> Reading:  # fmt: skip
+    """`read` by the compiled kernels; bit-identical for any number of threads, and whether or not whole levels are read
+    `bytewise`, by a processor's product of bytes."""
+    vectors, (inputs, outputs), grid = x.detach().contiguous().numpy(), programmed.current.shape, programmed.grid
+    count = len(vectors)
+    blocks = -(-count // mvm_kernels.BLOCK)
+    workers = max(1, min(numba.get_num_threads(), count * inputs * outputs // mvm_kernels.LEAST_WORK))
+    output, largest, conduction = np.empty((count, outputs), np.float32), np.empty(count, np.float32), np.empty(blocks)
+    peaks, clipped = np.zeros((workers, *grid), np.float32), np.zeros((workers, *grid), np.int64)
+    whole, noisy, even = programmed.reads_whole(conversion.dac_steps), programmed.variance is not None, programmed.even
+    bytewise = bytewise and whole
+    matrix, unit = programmed.current.base, 1.0
+    if whole:
+        matrix, unit = programmed.levels, programmed.level / conversion.dac_steps
+    variance = matrix if programmed.variance is None else programmed.variance.base
+    settings = (
+        programmed.tile_outputs, conversion.adc_steps, conversion.ranges, programmed.tile_scale,
+        programmed.output_scale,
     )  # fmt: skip
-    if workers == 1:
-        mvm_kernels.read_blocks(*arguments, peaks[0], clipped[0], conduction, 0, blocks)
-    else:
-        mvm_kernels.read_in_parallel(*arguments, peaks, clipped, conduction, workers)
-    return Reading(torch.from_numpy(output), float(conduction.sum()), peaks.max(axis=0), clipped.sum(axis=0))
+
+    def work(worker: int) -> None:
+        begin, end = (
+            blocks * worker // workers * mvm_kernels.BLOCK,
+            blocks * (worker + 1) // workers * mvm_kernels.BLOCK,
+        )
+        end = min(end, count)
+        step = mvm_kernels.vectors_per_pass(inputs, 1 if bytewise else 8 if noisy and not even else 4, end - begin)
+        rows = step + mvm_kernels.WIDE + 1  # one more, since the last quad of bytes may reach beyond its row
+        codes = np.empty((grid[0], rows, programmed.tile_inputs), np.uint8 if bytewise else np.float32)
+        squares = np.empty((grid[0] * noisy, rows, 1 if even else programmed.tile_inputs), np.float32)
+        for start in range(begin, end, step):
+            stop = min(start + step, end)
+            m = largest[start:stop]
+            mvm_kernels.drive_lines(
+                vectors[start:stop], programmed.input_scale, conversion.dac_steps,
+                np.float32(conversion.full_drive), whole, programmed.line_conductance,
+                codes, squares, even, m, conduction[start // mvm_kernels.BLOCK : -(-stop // mvm_kernels.BLOCK)],
+            )  # fmt: skip
+            results = (output[start:stop], peaks[worker], clipped[worker])
+            if bytewise:
+                mvm_kernels.read_byte_tiles(codes, matrix, unit, inputs, *settings, m, *results)
+            else:
+                mvm_kernels.read_tiles(
+                    codes, squares, even, matrix, unit, variance, inputs, *settings, m, key, first_read + start,
+                    *results,
+                )  # fmt: skip
+
+    side_by_side(work, workers)
+    if workers > 1:
+        peaks[0], clipped[0] = peaks.max(axis=0), clipped.sum(axis=0)
+    return Reading(torch.from_numpy(output), float(conduction.sum()), peaks[0], clipped[0])
 
 
 def read_torch(x: torch.Tensor, programmed: Programmed, conversion: Conversion, key: Key, first_read: int) -> Reading:

@@ -109,7 +109,7 @@ class ReadPath:
             return read(x, self.programmed, conversion, self.key, first)
         codes, largest = self._codes(x, conversion.full_drive)
         magnitude, sign = codes.abs().nan_to_num().int(), codes.sign()
-        plane = replace(conversion, dac_steps=0, full_drive=1.0)
+        plane = replace(conversion, dac_steps=1, full_drive=1.0)
         readings = [
             read(sign * (magnitude >> bit & 1), self._unscaled, plane, key, first)
             for bit, key in enumerate(self._plane_keys)
@@ -181,7 +181,8 @@ class ReadPath:
     def cells_changed(self, seen: NDArray[np.float64], row_of: NDArray[np.int64]) -> None:
         """Take note of the conductances (planes, rows, columns) that reads see from now on, and each input's row."""
         self._seen, self._row_of = seen, row_of
-        self.__dict__.pop("_whole", None)
+        for derived in ("_whole", "_unscaled"):
+            self.__dict__.pop(derived, None)
 
     @cached_property
     def _whole(self) -> Programmed:

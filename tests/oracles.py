@@ -34,6 +34,33 @@ def naive_read(x: np.ndarray, programmed: Programmed, conversion: Conversion) ->
     return y, clipped
 
 
+def naive_whole_read(x: np.ndarray, programmed: Programmed, conversion: Conversion) -> tuple[np.ndarray, np.ndarray]:
+    """The product in whole numbers, bit for bit: integer sums, then one float32 rounding per operation of the ADC."""
+    assert programmed.levels is not None
+    levels, single = programmed.levels.astype(np.int64), np.float32
+    unit = single(programmed.level / conversion.dac_steps)
+    outputs = programmed.current.shape[1]
+    y, clipped = np.zeros((len(x), outputs), single), np.zeros(programmed.grid, int)
+    for b, vector in enumerate(x):
+        scaled = vector * programmed.input_scale
+        largest = np.abs(scaled).max()
+        codes = np.rint(scaled * (single(1) / largest) * single(conversion.dac_steps)).astype(np.int64)
+        for t in range(programmed.grid[0]):
+            rows = slice(t * programmed.tile_inputs, (t + 1) * programmed.tile_inputs)
+            for j in range(outputs):
+                total, u = int(codes[rows] @ levels[rows, j]), j // programmed.tile_outputs
+                full, limit = conversion.ranges[t, u], single(conversion.adc_steps)
+                reading, step = single(total), unit
+                if conversion.adc_steps:
+                    code = np.rint(single(total) * (limit / full * unit))
+                    clipped[t, u] += abs(code) > limit
+                    reading, step = np.clip(code, -limit, limit), full / limit
+                # one rounding for product and sum, as the fused instruction does
+                y[b, j] = single(np.longdouble(reading) * np.longdouble(step) + np.longdouble(y[b, j]))
+        y[b] = y[b] * largest * programmed.output_scale
+    return y, clipped
+
+
 def naive_write_verify(device: DeviceModel, start: float, goal: float, sense: float) -> dict[str, float]:
     """Closed-loop programming of one cell without any spread, pulse by pulse."""
     stairs = device.incremental_amplitude

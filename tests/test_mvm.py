@@ -10,9 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from crossbar_sim import Hardware, mvm_kernels
 from crossbar_sim.counter_random import normal_pair, stream_key, torch_normal_pair
+from crossbar_sim.ledger import Ledger
+from crossbar_sim.matrix import MappedMatrix
 from crossbar_sim.mvm import Conversion, Programmed, read_numba, read_torch
-from tests.oracles import naive_read
+from tests.oracles import naive_read, naive_whole_read
 
 KEY = stream_key(0, "test")
 
@@ -89,17 +92,132 @@ def test_read_noise_equals_drawing_every_cell() -> None:
     assert abs(np.corrcoef(z[:-1, 0], z[1:, 0])[0, 1]) < 4 / np.sqrt(reads)
 
 
-def test_noise_belongs_to_the_read_number_not_to_the_batch_or_thread() -> None:
+def test_noise_belongs_to_the_read_number_not_to_the_batch() -> None:
     matrix = make(64, 33, (32, 16), noise=1e-6)
     conversion = converters(matrix, 127, 127)
     x = torch.randn(21, 64, generator=torch.Generator().manual_seed(3))
     whole = read_numba(x, matrix, conversion, KEY, 5).output
     pieces = [read_numba(x[a:b], matrix, conversion, KEY, 5 + a).output for a, b in ((0, 1), (1, 14), (14, 21))]
     assert torch.equal(whole, torch.cat(pieces))
-    numba.set_num_threads(min(2, numba.config.NUMBA_NUM_THREADS))
-    assert torch.equal(whole, read_numba(x, matrix, conversion, KEY, 5).output)
-    numba.set_num_threads(1)
     assert not torch.equal(whole, read_numba(x, matrix, conversion, KEY, 6).output)
+
+
+LEVEL = 1e-5 / 127
+
+
+def make_whole(inputs: int, outputs: int, tile: tuple[int, int], seed: int = 0) -> Programmed:
+    """Every pair stands on a level, as noise-free cells with at most 128 levels do."""
+    matrix = make(inputs, outputs, tile, seed=seed)
+    matrix.current[:] = LEVEL * np.random.default_rng(seed).integers(-127, 128, (inputs, outputs))
+    matrix.settle(LEVEL)
+    assert matrix.levels is not None
+    return matrix
+
+
+@given(
+    vectors=st.integers(1, 30), inputs=st.integers(1, 40), outputs=st.integers(1, 40), rows=st.integers(1, 24),
+    columns=st.integers(1, 40), dac=st.sampled_from([1, 7, 127]), adc=st.sampled_from([0, 7, 127]),
+    seed=st.integers(0, 99),
+)  # fmt: skip
+@settings(max_examples=40, deadline=None)
+def test_whole_levels_are_read_bit_for_bit_the_same_everywhere(
+    vectors: int, inputs: int, outputs: int, rows: int, columns: int, dac: int, adc: int, seed: int
+) -> None:
+    """By the processor's product of bytes (where it has one), by float32 and in Python's integers."""
+    matrix = make_whole(inputs, outputs, (rows, columns), seed)
+    conversion = converters(matrix, dac, adc)
+    x = torch.randn(vectors, inputs, generator=torch.Generator().manual_seed(seed))
+    ours, portable = (
+        read_numba(x, matrix, conversion, KEY, 0),
+        read_numba(x, matrix, conversion, KEY, 0, bytewise=False),
+    )
+    slow, clipped = naive_whole_read(x.numpy(), matrix, conversion)
+    for reading in (ours, portable):
+        assert np.array_equal(reading.output, slow)
+        assert np.array_equal(reading.clipped, clipped)
+    assert ours.conduction == portable.conduction
+    assert np.array_equal(ours.peaks, portable.peaks)
+
+
+@pytest.mark.parametrize("adc", [0, 127])
+def test_whole_levels_read_as_their_currents_do(adc: int) -> None:
+    matrix = make_whole(300, 131, (128, 64))
+    conversion = converters(matrix, 127, adc, full=2e-4)
+    x = torch.randn(70, 300, generator=torch.Generator().manual_seed(0))
+    whole = read_numba(x, matrix, conversion, KEY, 0)
+    matrix.settle(None)
+    assert matrix.levels is None
+    current = read_numba(x, matrix, conversion, KEY, 0)
+    apart = (whole.output - current.output).abs() > 1e-5 * current.output.abs().max()
+    assert apart.float().mean() <= (1e-3 if adc else 0.0)  # a sum on the edge of two codes
+    assert whole.conduction == pytest.approx(current.conduction, rel=1e-6)
+    np.testing.assert_allclose(whole.peaks, current.peaks, rtol=1e-6)
+
+
+def test_only_cells_on_levels_are_read_as_whole_numbers() -> None:
+    matrix = make_whole(20, 10, (8, 8))
+    assert matrix.reads_whole(127) and not matrix.reads_whole(0) and not matrix.reads_whole(255)
+    matrix.current[3, 4] += 0.01 * LEVEL
+    matrix.settle(LEVEL)
+    assert matrix.levels is None and not matrix.reads_whole(127)
+    matrix.current[3, 4] = 200 * LEVEL
+    matrix.settle(LEVEL)
+    assert matrix.levels is None
+    noisy = make(20, 10, (8, 8), noise=1e-7)
+    noisy.current[:] = 0
+    noisy.settle(LEVEL)
+    assert noisy.levels is None
+    deep = make_whole(2, 3, (1041, 8))
+    assert not deep.reads_whole(127), "sums may pass 2^24"
+
+
+def test_a_mapped_matrix_finds_its_levels(milo: Hardware) -> None:
+    exact = milo.without("programming_error", "read_noise", "faults")
+    x = torch.randn(30, 70, generator=torch.Generator().manual_seed(0))
+    weight = torch.randn(40, 70, generator=torch.Generator().manual_seed(1))
+    whole, current = (MappedMatrix(exact, Ledger(), 0, "layer", weight) for _ in range(2))
+    for path in current._paths.values():
+        path.programmed.settle(None)
+    for transposed in (False, True):
+        assert whole._paths[transposed].programmed.levels is not None
+        ours, same = (matrix.read(x if not transposed else x[:, :40], transposed) for matrix in (whole, current))
+        apart = (ours - same).abs() > 1e-5 * same.abs().max()
+        assert apart.float().mean() < 5e-3
+    for inexact in (milo, exact.replace(tile=exact.tile.replace(word_line_resistance=1.0))):
+        matrix = MappedMatrix(inexact, Ledger(), 0, "layer", weight)
+        assert all(path.programmed.levels is None for path in matrix._paths.values())
+
+
+@pytest.mark.parametrize(("inputs", "outputs", "tile"), [(300, 131, (128, 64)), (5, 40, (1, 7))])
+def test_the_same_variance_everywhere_needs_no_second_product(inputs: int, outputs: int, tile: tuple[int, int]) -> None:
+    matrix = make(inputs, outputs, tile, 3e-7)
+    conversion = converters(matrix, 127, 0)
+    x = torch.randn(30, inputs, generator=torch.Generator().manual_seed(1))
+    whole_product = read_numba(x, matrix, conversion, KEY, 11)
+    matrix.settle(None)
+    assert matrix.even
+    short = read_numba(x, matrix, conversion, KEY, 11)
+    size = short.output.abs().max()
+    assert torch.allclose(short.output, whole_product.output, rtol=1e-5, atol=float(1e-6 * size))
+    assert matrix.variance is not None
+    matrix.variance[0, 0] *= 2
+    matrix.settle(None)
+    assert not matrix.even
+
+
+def test_threads_share_large_reads_without_changing_them() -> None:
+    matrix = make(512, 512, (128, 64), noise=1e-6)
+    x = torch.randn(21, 512, generator=torch.Generator().manual_seed(3))
+    alone = read_numba(x, matrix, converters(matrix, 127, 127), KEY, 0)
+    assert x.numel() * 512 > 2 * mvm_kernels.LEAST_WORK
+    try:
+        numba.set_num_threads(min(2, numba.config.NUMBA_NUM_THREADS))
+        shared = read_numba(x, matrix, converters(matrix, 127, 127), KEY, 0)
+    finally:
+        numba.set_num_threads(1)
+    assert torch.equal(alone.output, shared.output)
+    assert alone.conduction == shared.conduction
+    assert np.array_equal(alone.peaks, shared.peaks) and np.array_equal(alone.clipped, shared.clipped)
 
 
 def test_adc_clips_at_its_range_and_counts_it() -> None:
@@ -120,6 +238,8 @@ def test_zero_and_nan_vectors() -> None:
         assert reading.output.abs().sum() == 0 and reading.conduction == 0
     x = torch.ones(3, 8)
     x[1, 2] = torch.nan
+    nan = read_numba(x, matrix, converters(matrix, 127, 127), KEY, 0).output.isnan()
+    assert nan[1].all() and not nan[[0, 2]].any()
     assert not np.isfinite(read_numba(x, matrix, converters(matrix, 127, 127), KEY, 0).conduction)
 
 

@@ -1,0 +1,102 @@
+"""Other simulators, where they are installed: each imports its package inside, and is left out where there is none."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from benchmarks.peers.case import Run
+
+Singles = NDArray[np.float32]
+
+
+class Product(Protocol):
+    """A simulator's product, with its converters or `lossless`."""
+
+    def __call__(self, *, lossless: bool) -> Run: ...
+
+
+def installed(package: str) -> bool:
+    """Whether a package can be imported."""
+    return importlib.util.find_spec(package) is not None
+
+
+def products(kind: str, x: Singles, weight: Singles, full: float) -> Iterator[tuple[str, Product]]:
+    """Simulators that can run case B, C or D on x (vectors, inputs) and weight (outputs, inputs); full: ADC range."""
+    if installed("simulator"):
+        yield "CrossSim", lambda *, lossless: crosssim(kind, x, weight, full, lossless)
+    if installed("aihwkit") and kind in "BC":
+        yield "aihwkit", lambda *, lossless: aihwkit(kind, x, weight, full, lossless)
+
+
+def crosssim(kind: str, x: Singles, weight: Singles, full: float, lossless: bool) -> Run:
+    """CrossSim's AnalogCore."""
+    simulator = importlib.import_module("simulator")
+    parameters: Any = simulator.CrossSimParameters()
+    core, device, dac, adc = (
+        parameters.core, parameters.xbar.device, parameters.xbar.dac.mvm, parameters.xbar.adc.mvm,
+    )  # fmt: skip
+    core.rows_max = core.cols_max = 128
+    core.weight_bits = 8
+    core.mapping.weights.percentile = 1.0
+    core.mapping.inputs.mvm.min, core.mapping.inputs.mvm.max = (0.0 if kind == "D" else -1.0), 1.0
+    device.infinite_on_off_ratio = kind != "C"
+    device.Rmin, device.Rmax = 1e4, 1e5
+    dac.model, adc.model = ("QuantizerDAC" if kind == "D" else "SignMagnitudeDAC"), "SignMagnitudeADC"
+    # choosing a model replaces the parameters, so they are looked up again
+    dac, adc = parameters.xbar.dac.mvm, parameters.xbar.adc.mvm
+    dac.bits, adc.bits = 8, 8
+    adc.adc_range_option = "CALIBRATED"
+    if kind == "D":
+        dac.signed = False
+        core.style = "BITSLICED"
+        core.bit_sliced.num_slices, core.bit_sliced.style = 4, "BALANCED"
+        dac.input_bitslicing, adc.adc_per_ibit = True, True
+        adc.calibrated_range = [[-127 / 3, 127 / 3]] * 4
+    else:
+        core.style, device.cell_bits = "BALANCED", 7
+        full *= 1.0 if kind == "B" else 0.9  # with an on/off ratio of ten, a weight is 0.9 of the conductance
+        adc.calibrated_range = [-full, full]
+    if kind == "C" and not lossless:
+        for noise in (device.read_noise, device.programming_error):
+            noise.enable, noise.model, noise.magnitude = True, "NormalIndependentDevice", 0.01
+    if lossless:
+        dac.bits = adc.bits = device.cell_bits = 0
+    analog, columns = simulator.AnalogCore(weight, parameters), np.ascontiguousarray(x.T)
+    return lambda: analog.matmat(columns).T
+
+
+def aihwkit(kind: str, x: Singles, weight: Singles, full: float, lossless: bool) -> Run:
+    """aihwkit's AnalogLinearMapped on its C++ inference tile."""
+    layers = importlib.import_module("aihwkit.nn")
+    configs = importlib.import_module("aihwkit.simulator.configs")
+    choices = importlib.import_module("aihwkit.simulator.parameters.enums")
+    config: Any = configs.InferenceRPUConfig()
+    config.mapping.max_input_size = config.mapping.max_output_size = 128
+    config.mapping.digital_bias, config.mapping.weight_scaling_omega = False, 0.0
+    forward = config.forward
+    forward.inp_res = forward.out_res = -1 if lossless else 1 / 254
+    forward.inp_bound, forward.out_bound = 1.0, 1e6 if lossless else full
+    forward.out_noise = forward.inp_noise = forward.w_noise = 0.0
+    forward.bound_management = choices.BoundManagementType.NONE
+    forward.noise_management = choices.NoiseManagementType.NONE
+    if kind == "C" and not lossless:
+        forward.w_noise, forward.w_noise_type = 0.01, choices.WeightNoiseType.ADDITIVE_CONSTANT
+    layer: Any = layers.AnalogLinearMapped(weight.shape[1], weight.shape[0], bias=False, rpu_config=config)
+    layer.set_weights(torch.from_numpy(weight))
+    layer.eval()
+    if kind == "C" and not lossless:
+        layer.program_analog_weights()
+    inputs = torch.from_numpy(x)
+
+    def run() -> torch.Tensor:
+        with torch.no_grad():
+            return layer(inputs)
+
+    return run

@@ -1,0 +1,47 @@
+"""`python -m benchmarks.peers.step_profile`: where the time of fine-tuning steps goes."""
+
+from __future__ import annotations
+
+import cProfile
+import pstats
+import time
+from collections import defaultdict
+
+from benchmarks.peers.case import OURS, threads
+from benchmarks.peers.systems import case_step
+
+GROUPS = {
+    "compiled reads": ("mvm_kernels.py",), "around reads": ("mvm.py", "read_path.py", "threads.py"),
+    "compiled programming": ("devices/kernels.py", "mapping_kernels.py"),
+    "around programming": ("crossbar.py", "mapping.py", "devices/"), "matrix": ("matrix.py",),
+    "billing": ("billing.py", "ledger.py"), "counting digital work": ("flop_counter.py", "_python_dispatch.py"),
+    "method and loop": ("peft_methods/", "benchmarks/"), "torch": ("torch/", "torch._C"),
+}  # fmt: skip
+
+
+def main() -> None:
+    """Profile the analog side of case step after a warm-up; print each group's share of the time in its own code."""
+    run = case_step().runs[f"{OURS}, tiles"]
+    profile = cProfile.Profile(time.process_time)
+    with threads(1):
+        run()
+        profile.runcall(run)
+    shares: dict[str, float] = defaultdict(float)
+    for (file, _, name), (_, _, own, _, _) in pstats.Stats(profile).stats.items():  # type: ignore[attr-defined]
+        shares[group(f"{file}:{name}")] += own
+    total = sum(shares.values())
+    print("| part | share |\n|---|---|")
+    for part, seconds in sorted(shares.items(), key=lambda item: -item[1]):
+        print(f"| {part} | {seconds / total:.0%} |")
+
+
+def group(place: str) -> str:
+    """The group of a function, by its file and name."""
+    for name, marks in GROUPS.items():
+        if any(mark in place for mark in marks):
+            return name
+    return "numpy and Python"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,25 @@
+"""Threads for compiled kernels that release Python's lock."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+
+
+def side_by_side(work: Callable[[int], None], workers: int) -> None:
+    """work(0), ..., work(workers - 1) at the same time, each in a thread of its own, the first in the caller's."""
+    if workers == 1:
+        return work(0)
+    pool = _threads(os.getpid(), workers - 1)
+    others = [pool.submit(work, worker) for worker in range(1, workers)]
+    work(0)
+    for other in others:
+        other.result()
+
+
+@lru_cache(maxsize=2)
+def _threads(process: int, count: int) -> ThreadPoolExecutor:
+    """Kept from call to call, since starting threads costs as much as a small product; a forked process has its own."""
+    return ThreadPoolExecutor(count, thread_name_prefix="crossbar-sim")
