@@ -98,6 +98,9 @@ def test_every_number_of_a_library_device_has_a_source(name: str) -> None:
         "telegraph_noise",
         "incremental_amplitude",
         "current_voltage",
+        "step_law",
+        "pulses_may_reverse",
+        "device_to_device_distribution",
         "provenance",
     }
     assert device.model_fields_set - free <= set(device.provenance)
