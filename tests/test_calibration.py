@@ -153,7 +153,7 @@ def test_the_register_of_the_dacs_is_the_largest_input(milo: Hardware, percentil
 
 @pytest.mark.parametrize("mapping", ["differential", "offset"])
 def test_transposed_registers_of_the_dacs(milo: Hardware, mapping: str) -> None:
-    """Gradients enter times the largest weight of their column, reference columns with their sum: nothing is clipped."""
+    """Gradients enter times the largest weight of their column, references with their sum: nothing is clipped."""
     hardware = milo.ideal().replace(dac=milo.dac.replace(range="calibrated", bits=14))
     hardware = hardware.replace(tile=hardware.tile.replace(mapping=mapping))
     model, chip = chip_of(hardware)
