@@ -66,8 +66,11 @@ class ReadPath:
                 adc, self.programmed.tile_outputs, self.programmed.current.shape[1], self.programmed.grid[0],
                 stream_key(seed, name, direction, "adc"),
             )  # fmt: skip
+        most = (
+            device.g_max if layout.spec.references and not transposed else device.window
+        )  # siemens of one sensed weight
         self.largest_current = np.full(
-            self.programmed.grid, device.read_voltage * device.window * self.programmed.tile_inputs, np.float32
+            self.programmed.grid, device.read_voltage * most * self.programmed.tile_inputs, np.float32
         )
         self.registers = Registers(ranges=self._fixed_ranges())
         self.held = False
