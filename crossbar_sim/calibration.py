@@ -1,4 +1,4 @@
-"""calibrate: set the range registers of the ADCs from data."""
+"""calibrate: set the range registers of the converters from data."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ Singles = NDArray[np.float32]
 @dataclass(frozen=True)
 class Calibrated:
     """One matrix, one direction: smallest and largest range of its tiles (ampere; None: nothing to set), share of the
-    data's conversions that it clips, and signal-to-noise ratio against the exact product with the masters, dB."""
+    data's conversions that it clips, signal-to-noise ratio against the exact product with the masters, dB, and the
+    input that drives a line fully (None: the largest of each vector)."""
 
     matrix: str
     transposed: bool
@@ -34,6 +35,7 @@ class Calibrated:
     largest_range: float | None
     clipped_share: float
     snr_dB: float | None
+    full_drive: float | None
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,8 @@ class Calibration:
                 span = "no register"
             else:
                 span = f"{engineering(layer.smallest_range, 'A')} to {engineering(layer.largest_range, 'A')}"
+            if layer.full_drive is not None:
+                span += f", input {layer.full_drive:.3g}"
             lines.append(f"  {name:<34}{span:<24}{layer.clipped_share:>7.2%} clipped{decibels(layer.snr_dB):>10}")
         return "\n".join(lines)
 
@@ -66,24 +70,29 @@ def calibrate(
     bill: bool = True,
 ) -> Calibration:  # fmt: skip
     """Set the range register of every tile to the smallest range that clips at most 100 - percentile % of the
-    conversions of `data`: at 100, to the largest |current|.
+    conversions of `data`: at 100, to the largest |current|. DACs with range 'calibrated' first get the largest |input|.
 
     data: one batch, or several. They pass once, in evaluation mode and with ranges that clip nothing, and that pass is
     billed to the phase 'deploy' unless bill=False; the search for the percentile and the report are not billed.
     loss: of the model's output; with it the registers of the transposed reads are set too, from its gradients.
     hold: the registers stay in training mode too, where they follow the currents otherwise; hold=False lets go again.
-    What the data does not reach keeps its registers. ADCs with range 'full_scale' or exact ones have none.
+    What the data does not reach keeps its registers. ADCs with range 'full_scale' or 'granular' have none, DACs with
+    range 'vector' neither, exact converters neither.
     """
     if not 50 <= percentile <= 100:
         raise MappingError(f"percentile must be 50 to 100 (no clipping), got {percentile:g}")
     matrices = matrices_of(model)
     watched = Watched()
     covering: dict[tuple[MappedMatrix, bool], Singles] = {}
+    drives: dict[tuple[MappedMatrix, bool], float] = {}
 
     def cover(matrix: MappedMatrix, x: torch.Tensor, transposed: bool) -> None:
         """Widen the ranges to these reads before they happen."""
         watched(matrix, x, transposed)
         path = matrix.path(transposed)
+        if path.has_drive_register:
+            drives[matrix, transposed] = max(drives.get((matrix, transposed), 0.0), path.largest_drive(x.float()))
+            path.registers.full_drive = drives[matrix, transposed] or None
         if path.has_registers:
             peaks = _try(path, x, path.largest_current)[0]
             covering[matrix, transposed] = np.maximum(covering.get((matrix, transposed), peaks), peaks)
@@ -97,14 +106,18 @@ def calibrate(
         path = matrix.path(transposed)
         if path.has_registers:
             largest = covering[matrix, transposed]
+            if path.has_drive_register:  # the register of the DACs may have risen since: the currents are smaller
+                largest = _try(path, x, path.largest_current)[0]
             path.registers.ranges = _positive(
                 largest if percentile == 100 else _search(path, x, largest, percentile), path
             )
+        if path.has_registers or path.has_drive_register:
             path.held = hold
         result = compare(matrix, x, transposed)
         registers = path.registers.ranges if path.has_registers else None
         smallest, widest = (None, None) if registers is None else map(float, (registers.min(), registers.max()))
-        layers.append(Calibrated(matrix.name, transposed, len(x), smallest, widest, result.clipped, result.snr))
+        drive = drives.get((matrix, transposed))
+        layers.append(Calibrated(matrix.name, transposed, len(x), smallest, widest, result.clipped, result.snr, drive))
     return Calibration(percentile, hold, tuple(layers))
 
 

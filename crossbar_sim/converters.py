@@ -48,8 +48,9 @@ class ADC(SourcedSpec):
 
     codes = 'mid_tread': 2^bits - 1 codes with one at zero; 'mid_rise': 2^bits codes, none at zero, the first and the
     last at the ends of the range. range = 'calibrated': each tile's range register follows the largest current seen in
-    training mode; 'full_scale': rows x read voltage x window, which no noise-free sum inside the window can exceed;
-    'granular': one code is the current of one conductance level at the smallest input.
+    training mode; 'full_scale': rows x read voltage x window (with mapping 'offset', columns of single cells, x g_max),
+    which no noise-free sum inside the window can exceed; 'granular': one code is the current of one conductance level
+    at the smallest input.
 
     circuit = 'uniform' rounds to the nearest code (ties to even); 'sar' compares with sums of binary capacitors, 'ramp'
     with a staircase, whose unit capacitors or steps spread by `mismatch` (relative standard deviation). Each converter

@@ -13,13 +13,11 @@ from crossbar_sim.devices import DeviceModel, FlickerNoise, relaxed
 from crossbar_sim.devices.disturbance import disturbed, half_selected_pulses
 from crossbar_sim.devices.kernels import program_cells, uniforms_at
 from crossbar_sim.devices.pulse_kernels import MOST_PULSES, pulse_cells
-from crossbar_sim.devices.pulses import step_law
 from crossbar_sim.errors import SpecError
 
 Floats = NDArray[np.float64]
 PACE_DRAW, LIFETIME_DRAW, FAULT_DRAW = 1021, 1022, 1023
 """Counters of what a cell is born with: within its first write, beyond those of the pulses."""
-SLOWEST_PACE = 0.05
 
 
 @dataclass(frozen=True)
@@ -104,7 +102,7 @@ class Crossbar:
         if device.lifetime is not None:
             self.lifetime = device.lifetime.writes(device.endurance, self._born(LIFETIME_DRAW))
         if device.device_to_device:
-            self.pace = np.maximum(1 + device.device_to_device * ndtri(self._born(PACE_DRAW)), SLOWEST_PACE)
+            self.pace = device.pace(ndtri(self._born(PACE_DRAW)))
         self.present = self.conductance if device.retention is None else self.conductance.copy()
 
     def _born(self, draw: int) -> Floats:
@@ -227,8 +225,7 @@ class Crossbar:
         )  # fmt: skip
         pace = np.ones(before.size) if self.pace is None else self.pace.reshape(-1)
         now = before
-        set_law = step_law(device.set_nonlinearity, device.full_swing_pulses, device.window)
-        reset_law = step_law(device.reset_nonlinearity, device.reset_pulses_full_swing, device.window)
+        set_law, reset_law = device.steps(), device.steps(reset=True)
         rise = disturbed(now - device.g_min, set_law, pace * law.share(device.set_voltage), up) + device.g_min
         now = np.where(up > 0, np.maximum(np.minimum(rise, device.g_max), now), now)
         fall = device.g_max - disturbed(device.g_max - now, reset_law, pace * law.share(device.reset_voltage), down)

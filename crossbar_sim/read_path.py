@@ -35,8 +35,8 @@ class ReadPath:
     """Forward or transposed reads of one matrix.
 
     The ADC range registers are calibrated by the first read and, while `tracking`, follow the largest current of the
-    batch before: range <- max(0.95 range, peak); those that are `held` stay. A DAC range register follows the
-    largest input in the same way.
+    batch before: range <- max(0.95 range, peak). A DAC range register follows the largest input in the same way. Both
+    stay while `held`.
     `scale` (outputs,) is the largest weight of each column.
     """
 
@@ -66,8 +66,11 @@ class ReadPath:
                 adc, self.programmed.tile_outputs, self.programmed.current.shape[1], self.programmed.grid[0],
                 stream_key(seed, name, direction, "adc"),
             )  # fmt: skip
+        most = (
+            device.g_max if layout.spec.references and not transposed else device.window
+        )  # siemens of one sensed weight
         self.largest_current = np.full(
-            self.programmed.grid, device.read_voltage * device.window * self.programmed.tile_inputs, np.float32
+            self.programmed.grid, device.read_voltage * most * self.programmed.tile_inputs, np.float32
         )
         self.registers = Registers(ranges=self._fixed_ranges())
         self.held = False
@@ -77,12 +80,28 @@ class ReadPath:
         """Whether the range of the ADCs can be set."""
         return self.adc_steps > 0 and self.hardware.adc.range == "calibrated"
 
+    @property
+    def has_drive_register(self) -> bool:
+        """Whether the input that drives a line fully can be set."""
+        return self.hardware.dac.range == "calibrated" and not self.hardware.dac.exact
+
+    def largest_drive(self, x: torch.Tensor) -> float:
+        """The largest |input| of the DACs when the vectors x (vectors, inputs) are read."""
+        return self._largest(self._driven(x)) if len(x) else 0.0
+
+    def _largest(self, x: torch.Tensor) -> float:
+        return float((x * torch.from_numpy(self.programmed.input_scale)).abs().max())
+
+    def _driven(self, x: torch.Tensor) -> torch.Tensor:
+        """What the lines of x are driven with, where that is more than the kernel's input scale."""
+        if not self.transposed or self.layout.plain:
+            return x
+        x = x * self._scale
+        return self.layout.drive_references(x) if self.layout.spec.references and not self._lossless else x
+
     def read(self, x: torch.Tensor, tracking: bool) -> Reading:
         """The products of the vectors x (vectors, inputs); counts the reads and moves the range registers."""
-        registers = self.registers
-        if self.transposed and not self.layout.plain:
-            x = x * self._scale
-            x = self.layout.drive_references(x) if self.layout.spec.references and not self._lossless else x
+        registers, x = self.registers, self._driven(x)
         full_drive = self._full_drive(x, tracking)
         if registers.ranges is None:
             peaks = self._analog(x, Conversion(self.dac_steps, 0, self.largest_current, full_drive)).peaks
@@ -149,14 +168,13 @@ class ReadPath:
 
     def _full_drive(self, x: torch.Tensor, tracking: bool) -> float:
         """What drives a line fully: a register, or 0 for the largest of each vector."""
-        if self.hardware.dac.range == "vector" or self.hardware.dac.exact:
+        if not self.has_drive_register:
             return 0.0
-        registers = self.registers
-        largest = float((x * torch.from_numpy(self.programmed.input_scale)).abs().max()) if len(x) else 0.0
+        registers, largest = self.registers, self._largest(x) if len(x) else 0.0
         now = registers.full_drive
         if now is None:
             now = registers.full_drive = largest
-        if tracking:
+        if tracking and not self.held:
             registers.full_drive = max(float(RANGE_DECAY) * now, largest)
         return now
 

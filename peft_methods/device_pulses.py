@@ -3,10 +3,10 @@
 In a differential pair the conducting cell takes the pulse. A SET moves a weight away from zero, a RESET towards it, and
 both steps depend on where the cell stands:
 
-    SET from x:    |w| grows by   (R / window) (s_set + r_set (reach_set - x)),        x = |w| window / R
-    RESET from x:  |w| falls by   (R / window) (s_reset + r_reset (reach_reset - (window - x)))
+    SET from x:    |w| grows by   (R / window) set_step(x),             x = |w| window / R
+    RESET from x:  |w| falls by   (R / window) reset_step(window - x)
 
-with the step laws of `crossbar_sim.devices.pulses` (NeuroSim user manual, equations 8.1 to 8.3). Half the difference of
+with the steps of `DeviceModel.steps`, by a non-linearity label or a step law. Half the difference of
 the two is the asymmetry of `PulseRule`, which here differs from cell to cell.
 """
 
@@ -18,7 +18,6 @@ import torch
 from torch import Tensor
 
 from crossbar_sim import DeviceModel
-from crossbar_sim.devices.pulses import step_law
 from peft_methods.kernel_view import Parameters, split
 
 
@@ -35,11 +34,9 @@ class DevicePulses:
     def steps(self, share: Tensor) -> tuple[Tensor, Tensor]:
         """How far a SET and a RESET pulse move a cell that stands at a share (0 to 1) of its window; in shares."""
         device, window = self.device, self.device.window
-        up = step_law(device.set_nonlinearity, device.full_swing_pulses, window)
-        down = step_law(device.reset_nonlinearity, device.reset_pulses_full_swing, window)
-        gone = share * window
-        set_step = up[0] + up[1] * (up[2] - gone)
-        reset_step = down[0] + down[1] * (down[2] - (window - gone))
+        gone = (share * window).numpy()
+        set_step = torch.from_numpy(device.steps()(gone))
+        reset_step = torch.from_numpy(device.steps(reset=True)(window - gone))
         return torch.minimum(set_step / window, 1 - share), torch.minimum(reset_step / window, share)
 
     def change(self, parameters: Parameters, gradient: Tensor) -> Tensor:

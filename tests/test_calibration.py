@@ -126,6 +126,51 @@ def test_a_percentile_pays_when_outliers_are_rare(milo: Hardware) -> None:
     assert snr[100] > snr[98]  # what is clipped is lost: the report says so
 
 
+@pytest.mark.parametrize("drive", ["multi_level", "bit_serial"])
+@pytest.mark.parametrize("percentile", [100, 95])
+def test_the_register_of_the_dacs_is_the_largest_input(milo: Hardware, percentile: float, drive: str) -> None:
+    """Of all batches; the ranges of the ADCs are those of the currents that it leaves, as if the largest came first."""
+    dac = milo.dac.replace(range="calibrated", drive=drive)
+    small, large = torch.randn(40, 20).clamp(-1, 1), 3 * torch.randn(40, 20).clamp(-1, 1)
+    found = []
+    for data in ([small, large], [large, small]):
+        model, chip = chip_of(milo.without("read_noise", "programming_error", "levels").replace(dac=dac))
+        model = model[:1]  # the next layers would see the rounding of other ranges
+        report = calibrate(model, data, percentile=percentile, hold=True)
+        path = chip.matrices["0"].path()
+        assert path.registers.full_drive == pytest.approx(float(large.abs().max()))
+        assert path.registers.full_drive == report.rows()[0]["full_drive"] and "input 3" in str(report)
+        assert path.registers.ranges is not None
+        found.append(path.registers.ranges.copy())
+        model.train()(10 * large)
+        assert path.registers.full_drive == report.rows()[0]["full_drive"]  # held
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-6)
+    calibrate(model, small)
+    model.train()(0.1 * small)
+    model(0.1 * small)
+    assert path.registers.full_drive == pytest.approx(0.95**2 * float(small.abs().max()))
+
+
+@pytest.mark.parametrize("mapping", ["differential", "offset"])
+def test_transposed_registers_of_the_dacs(milo: Hardware, mapping: str) -> None:
+    """Gradients enter times the largest weight of their column, references with their sum: nothing is clipped."""
+    hardware = milo.ideal().replace(dac=milo.dac.replace(range="calibrated", bits=14))
+    hardware = hardware.replace(tile=hardware.tile.replace(mapping=mapping))
+    model, chip = chip_of(hardware)
+    x = torch.randn(30, 20)
+    calibrate(model, x, loss=lambda y: y.square().sum(), hold=True)
+    matrix = chip.matrices["2"]
+    register = matrix.registers(True).full_drive
+    with torch.no_grad():
+        gradient = 2 * model(x)
+    scaled = gradient * torch.from_numpy(matrix.scale)
+    lines = scaled if mapping == "differential" else torch.cat([scaled, scaled.sum(dim=1, keepdim=True)], dim=1)
+    assert register == pytest.approx(float(lines.abs().max()), rel=1e-3)
+    with torch.no_grad():
+        read = matrix.read(gradient, transposed=True)
+    torch.testing.assert_close(read, gradient @ matrix.master, rtol=0, atol=2e-3 * float(gradient.abs().max()))
+
+
 def test_recurrent_states_are_covered(milo: Hardware) -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.LSTM(3, 6))

@@ -17,7 +17,7 @@ CONFIDENCE = 0.999_999  # of each of a few hundred intervals
 PUBLISHED_SPREAD = [  # device, siemens, sigma in uS: the fits of CrossSim and aihwkit, evaluated by hand
     *[("milo2021", g, s) for g, s in [(50e-6, 4.327), (100e-6, 3.872), (150e-6, 3.416), (225e-6, 2.733)]],
     *[("wan2022", g, s) for g, s in [(0, 0.348), (5e-6, 1.751), (10e-6, 2.258), (20e-6, 2.023), (30e-6, 1.533)]],
-    ("wan2022", 40e-6, 1.103),
+    ("wan2022", 40e-6, 1.103), ("wan2022_incremental", 10e-6, 2.258), ("wan2022_incremental", 40e-6, 1.103),
     *[("wan2022_crosssim", g, s) for g, s in [(0, 1.053), (5e-6, 1.967), (10e-6, 2.414), (20e-6, 2.362)]],
     *[("wan2022_crosssim", g, s) for g, s in [(30e-6, 1.819), (40e-6, 1.707)]],
     *[("nandakumar2019", g, s) for g, s in [(0, 0.263), (5e-6, 0.610), (12.5e-6, 0.953), (25e-6, 1.055)]],
@@ -59,6 +59,23 @@ def test_programmed_cells_have_the_published_spread_at_every_level(name: str) ->
         low, high = stats.chi2.interval(CONFIDENCE, cells - 1) / np.float64(cells - 1)
         assert low < achieved.var(ddof=1) / sigma**2 < high
         assert abs(achieved.mean() - target[0]) < stats.norm.ppf(CONFIDENCE) * sigma / np.sqrt(cells)
+
+
+@pytest.mark.parametrize("name", SPREADING)
+def test_near_zero_the_published_spread_is_cut(name: str) -> None:
+    """Conductances are not negative: max(G + sigma z, 0) has a share Phi(-G / sigma) at zero and that law's mean."""
+    device, cells = DeviceModel.load(name), 20_000
+    assert device.programming_error is not None
+    target = np.full(cells, device.g_min)
+    sigma = device.programming_error(target[:1])[0]
+    crossbar = Crossbar(device, (cells,), stream_key(7, name))
+    crossbar.conductance[:] = device.g_max
+    achieved = crossbar.program(np.arange(cells), target, 0.0).achieved
+    ratio = device.g_min / sigma
+    share = stats.norm.cdf(-ratio)
+    assert (achieved == 0).mean() == pytest.approx(share, abs=5 * np.sqrt(share * (1 - share) / cells) + 1e-12)
+    mean = sigma * (ratio * stats.norm.cdf(ratio) + stats.norm.pdf(ratio))
+    assert abs(achieved.mean() - mean) < 5 * sigma / np.sqrt(cells)
 
 
 @pytest.mark.parametrize(("weight", "sd"), [(1.0, 0.02925), (0.5, 0.03191), (0.0, 0.03497)])

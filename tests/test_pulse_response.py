@@ -11,7 +11,7 @@ from scipy import stats
 from crossbar_sim import DeviceModel, SpecError
 from crossbar_sim.counter_random import stream_key
 from crossbar_sim.crossbar import Crossbar, Programming
-from crossbar_sim.devices.pulses import curvature, label_of, step_law
+from crossbar_sim.devices.pulses import curvature, label_of, labelled_steps
 
 CONFIDENCE = 0.9999
 ANALOG = ["jo2010", "wu2018", "woo2016", "park2013", "choi2018"]
@@ -62,7 +62,7 @@ def test_the_curve_is_that_of_the_manual(name: str) -> None:
 @given(label=labels, pulses=st.integers(2, 300))
 @settings(max_examples=60, deadline=None)
 def test_steps_add_up_to_the_curve(label: float | None, pulses: int) -> None:
-    step, rate, reach = step_law(label, pulses, 1.0)
+    step, rate, reach = labelled_steps(label, pulses, 1.0)[:3]
     device = DeviceModel.load("wu2018").replace(set_nonlinearity=label, full_swing_pulses=pulses)
     x = 0.0
     for done in range(1, pulses + 1):

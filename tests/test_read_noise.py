@@ -109,6 +109,30 @@ def test_reads_have_the_variance_of_their_cells(ideal: Hardware, name: str, seco
     assert (np.abs(y.mean(axis=0) - mean) < stats.norm.isf((1 - CONFIDENCE) / 2) * sigma / np.sqrt(reads) + 1e-5).all()
 
 
+NOISY = [name for name in device_names() if DeviceModel.load(name).read_noise is not None]
+
+
+@pytest.mark.parametrize("name", NOISY)
+def test_reads_of_every_device_spread_by_state(ideal: Hardware, name: str) -> None:
+    """One cell pair per output, from one end of the window to the other, an hour after programming: mean and spread."""
+    chip = Chip(ideal.replace(device=DeviceModel.load(name).replace(programming_error=None, levels=None)))
+    matrix, reads = chip.matrix("m", torch.linspace(-1, 1, 8)[:, None], scale=np.ones(8)), 20_000
+    chip.wait(HOUR)
+    y = matrix(torch.ones(reads, 1)).double().numpy()
+    device, law = matrix.hardware.device, matrix.hardware.device.read_noise
+    assert law is not None
+    pair = matrix.crossbar.present[:, 0]
+    age = (HOUR,) if isinstance(law, FlickerNoise) else ()
+    sigma = np.hypot(*(law(side, *age) for side in pair)) / device.window
+    if not age:
+        np.testing.assert_allclose(sigma * device.window, 0.01 * np.hypot(*pair))  # 1 % of each conductance
+    low, high = stats.chi2.interval(CONFIDENCE, reads - 1) / np.float64(reads - 1)
+    ratio = y.var(axis=0, ddof=1) / sigma**2
+    assert ((low < ratio) & (ratio < high)).all()
+    mean = (pair[0] - pair[1]) / device.window
+    assert (np.abs(y.mean(axis=0) - mean) < stats.norm.isf((1 - CONFIDENCE) / 2) * sigma / np.sqrt(reads) + 1e-6).all()
+
+
 def test_files_and_mistakes() -> None:
     device = DeviceModel.load("falcone2025_0p2").replace(telegraph_noise=TELEGRAPH)
     assert isinstance(DeviceModel.load("wan2022").read_noise, ConductancePolynomial)

@@ -98,6 +98,9 @@ def test_every_number_of_a_library_device_has_a_source(name: str) -> None:
         "telegraph_noise",
         "incremental_amplitude",
         "current_voltage",
+        "step_law",
+        "pulses_may_reverse",
+        "device_to_device_distribution",
         "provenance",
     }
     assert device.model_fields_set - free <= set(device.provenance)
@@ -108,6 +111,11 @@ def test_each_non_ideality_switches_off_alone(milo_with_wires: Hardware, effect:
     faulty = milo_with_wires.replace(device=milo_with_wires.device.replace(stuck_at_hrs=0.01, **OTHER_EFFECTS))
     assert faulty.active_non_idealities == NON_IDEALITIES
     assert set(NON_IDEALITIES) - set(faulty.without(effect).active_non_idealities) == {effect}
+    for hardware in (faulty, faulty.without(effect), faulty.without(*(set(NON_IDEALITIES) - {effect})), faulty.ideal()):
+        line = next(line for line in str(hardware).splitlines() if line.startswith("  non-ideal"))
+        shown = line.removeprefix("  non-ideal    ")
+        assert shown == (", ".join(hardware.active_non_idealities) or "nothing: every non-ideality is off")
+    assert faulty.without(*(set(NON_IDEALITIES) - {effect})).active_non_idealities == (effect,)
     with pytest.raises(SpecError, match="did you mean 'read_noise'"):
         milo_with_wires.without("read_nois")
 

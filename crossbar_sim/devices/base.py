@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -15,9 +16,10 @@ from crossbar_sim.devices.amplitude import IncrementalAmplitude
 from crossbar_sim.devices.current_voltage import CurrentVoltage
 from crossbar_sim.devices.disturbance import Disturbance
 from crossbar_sim.devices.laws import ConductancePolynomial, Lifetime
-from crossbar_sim.devices.pulses import LABELS, step_law, travelled
+from crossbar_sim.devices.pulses import LABELS, Steps, labelled_steps, travelled
 from crossbar_sim.devices.read_noise import FlickerNoise, ReadNoise, TelegraphNoise
 from crossbar_sim.devices.retention import Arrhenius, Retention
+from crossbar_sim.devices.step_laws import ExponentialStep, StepLaw
 from crossbar_sim.errors import SpecError
 from crossbar_sim.library import shelf_names, shelf_path
 from crossbar_sim.spec import SourcedSpec
@@ -26,14 +28,16 @@ from crossbar_sim.units import Joule, Ohm, One, Second, Siemens, Volt, engineeri
 Positive = Field(gt=0)
 NotNegative = Field(ge=0)
 Share = Field(ge=0, le=1)
+SLOWEST_PACE = 0.05
+"""Of a cell, with a normal spread of steps from device to device."""
 ENTRY_POINTS = "crossbar_sim.devices"
 LAWS = (
     "programming_error", "read_noise", "telegraph_noise", "lifetime", "retention", "heat", "incremental_amplitude",
-    "disturbance", "current_voltage",
+    "disturbance", "current_voltage", "step_law",
 )  # fmt: skip
 Law = (
     ConductancePolynomial | FlickerNoise | TelegraphNoise | Lifetime | Retention | Arrhenius | IncrementalAmplitude
-    | Disturbance | CurrentVoltage
+    | Disturbance | CurrentVoltage | StepLaw
 )  # fmt: skip
 
 
@@ -46,8 +50,9 @@ class DeviceModel(SourcedSpec):
     spread), `stuck_at_lrs` and `stuck_at_hrs` (no faults), `lifetime` (cells never fail), `retention`
     (conductances stay), `heat` (retention at the temperature of its measurement), `telegraph_noise` (no cell toggles),
     `incremental_amplitude` (pulses of one voltage), `disturbance` (other cells stay while one is programmed),
-    `current_voltage` (not known; reads do not use it).
-    `reset_pulse_width` and `reset_full_swing_pulses` None: the same as for SET.
+    `current_voltage` (not known; reads do not use it), `step_law` (steps by the non-linearities).
+    `reset_pulse_width` and `reset_full_swing_pulses` None: the same as for SET. `pulses_may_reverse`: a pulse whose
+    relative spread exceeds its mean moves the cell backwards; otherwise it does not move it.
     """
 
     name: str
@@ -71,9 +76,12 @@ class DeviceModel(SourcedSpec):
     reset_full_swing_pulses: Annotated[One, Positive] | None = None
     set_nonlinearity: One | None = None
     reset_nonlinearity: One | None = None
+    step_law: StepLaw | None = None
     cycle_to_cycle: Annotated[One, Field(ge=0)] = 0.0
+    pulses_may_reverse: bool = False
     cycle_to_cycle_window: Annotated[One, NotNegative] | None = None
     device_to_device: Annotated[One, NotNegative] | None = None
+    device_to_device_distribution: Literal["normal", "log_normal"] = "normal"
     verify_acceptance: Annotated[Siemens, Positive] | None = None
     max_pulses: Annotated[int, Field(ge=1, le=1500)] = 500
     endurance: Annotated[One, Positive]
@@ -107,6 +115,16 @@ class DeviceModel(SourcedSpec):
             raise SpecError(
                 "DeviceModel: disturbance is stated for pulses of one voltage; leave out it or incremental_amplitude"
             )
+        if self.disturbance is not None and isinstance(self.step_law, ExponentialStep):
+            raise SpecError(
+                "DeviceModel: disturbance adds weak pulses up in closed form, and an exponential step_law has none; "
+                "leave out one of them, or choose law = 'soft_bounds'"
+            )
+        if self.step_law is not None and not (self.set_nonlinearity is None and self.reset_nonlinearity is None):
+            raise SpecError(
+                "DeviceModel: step_law and set_nonlinearity or reset_nonlinearity both state the pulse response; "
+                "leave out one"
+            )
         for key in ("set_nonlinearity", "reset_nonlinearity"):
             label = getattr(self, key)
             if label is not None and not LABELS[0] <= abs(label) <= LABELS[1]:
@@ -125,7 +143,7 @@ class DeviceModel(SourcedSpec):
 
     @property
     def pulse_step(self) -> float:
-        """Mean conductance change of one pulse, siemens."""
+        """Mean conductance change of one pulse, siemens; with a `step_law` the nominal one."""
         return self.window / self.full_swing_pulses
 
     @property
@@ -158,8 +176,25 @@ class DeviceModel(SourcedSpec):
             programming_error=None, cycle_to_cycle=0.0, cycle_to_cycle_window=None, device_to_device=None
         )
 
+    def steps(self, reset: bool = False) -> Steps:
+        """How far one SET or RESET pulse moves a cell on average, by its distance from the end it starts at."""
+        pulses = self.reset_pulses_full_swing if reset else self.full_swing_pulses
+        if self.step_law is not None:
+            return self.step_law.steps(pulses, self.window, reset)
+        return labelled_steps(self.reset_nonlinearity if reset else self.set_nonlinearity, pulses, self.window)
+
+    def pace(self, own: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The steps of cells relative to the device's, given one standard normal number of each."""
+        spread = self.device_to_device or 0.0
+        if self.device_to_device_distribution == "log_normal":
+            return np.exp(spread * own)
+        return np.maximum(1 + spread * own, SLOWEST_PACE)
+
     def response(self, pulses: NDArray[np.float64], reset: bool = False) -> NDArray[np.float64]:
         """Mean conductance (siemens) after `pulses` SET pulses from g_min, or RESET pulses from g_max."""
+        if self.step_law is not None:
+            gone = self.steps(reset).after(np.asarray(pulses, np.float64), self.window)
+            return self.g_max - gone if reset else self.g_min + gone
         if reset:
             gone = travelled(pulses, self.reset_nonlinearity, self.reset_pulses_full_swing, self.window)
             return self.g_max - gone
@@ -169,13 +204,14 @@ class DeviceModel(SourcedSpec):
         """The numbers `kernels.program_cells` needs, in its order."""
         acceptance = self.verify_acceptance if self.verify_acceptance is not None else 0.0
         compliance = self.set_compliance_voltage if self.set_compliance_voltage is not None else 0.0
+        up, down = self.steps(), self.steps(reset=True)
         return np.array([
             self.g_min, self.g_max, self.cycle_to_cycle, (self.cycle_to_cycle_window or 0.0) * self.window,
             acceptance, self.max_pulses,
-            *step_law(self.set_nonlinearity, self.full_swing_pulses, self.window),
-            *step_law(self.reset_nonlinearity, self.reset_pulses_full_swing, self.window),
+            *up[:3], *down[:3],
             self.set_voltage, self.reset_voltage, self.pulse_width, self.reset_width,
             self.access_resistance, compliance, self.read_voltage, self.read_time, sense_energy,
+            *up[3:], *down[3:], -math.inf if self.pulses_may_reverse else 0.0,
         ])  # fmt: skip
 
     @classmethod
@@ -190,6 +226,7 @@ class DeviceModel(SourcedSpec):
         bends = (
             "" if straight else (f", non-linearity {self.set_nonlinearity or 0:g} / {self.reset_nonlinearity or 0:g}")
         )
+        steps = [] if self.step_law is None else [f"  steps              {self.step_law}"]
         widths = engineering(self.pulse_width, "s")
         if self.reset_pulse_width is not None:
             widths += f" / {engineering(self.reset_pulse_width, 's')}"
@@ -204,6 +241,7 @@ class DeviceModel(SourcedSpec):
             f"  conductance        {engineering(self.g_min, 'S')} to {engineering(self.g_max, 'S')}, "
             f"{self.levels or 'continuous'} levels",
             f"  programming        {self.programming}, {self.full_swing_pulses:g} pulses full swing{per_level}{bends}",
+            *steps,
             f"  programming error  {error}",
             f"  read noise         {noise}",
             f"  SET / RESET        {engineering(self.set_voltage, 'V')} / {engineering(self.reset_voltage, 'V')}, "

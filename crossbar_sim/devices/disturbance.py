@@ -9,6 +9,7 @@ from numba import njit
 from numpy.typing import NDArray
 from pydantic import Field
 
+from crossbar_sim.devices.pulses import Steps
 from crossbar_sim.spec import Spec
 from crossbar_sim.units import Volt
 
@@ -87,12 +88,12 @@ def _felt(
     return felt
 
 
-def disturbed(gone: Floats, law: tuple[float, float, float], share: Floats, pulses: Counts) -> Floats:
+def disturbed(gone: Floats, law: Steps, share: Floats, pulses: Counts) -> Floats:
     """Siemens gone from the starting end after `pulses` weak pulses, each `share` of the device's mean step.
 
-    The step is linear in the state (`law` as in `pulses.step_law`), so n weak pulses sum up in closed form.
+    The step must be linear in the state (no bulge), so n weak pulses sum up in closed form.
     """
-    step, rate, reach = law
+    step, rate, reach = law[:3]
     if rate == 0.0:
         return np.asarray(gone + share * step * pulses)
     end = reach + step / rate

@@ -18,7 +18,7 @@ from crossbar_sim.citations import ASSUMPTION, OWN_DATA
 from crossbar_sim.counter_random import Key, stream_key
 from crossbar_sim.devices.base import DeviceModel
 from crossbar_sim.devices.kernels import normals
-from crossbar_sim.devices.pulses import LABELS, label_of, step_law
+from crossbar_sim.devices.pulses import LABELS, label_of, labelled_steps
 from crossbar_sim.errors import SpecError
 from crossbar_sim.spec import Provenance
 from crossbar_sim.units import engineering
@@ -78,17 +78,14 @@ def _shown(value: float | None) -> str:
 def simulate(device: DeviceModel, cells: int, key: Key) -> PulseData:
     """Pulse trains of simulated cells across the whole window, each pulse with its spread."""
     up, down = round(device.full_swing_pulses), round(device.reset_pulses_full_swing)
-    slow = device.device_to_device or 0.0
-    pace = np.maximum(1 + slow * normals(np.full(cells, up + down, np.uint32), key)[0], 0.05)
+    pace = device.pace(normals(np.full(cells, up + down, np.uint32), key)[0])
     trains = np.full((cells, 1 + up + down), device.g_min)
-    set_law = step_law(device.set_nonlinearity, device.full_swing_pulses, device.window)
-    reset_law = step_law(device.reset_nonlinearity, device.reset_pulses_full_swing, device.window)
+    least = -np.inf if device.pulses_may_reverse else 0.0
     for pulse in range(up + down):
         g, z = trains[:, pulse], normals(np.full(cells, pulse, np.uint32), key)[0]
         rising = pulse < up
-        step, rate, reach = set_law if rising else reset_law
         gone, sign = (g - device.g_min, 1) if rising else (device.g_max - g, -1)
-        move = pace * (step + rate * (reach - gone)) * np.maximum(1 + device.cycle_to_cycle * z, 0)
+        move = pace * device.steps(not rising)(gone) * np.maximum(1 + device.cycle_to_cycle * z, least)
         move += (device.cycle_to_cycle_window or 0.0) * device.window * z
         trains[:, pulse + 1] = np.clip(g + sign * move, device.g_min, device.g_max)
     return PulseData(trains, up)
@@ -158,8 +155,8 @@ def fit(data: PulseData, name: str, like: str | Path = "wu2018") -> Fit:
 
     sign = np.where(np.arange(up + down) < up, 1.0, -1.0)
     gone = np.where(sign > 0, data.trains[:, :-1] - g_min, g_min + window - data.trains[:, :-1])
-    laws = np.array([step_law(set_label, up, window)] * up + [step_law(reset_label, down, window)] * down)
-    step = laws[:, 0] + laws[:, 1] * (laws[:, 2] - gone)
+    rising, falling = labelled_steps(set_label, up, window), labelled_steps(reset_label, down, window)
+    step = np.where(sign > 0, rising(gone), falling(gone))
     moved = sign * np.diff(data.trains, axis=1)
     weight = (step**2).sum(axis=1)
     pace = (step * moved).sum(axis=1) / weight

@@ -26,17 +26,29 @@ def pulse_energy(voltage, conductance, access_resistance, compliance_voltage, wi
 
 
 @njit(inline="always")
-def mean_step(step, rate, reach, gone):
-    """Mean move of one pulse at `gone` siemens from the end it starts at (see `pulses`)."""
-    return step + rate * (reach - gone)
+def mean_step(steps, gone):
+    """Mean move of one pulse at `gone` siemens from the end it starts at; `steps` as in `pulses.Steps`."""
+    move = steps[0] + steps[1] * (steps[2] - gone)
+    if steps[3] != 0.0:
+        move += steps[3] * np.exp(-steps[4] * gone)
+    return move
 
 
 @njit(inline="always")
-def pulses_between(step, rate, reach, gone, goal):
+def pulses_between(steps, gone, goal):
     """Pulses that lead along the mean curve from `gone` to `goal`, both in siemens from the starting end."""
-    if rate == 0.0:
-        return (goal - gone) / step
-    return np.log((reach - gone) / (reach - goal)) / -np.log1p(-rate)
+    goal = min(goal, steps[5])
+    if steps[3] != 0.0:
+        pulses, move = 0.0, mean_step(steps, gone)
+        while goal - gone > 0.5 * move:
+            gone, pulses = gone + move, pulses + 1.0
+            move = mean_step(steps, gone)
+        return pulses
+    if goal <= gone:
+        return 0.0
+    if steps[1] == 0.0:
+        return (goal - gone) / steps[0]
+    return np.log((steps[2] - gone) / (steps[2] - goal)) / -np.log1p(-steps[1])
 
 
 @njit
@@ -81,14 +93,9 @@ def program_cells(
     `squared_volts` is the sum of V^2 over a cell's pulses, `swing` that of the conductance's moves, siemens.
     """
     g_min, g_max, spread, window_spread, acceptance, max_pulses = law[0], law[1], law[2], law[3], law[4], int(law[5])
-    set_step, set_rate, set_reach, reset_step, reset_rate, reset_reach = (
-        law[6],
-        law[7],
-        law[8],
-        law[9],
-        law[10],
-        law[11],
-    )
+    up = (law[6], law[7], law[8], law[21], law[22], law[23])
+    down = (law[9], law[10], law[11], law[24], law[25], law[26])
+    least = law[27]
     v_set, v_reset, set_width, reset_width = law[12], law[13], law[14], law[15]
     r_access, v_compliance, v_read, t_read, e_sense = law[16], law[17], law[18], law[19], law[20]
     k0, k1 = key
@@ -120,17 +127,14 @@ def program_cells(
                 z = z0 if n_pulses % 2 == 0 else z1
                 rising = g < goal
                 voltage = v_set if rising else v_reset
-                if rising:
-                    mean = mean_step(set_step, set_rate, set_reach, g - g_min)
-                else:
-                    mean = mean_step(reset_step, reset_rate, reset_reach, g_max - g)
+                mean = mean_step(up, g - g_min) if rising else mean_step(down, g_max - g)
                 if stairs is not None:
                     run = run + 1 if n_reads > 1 and rising == rose else 0
                     rose = rising
                     voltage, stronger = stair(stairs, voltage, rising, run)
                     mean *= stronger
                     volts += voltage * voltage
-                move = pace[i] * mean * max(1.0 + spread * z, 0.0) + window_spread * z
+                move = pace[i] * mean * max(1.0 + spread * z, least) + window_spread * z
                 after = g + move if rising else g - move
                 after = min(max(after, min(g, g_min)), max(g, g_max))
                 if stuck[i]:
@@ -147,16 +151,16 @@ def program_cells(
         else:
             start, rising = g, goal >= g
             if rising:
-                count = pulses_between(set_step, set_rate, set_reach, g - g_min, goal - g_min)
+                count = pulses_between(up, g - g_min, goal - g_min)
             else:
-                count = pulses_between(reset_step, reset_rate, reset_reach, g_max - g, g_max - goal)
+                count = pulses_between(down, g_max - g, g_max - goal)
             for _ in range(int(np.rint(count))):
                 if stuck[i]:
                     after = g
                 elif rising:
-                    after = min(g + pace[i] * mean_step(set_step, set_rate, set_reach, g - g_min), g_max)
+                    after = min(g + pace[i] * mean_step(up, g - g_min), g_max)
                 else:
-                    after = max(g - pace[i] * mean_step(reset_step, reset_rate, reset_reach, g_max - g), g_min)
+                    after = max(g - pace[i] * mean_step(down, g_max - g), g_min)
                 if rising:
                     e_set += pulse_energy(v_set, 0.5 * (g + after), r_access, v_compliance, set_width)
                     n_set += 1

@@ -21,6 +21,8 @@ def pulse_cells(
     swing: sum of |dG|, siemens.
     """
     g_min, g_max, spread, window_spread = law[0], law[1], law[2], law[3]
+    up = (law[6], law[7], law[8], law[21], law[22])
+    down = (law[9], law[10], law[11], law[24], law[25])
     k0, k1 = key
     for i in prange(cells.size):
         cell = np.uint32(cells[i])
@@ -32,12 +34,8 @@ def pulse_cells(
             if pulse % 2 == 0:
                 z0, z1 = _draw(cell, first + np.uint32(1 + pulse // 2), k0, k1)
             z = z0 if pulse % 2 == 0 else z1
-            mean = (
-                mean_step(law[6], law[7], law[8], g - g_min)
-                if rising
-                else mean_step(law[9], law[10], law[11], g_max - g)
-            )
-            move = pace[i] * mean * max(1.0 + spread * z, 0.0) + window_spread * z
+            mean = mean_step(up, g - g_min) if rising else mean_step(down, g_max - g)
+            move = pace[i] * mean * max(1.0 + spread * z, law[27]) + window_spread * z
             after = g + move if rising else g - move
             after = min(max(after, min(g, g_min)), max(g, g_max))
             if stuck[i]:

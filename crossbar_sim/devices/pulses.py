@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,12 +49,38 @@ def curvature(label: float) -> float:
     return math.copysign(math.exp(log_a), label)
 
 
-def step_law(label: float | None, full_swing_pulses: float, window: float) -> tuple[float, float, float]:
-    """(step, rate, reach): a pulse at x moves by step + rate (reach - x). Straight: rate 0; exponential: step 0."""
+class Steps(NamedTuple):
+    """A pulse at x siemens from the starting end moves by step + rate (reach - x) + bulge exp(-fall x), siemens.
+
+    No open-loop train aims farther than `end`.
+    """
+
+    step: float = 0.0
+    rate: float = 0.0
+    reach: float = 0.0
+    bulge: float = 0.0
+    fall: float = 0.0
+    end: float = math.inf
+
+    def __call__(self, gone: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Mean move of one pulse at `gone` siemens from the starting end."""
+        move = self.step + self.rate * (self.reach - gone)
+        return np.asarray(move + self.bulge * np.exp(-self.fall * gone) if self.bulge else move)
+
+    def after(self, pulses: NDArray[np.float64], window: float) -> NDArray[np.float64]:
+        """Siemens gone after `pulses` from the starting end, pulse by pulse; between two pulses a straight line."""
+        gone = [0.0]
+        for _ in range(math.ceil(np.max(pulses, initial=0))):
+            gone.append(min(gone[-1] + float(self(np.array(gone[-1]))), window))
+        return np.interp(pulses, np.arange(len(gone)), gone)
+
+
+def labelled_steps(label: float | None, full_swing_pulses: float, window: float) -> Steps:
+    """The steps of a non-linearity label; None: all the same."""
     if label is None:
-        return window / full_swing_pulses, 0.0, 0.0
+        return Steps(step=window / full_swing_pulses)
     a = curvature(label)
-    return 0.0, -math.expm1(-1 / (a * full_swing_pulses)), window / -math.expm1(-1 / a)
+    return Steps(rate=-math.expm1(-1 / (a * full_swing_pulses)), reach=window / -math.expm1(-1 / a))
 
 
 def travelled(
