@@ -75,7 +75,9 @@ def recalibrate(
     /,
     programming_error: Annotated[float, arg(metavar="X", help="multiply the device's programming error by this")] = 6.0,
     stuck: Annotated[float, arg(metavar="SHARE", help="share of cells that no pulse moves")] = 0.0,
+    seconds: Annotated[float, arg(metavar="S", help="time since the chip was programmed")] = 0.0,
     hardware: Annotated[str, arg(metavar="NAME|TOML", help="the chip design")] = "milo2021_128x128",
+    device: Annotated[str | None, arg(metavar="NAME|TOML", help="its cells; default: the design's own")] = None,
     shots: Annotated[int, arg(metavar="N", help="images per class to recalibrate with")] = 5,
     seeds: Annotated[tuple[int, ...], arg(metavar="N", help="one chip each")] = (0, 1, 2),
     json: Json = None,
@@ -86,8 +88,8 @@ def recalibrate(
 
     records = recalibration.run_all(
         recalibration.experiments(
-            methods, hardware=hardware, shots=shots, seeds=seeds,
-            damage=recalibration.Damage(programming_error=programming_error, stuck=stuck),
+            methods, hardware=hardware, device=device, shots=shots, seeds=seeds,
+            damage=recalibration.Damage(programming_error=programming_error, stuck=stuck, seconds=seconds),
         ), runs,
     )  # fmt: skip
     if json is not None:

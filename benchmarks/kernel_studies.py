@@ -53,14 +53,12 @@ class PulsePrediction:
     """Relative error of the predicted change of the outputs after 1, 2, ... steps of one pulse per cell.
 
     aware: the prediction knows the device's response; symmetric: it takes the mean step, up and down.
-    pulses_per_write: SET and RESET pulses per programmed cell.
     """
 
     device: str
     full_swing_pulses: float
     aware: tuple[float, ...]
     symmetric: tuple[float, ...]
-    pulses_per_write: float
 
 
 def predict_pulses(
@@ -83,23 +81,19 @@ def predict_pulses(
         **({} if spread else {"cycle_to_cycle": 0.0, "cycle_to_cycle_window": None, "device_to_device": None}),
     )  # fmt: skip
     data = few_shot(get_task(task), examples, seed)
-    runs, pulses, writes = [], 0.0, 0
+    runs = []
     for aware in (True, False):
         model = load_backbone()
         chip = map_model(model, ideal.replace(device=cell), seed=seed)
         weights = {name: value for name, value in model.named_parameters() if name.endswith("matrix.master")}
         limits = chip_limits(weights, chip)
-        known = DevicePulses(cell, limits)
-        rule = known if aware else PulseRule(chip_steps(weights, chip), limit=limits)
+        rule = DevicePulses(cell, limits) if aware else PulseRule(chip_steps(weights, chip), limit=limits)
         runs.append(pulse_training(
             model, data.train_images[::examples][:examples], data.train_labels[::examples][:examples],
-            data.validation_images[:probes], weights, known, steps=steps, chip=chip, predicted_by=rule,
+            data.validation_images[:probes], weights, rule, steps=steps, chip=chip,
         ))  # fmt: skip
-        rows = [row for row in chip.ledger.rows() if row["phase"] == "adapt/update"]
-        pulses += sum(row["count"] for row in rows if row["component"] in ("SET pulses", "RESET pulses"))
-        writes += sum(runs[-1].cells_written)
     aware_run, symmetric = ([run.relative_error(step) for step in range(1, steps + 1)] for run in runs)
-    return PulsePrediction(device.name, cell.full_swing_pulses, tuple(aware_run), tuple(symmetric), pulses / writes)
+    return PulsePrediction(device.name, cell.full_swing_pulses, tuple(aware_run), tuple(symmetric))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

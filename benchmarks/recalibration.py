@@ -1,7 +1,7 @@
 """Recalibration: a damaged chip loses accuracy; a few images of the task that it was shipped for win it back.
 
-The backbone is deployed with stronger programming errors or with stuck cells, nothing else changes. Methods train
-through the cells as they are, so what they learn is the correction.
+The backbone is deployed with stronger programming errors or with stuck cells, or its cells age; nothing else changes.
+Methods train through the cells as they are, so what they learn is the correction.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from benchmarks.experiment import (
 )
 from benchmarks.files import write_json
 from benchmarks.tasks import Task, few_shot
-from crossbar_sim import Hardware, SpecError, map_model
+from crossbar_sim import DeviceModel, Hardware, SpecError, map_model
 from crossbar_sim.spec import Spec, nearest
 from peft_methods import METHODS, accuracy, fine_tune
 from peft_methods.training import programming_energy
@@ -40,15 +40,22 @@ SHIPPED = Task("digits", "source", lambda images, _: images)
 
 
 class Damage(Spec):
-    """What is wrong with the chip: its programming errors times `programming_error`, and the share of cells that are
-    stuck, half of them at each end of the window."""
+    """What is wrong with the chip: its programming errors times `programming_error`, the share of cells that are
+    stuck, half of them at each end of the window, and the `seconds` that have passed since it was programmed."""
 
     programming_error: Annotated[float, Field(ge=1, le=20)] = 1.0
     stuck: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    seconds: Annotated[float, Field(ge=0, le=1e10)] = 0.0
 
     def done_to(self, hardware: Hardware) -> Hardware:
-        """The same chip design, damaged. SpecError if the device states no programming error to scale."""
+        """The same chip design, damaged; it has yet to wait. SpecError if the device states no programming error to
+        scale, or nothing that time changes."""
         device = hardware.device
+        if self.seconds and device.retention is None and not device.noise_grows:
+            raise SpecError(
+                f"device {device.name} states no retention, so time changes nothing; choose one that does: --device "
+                "falcone2025_2p0, joshi2020, ..."
+            )
         if self.programming_error != 1:
             law = device.programming_error
             if law is None:
@@ -67,6 +74,7 @@ class Damage(Spec):
         """In tables."""
         parts = [f"programming error x {self.programming_error:g}"] * (self.programming_error != 1)
         parts += [f"{self.stuck:.1%} stuck"] * (self.stuck > 0)
+        parts += [f"{self.seconds:g} s old"] * (self.seconds > 0)
         return ", ".join(parts) or "none"
 
 
@@ -98,18 +106,21 @@ class Recalibration(Experiment):
         lost = mean["digital_accuracy"] - mean["damaged_accuracy"]
         won = mean["recalibrated_accuracy"] - mean["damaged_accuracy"]
         return {
-            "method": self.method.display_name, "hardware": self.hardware.name, "damage": self.damage.label,
+            "method": self.method.display_name, "hardware": self.hardware.name, "device": self.hardware.device.name,
+            "damage": self.damage.label,
             "seeds": list(self.seeds), **mean, "recovered_share": won / lost if lost > 0 else None,
         }  # fmt: skip
 
 
 def recalibrate(experiment: Recalibration, seed: int) -> dict[str, Any]:
-    """Deploy on the damaged chip, measure, fine-tune on `shots_per_class` unshifted images per class, measure again."""
+    """Deploy on the damaged chip, let it age, measure, fine-tune on `shots_per_class` unshifted images per class,
+    measure again. A pool's tiles are programmed after the chip has aged."""
     method, data = experiment.method, few_shot(SHIPPED, experiment.shots_per_class, seed)
     model = copy.deepcopy(load_backbone(experiment.backbone))
     digital = accuracy(model, data.test_images, data.test_labels)
     chip = map_model(model, experiment.damage.done_to(experiment.hardware), seed=seed)
     calibrate(model, chip)
+    chip.wait(experiment.damage.seconds)
     with chip.looking():
         damaged = accuracy(model, data.test_images, data.test_labels)
     pool = load_pool(experiment.pool_folder) if method.needs_pool else None
@@ -124,17 +135,19 @@ def recalibrate(experiment: Recalibration, seed: int) -> dict[str, Any]:
 
 
 def experiments(
-    methods: Sequence[str], *, hardware: str = DEFAULT_HARDWARE, damage: Damage, shots: int = 5,
-    seeds: tuple[int, ...] = (0, 1, 2),
+    methods: Sequence[str], *, hardware: str = DEFAULT_HARDWARE, device: str | None = None, damage: Damage,
+    shots: int = 5, seeds: tuple[int, ...] = (0, 1, 2),
 ) -> list[Recalibration]:  # fmt: skip
     """One per method at its defaults, all of METHODS if none is named; those with a choice keep what they train in
-    SRAM, so that no damaged cell has to be written."""
-    found = []
+    SRAM, so that no damaged cell has to be written. device: instead of the hardware's own."""
+    design, found = Hardware.load(hardware), []
+    if device is not None:
+        design = design.replace(device=DeviceModel.load(device))
     for name in methods or METHODS:
         if name not in METHODS:
             raise SpecError(f"no method '{name}'{nearest(name, list(METHODS))}")
         table = {"name": name, **({"placement": "sram"} if "placement" in METHODS[name].model_fields else {})}
-        found.append(Recalibration(method=table, hardware=hardware, damage=damage, shots_per_class=shots, seeds=seeds))
+        found.append(Recalibration(method=table, hardware=design, damage=damage, shots_per_class=shots, seeds=seeds))
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Literal
 
 import torch
@@ -18,6 +19,7 @@ Fusion = Literal["factors", "modules"]
 class FusedLinear(nn.Module):
     """gain o (W x + s B_stack [w_1 h_1; ...; w_N h_N]) + b.
 
+    magnitude = 'none': there is no gain, and no row norm is computed, kept or billed.
     fusion = 'factors': every h_i is sum_j w_j (A_stack x)_j, so dW = s B_w A_w; 'modules': h_i = (A_stack x)_i,
     so dW = s sum_i w_i B_i A_i.
     """
@@ -31,27 +33,38 @@ class FusedLinear(nn.Module):
         self.base, self.a_stack, self.b_stack, self.scaling = base, a_stack, b_stack, scaling
         self.coefficients, self.block, self.kind, self.chip = coefficients, block, magnitude, chip
         self.modules_in_pool = coefficients.shape[0]
-        norms = FusedNorm if fusion == "factors" else SummedNorm
-        self.norms = norms(base.weight.detach(), a_stack.master, b_stack.master, scaling, self.modules_in_pool)
-        self.magnitude = nn.Parameter(self.norms.frozen(), requires_grad=False)
-        self.start_magnitude()
+        self.outputs = base.weight.shape[0]
+        self.norms: MixtureNorm | None = None
+        self.magnitude: nn.Parameter | None = None
+        if magnitude != "none":
+            norms = FusedNorm if fusion == "factors" else SummedNorm
+            self.norms = norms(base.weight.detach(), a_stack.master, b_stack.master, scaling, self.modules_in_pool)
+            self.magnitude = nn.Parameter(self.norms.frozen(), requires_grad=False)
+            bill_arithmetic(chip, "fusion", adds=self.norms.one_off, multiplies=self.norms.one_off)
+            self.start_magnitude()
 
     @torch.no_grad()
     def start_magnitude(self) -> None:
         """m = ||W||_row, or the gain that goes with it at the present coefficients."""
-        start = self.norms.frozen()
-        self.magnitude.copy_(start / self.norms(self.weights) if self.kind == "gain" else start)
+        if self.norms is not None and self.magnitude is not None:
+            start = self.norms.frozen()
+            self.magnitude.copy_(start / self.norms(self.weights) if self.kind == "gain" else start)
 
     @property
     def weights(self) -> torch.Tensor:
         """The coefficients w (N,) of this layer's block."""
         return self.coefficients[:, self.block]
 
-    def gain(self) -> torch.Tensor:
-        """Post-ADC factor of every output (d_out,)."""
-        if self.kind == "none":
-            return torch.ones_like(self.magnitude)
+    def gain(self) -> torch.Tensor | None:
+        """Post-ADC factor of every output (d_out,); None: there is none."""
+        if self.norms is None or self.magnitude is None:
+            return None
         return self.magnitude if self.kind == "gain" else self.magnitude / self.norms(self.weights.detach())
+
+    def merged_norms(self) -> torch.Tensor | None:
+        """||W'||_row (d_out,), DoRA's magnitude; None without a gain."""
+        gain = self.gain()
+        return None if gain is None or self.norms is None else (gain * self.norms(self.weights)).detach()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """x (..., d_in) -> (..., d_out)."""
@@ -60,24 +73,28 @@ class FusedLinear(nn.Module):
         if self.fusion == "factors":
             a = (w[:, None] * a).sum(-2, keepdim=True)
         mixed = (w[:, None] * a).flatten(-2)
-        y = self.gain() * (product(self.base, x) + self.scaling * self.b_stack(mixed))
+        y, gain = product(self.base, x) + self.scaling * self.b_stack(mixed), self.gain()
+        y = y if gain is None else gain * y
         self._bill(x.numel() // x.shape[-1])
         return y if self.base.bias is None else y + self.base.bias
 
     def _bill(self, vectors: int) -> None:
         if self.chip is not None:
-            mixing, outputs = self.b_stack.master.shape[1], self.magnitude.numel()
+            mixing, gains = self.b_stack.master.shape[1], 0 if self.norms is None else self.outputs
             adds, products = (mixing, 2 * mixing) if self.fusion == "factors" else (0, mixing)
-            bill_arithmetic(self.chip, "fusion", adds=vectors * adds, multiplies=vectors * (products + outputs))
-            bill_sram(self.chip, "fusion", reads=vectors * (self.modules_in_pool + outputs))
-            if self.kind == "vector" and self.training:
+            bill_arithmetic(self.chip, "fusion", adds=vectors * adds, multiplies=vectors * (products + gains))
+            bill_sram(self.chip, "fusion", reads=vectors * (self.modules_in_pool + gains))
+            if self.kind == "vector" and self.norms is not None and self.training:
                 operations = self.norms.operations
                 bill_arithmetic(self.chip, "fusion", adds=operations, multiplies=operations)
                 bill_sram(self.chip, "fusion", reads=self.norms.stored_values)
 
 
-class MixtureNorm(nn.Module):
+class MixtureNorm(nn.Module, ABC):
     """||W + dW||_row of a mixture, from the squares ||w_o||^2 and products computed once."""
+
+    one_off: int
+    """Multiply-accumulates when the pool is attached."""
 
     def frozen(self) -> torch.Tensor:
         """||W||_row (d_out,)."""
@@ -88,6 +105,11 @@ class MixtureNorm(nn.Module):
         """(||w_o||^2 + added)^(1/2), safe from rounding below zero."""
         squares: torch.Tensor = self.get_buffer("squares") + added
         return squares.clamp_min(torch.finfo(squares.dtype).tiny).sqrt()
+
+    @property
+    @abstractmethod
+    def operations(self) -> int:
+        """Multiply-accumulates of one evaluation."""
 
     @property
     def stored_values(self) -> int:
@@ -108,7 +130,7 @@ class FusedNorm(MixtureNorm):
         c = torch.einsum("oi,nri->nor", weight, a)
         gram = torch.einsum("nri,msi->nmrs", a, a)
         self.scaling, self.outputs, self.rank = scaling, weight.shape[0], a.shape[1]
-        self.one_off = (c.numel() + gram.numel()) * weight.shape[1]  # multiply-accumulates, once
+        self.one_off = (c.numel() + gram.numel()) * weight.shape[1]
         self.register_buffer("squares", weight.square().sum(dim=1), persistent=False)
         self.register_buffer("b_and_c", torch.stack([b, c], dim=1).flatten(1), persistent=False)
         self.register_buffer("gram", gram.flatten(2).flatten(0, 1), persistent=False)

@@ -116,6 +116,6 @@ def training_kernel(
     count: Count | None = None,
 ) -> TrainingKernel:  # fmt: skip
     """Read the model once at inputs (N, ...) and form their kernel. Reads of a chip are billed to 'adapt', the kernel's
-    own arithmetic is not (the method `kernel-regression` bills it)."""
+    own arithmetic is not (`benchmarks.one_write` bills it)."""
     outputs, rows = outputs_and_gradients(model, inputs, parameters, chip, count)
     return TrainingKernel(kind, outputs, rows, kernel(rows, kind=kind))

@@ -16,8 +16,8 @@ Shapes: N inputs, C outputs, P values of the chosen parameters; gradients are (N
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Literal
 
 import torch
@@ -104,13 +104,10 @@ def _gradients_on_tiles(
     model: nn.Module, inputs: Tensor, parameters: Parameters, chip: Chip | None, count: Count
 ) -> tuple[Tensor, Tensor]:
     ledger, wanted = ledger_of(chip), list(parameters.values())
-    required = [parameter.requires_grad for parameter in wanted]
     rows, reached = [], []
-    try:
-        for parameter in wanted:
-            parameter.requires_grad_(True)
+    with differentiable(parameters):
         for x in inputs:
-            with torch.enable_grad(), ledger.phase("adapt/forward"), count("forward", 1):
+            with ledger.phase("adapt/forward"), count("forward", 1):
                 outputs = model(x[None])[0]
             with ledger.phase("adapt/backward"):
                 per_output = []
@@ -120,10 +117,21 @@ def _gradients_on_tiles(
                     per_output.append(parts)
             reached.append(outputs.detach())
             rows.append(torch.stack([torch.cat([part.flatten() for part in parts]) for parts in per_output]))
-    finally:
-        for parameter, before in zip(wanted, required, strict=True):
-            parameter.requires_grad_(before)
     return torch.stack(reached), torch.stack(rows)
+
+
+@contextmanager
+def differentiable(parameters: Parameters) -> Iterator[None]:
+    """Inside, outputs can be differentiated by the parameters, which a chip freezes."""
+    required = [parameter.requires_grad for parameter in parameters.values()]
+    try:
+        for parameter in parameters.values():
+            parameter.requires_grad_(True)
+        with torch.enable_grad():
+            yield
+    finally:
+        for parameter, before in zip(parameters.values(), required, strict=True):
+            parameter.requires_grad_(before)
 
 
 def linearised_change(

@@ -13,7 +13,7 @@ from crossbar_sim import Chip
 from peft_methods.base import Adapter, Method, MethodError, all_linear_layers, block_of
 from peft_methods.checkpoint import LoRAWeights
 from peft_methods.fused import FusedLinear, Fusion, Magnitude
-from peft_methods.placement import Placement, bill_arithmetic, ledger_of
+from peft_methods.placement import Placement, ledger_of
 from peft_methods.pool import Pool
 
 
@@ -55,8 +55,9 @@ class LoRAFusion(Method):
         adapter = LoRAFusionAdapter(self, model, chip, pool, self.magnitude, self.fusion)
         adapter.start(self.initial, seed)
         adapter.train([adapter.coefficients], self.learning_rate, self.weight_decay)
-        if self.magnitude != "none":
-            adapter.train([layer.magnitude for layer in adapter.layers.values()], self.magnitude_learning_rate)
+        magnitudes = [layer.magnitude for layer in adapter.layers.values() if layer.magnitude is not None]
+        if magnitudes:
+            adapter.train(magnitudes, self.magnitude_learning_rate)
         return adapter
 
 
@@ -99,9 +100,6 @@ class LoRAFusionAdapter(Adapter):
                     self.place(f"{name}.pool_B", b, "crossbar"),
                     pool.scaling, self.coefficients, blocks.index(block[name]), magnitude, chip, fusion,
                 )  # fmt: skip
-                bill_arithmetic(
-                    chip, "fusion", adds=self.layers[name].norms.one_off, multiplies=self.layers[name].norms.one_off
-                )
                 self.replace(name, self.layers[name])
 
     @torch.no_grad()
@@ -131,18 +129,16 @@ class LoRAFusionAdapter(Adapter):
         deltas = {}
         for name, layer in self.layers.items():
             a, b = self.fused(name)
+            added, gain = layer.scaling * b @ a, layer.gain()
             weight = layer.base.weight.detach()
-            deltas[name] = layer.gain().detach()[:, None] * (weight + layer.scaling * b @ a) - weight
+            deltas[name] = added if gain is None else gain.detach()[:, None] * (weight + added) - weight
         return deltas
 
     def export(self, name: str) -> LoRAWeights:
         """The fused modules as one plain LoRA; with its magnitude vector as DoRA unless magnitude is 'none'."""
         pairs = {key: self.fused(key) for key in self.layers}
-        magnitude = None
-        if self.magnitude != "none":
-            magnitude = {
-                key: (layer.gain() * layer.norms(layer.weights)).detach() for key, layer in self.layers.items()
-            }
+        norms = {key: layer.merged_norms() for key, layer in self.layers.items()}
+        magnitude = {key: norm for key, norm in norms.items() if norm is not None} or None
         rank = next(iter(pairs.values()))[0].shape[0]
         return LoRAWeights(
             name=name, rank=rank, alpha=self.pool.scaling * rank,

@@ -6,7 +6,8 @@ far a pulse moves a weight does not depend on |g|. To first order the outputs th
     grad f(x) . change,    change_p = -step_p sign(g_p) + step_p asymmetry |sign(g_p)| sign(w_p)
 
 whose first part is the kernel grad f(x) . sign(grad f(x')) of `kernel_view` (kind 'asymmetric'), and whose second part
-is a bias that real cells add: they do not move as far with a RESET pulse as with a SET pulse.
+is a bias that real cells add: they do not move as far with a RESET pulse as with a SET pulse. On a chip the pulses are
+those of `update_rules.SignPulses`.
 """
 
 from __future__ import annotations
@@ -18,12 +19,15 @@ import torch
 from torch import Tensor, nn
 
 from crossbar_sim import Chip
+from crossbar_sim.matrix import MappedMatrix
 from peft_methods.base import MethodError
-from peft_methods.kernel_view import Parameters, gradients, on_tiles, split, write_once
+from peft_methods.kernel_view import Parameters, differentiable, gradients, on_tiles, split, write_once
+from peft_methods.placement import ledger_of
+from peft_methods.update_rules import SignPulses
 
 
 class Rule(Protocol):
-    """How far one pulse per weight moves the weights: `PulseRule` here, or `device_pulses.DevicePulses`."""
+    """How far one pulse per weight is taken to move the weights: `PulseRule` here, or `device_pulses.DevicePulses`."""
 
     def change(self, parameters: Parameters, gradient: Tensor) -> Tensor:
         """The change (P,) of all weights by one pulse each against `gradient` (P,)."""
@@ -61,28 +65,26 @@ class PulseRule:
         return torch.cat(parts)
 
 
-def chip_steps(parameters: Parameters, chip: Chip) -> dict[str, Tensor]:
-    """How far one pulse moves the weights of a chip's matrices: R_j x (mean pulse step) / (g_max - g_min), (C, 1).
-
-    Parameters that are not on tiles get 0: no pulse reaches them.
-    """
-    device = chip.hardware.device
+def pulsed_matrices(parameters: Parameters, chip: Chip) -> dict[str, MappedMatrix]:
+    """The chip's matrices among the parameters, by parameter name; no pulse reaches the other parameters."""
     of_master = {id(matrix.master): matrix for matrix in chip.matrices.values()}
-    steps: dict[str, Tensor] = {}
-    for name, parameter in parameters.items():
-        matrix = of_master.get(id(parameter))
-        if matrix is None:
-            steps[name] = torch.zeros(())
-        else:
-            steps[name] = torch.from_numpy(matrix.scale * device.pulse_step / device.window).to(parameter)[:, None]
+    return {name: of_master[id(value)] for name, value in parameters.items() if id(value) in of_master}
+
+
+def chip_steps(parameters: Parameters, chip: Chip) -> dict[str, Tensor]:
+    """How far one pulse moves the weights of a chip's matrices, the mean of SET and RESET: R x (mean pulse step) /
+    (g_max - g_min), with R the largest weight that the cells hold. 0 for parameters that are not on tiles."""
+    steps = {name: torch.zeros(()) for name in parameters}
+    for name, matrix in pulsed_matrices(parameters, chip).items():
+        device = matrix.hardware.device
+        share = 0.5 / device.full_swing_pulses + 0.5 / device.reset_pulses_full_swing
+        steps[name] = matrix.largest_weight * share
     return steps
 
 
 def chip_limits(parameters: Parameters, chip: Chip) -> dict[str, Tensor]:
-    """The largest |w| that each output's cells can hold, (C, 1), for the parameters that are on tiles."""
-    of_master = {id(matrix.master): matrix for matrix in chip.matrices.values()}
-    matrices = {name: of_master[id(value)] for name, value in parameters.items() if id(value) in of_master}
-    return {name: torch.from_numpy(matrix.scale).to(matrix.master)[:, None] for name, matrix in matrices.items()}
+    """The largest |w| that the cells can hold, for the parameters that are on tiles (`MappedMatrix.largest_weight`)."""
+    return {name: matrix.largest_weight for name, matrix in pulsed_matrices(parameters, chip).items()}
 
 
 def loss_gradient(rows: Tensor, outputs: Tensor, label: Tensor) -> Tensor:
@@ -111,14 +113,15 @@ class PulseRun:
 
 def pulse_training(
     model: nn.Module, inputs: Tensor, labels: Tensor, probes: Tensor, parameters: Parameters, rule: Rule, *,
-    steps: int, chip: Chip | None = None, predicted_by: Rule | None = None,
+    steps: int, chip: Chip | None = None,
 ) -> PulseRun:  # fmt: skip
     """Train in place with one pulse per weight and step, on one example after the other; watch f at the probes.
 
-    inputs (N, ...) and labels (N,) are visited in turn. The prediction is closed: its gradients are those of step 0, at
-    the examples and at the probes (n, ...), and each step's loss slope comes from the predicted outputs. With a
-    chip every pulse is programmed and billed to 'adapt/update', the gradient's reads to 'adapt'; probing is not billed.
-    predicted_by: what the prediction takes for the rule; None: the rule itself.
+    inputs (N, ...) and labels (N,) are visited in turn. On a chip the matrices take blind pulses by the update rule
+    `sign_pulses` and move as their device does; reads are billed to 'adapt', pulses to 'adapt/update', probing is not
+    billed. Without a chip the weights move by `rule`. The prediction is closed and always takes `rule` for the pulse:
+    its gradients are those of step 0, at the examples and at the probes (n, ...), and each step's loss slope comes
+    from the predicted outputs.
     """
     if on_tiles(model) and chip is None:
         raise MethodError("the model is on tiles: give its chip, so that pulses can be programmed")
@@ -128,16 +131,34 @@ def pulse_training(
     weights = {name: nn.Parameter(value.detach().clone()) for name, value in parameters.items()}
     for step in range(steps):
         index = step % len(inputs)
-        change = (predicted_by or rule).change(weights, loss_gradient(rows[index], at_examples[index], labels[index]))
+        change = rule.change(weights, loss_gradient(rows[index], at_examples[index], labels[index]))
         write_once(model, weights, change)
         at_examples = at_examples + rows @ change
         predicted.append(predicted[-1] + watched @ change)
-        now = gradients(model, inputs[index : index + 1], parameters, chip)[0]
-        outputs = _outputs(model, inputs[index : index + 1], chip)[0]
-        actual = rule.change(parameters, loss_gradient(now, outputs, labels[index]))
-        written.append(write_once(model, parameters, actual, chip))
+        written.append(_step(model, inputs[index : index + 1], labels[index : index + 1], parameters, rule, chip))
         simulated.append(_outputs(model, probes, chip))
     return PulseRun(torch.stack(simulated), torch.stack(predicted), tuple(written))
+
+
+def _step(
+    model: nn.Module, inputs: Tensor, labels: Tensor, parameters: Parameters, rule: Rule, chip: Chip | None
+) -> int:
+    """One pulse per weight against the gradient of the cross-entropy; returns how many cells took one."""
+    ledger = ledger_of(chip)
+    with differentiable(parameters):
+        with ledger.phase("adapt/forward"):
+            loss = nn.functional.cross_entropy(model(inputs), labels)
+        with ledger.phase("adapt/backward"):
+            found = torch.autograd.grad(loss, list(parameters.values()), materialize_grads=True)
+    if chip is None:
+        return write_once(model, parameters, rule.change(parameters, torch.cat([part.flatten() for part in found])))
+    gradient, cells = dict(zip(parameters, found, strict=True)), 0
+    with ledger.phase("adapt/update"):
+        for name, matrix in pulsed_matrices(parameters, chip).items():
+            matrix.master.grad = gradient[name]
+            cells += SignPulses().writer(matrix).write(last=False)
+            matrix.master.grad = None
+    return cells
 
 
 def _look(model: nn.Module, inputs: Tensor, parameters: Parameters, chip: Chip | None) -> Tensor:

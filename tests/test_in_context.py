@@ -45,6 +45,7 @@ def discrete_prompt(length: int, seed: int, wrong: float = 0.0) -> torch.Tensor:
 
 
 def test_one_step_predictions_multiply_up_to_the_marginal() -> None:
+    """I11: the sum of the log predictions is the log marginal."""
     likelihood = discrete_prompt(50, 0)
     average = model_average(likelihood)
     marginal = (likelihood.sum(0) - math.log(TASKS)).logsumexp(0)
@@ -55,7 +56,7 @@ def test_one_step_predictions_multiply_up_to_the_marginal() -> None:
 
 
 def test_regret_is_bounded_on_every_path() -> None:
-    """t regret_t <= log Z for all t of 200 prompts; the mean comes to log 16 = 2.7726 once the task is identified."""
+    """I11: t regret_t <= log Z for all t of 200 prompts; once the task is identified, the mean is log 16 = 2.7726."""
     steps = torch.arange(1, 201, dtype=torch.float64)
     paths = []
     for seed in range(200):
@@ -105,6 +106,7 @@ def test_wrong_labels_delay_the_identification_and_do_not_stop_it() -> None:
 
 
 def test_attention_is_the_posterior_mean() -> None:
+    """I11."""
     keys, values, queries = draw(40, 8), draw(40, 3, seed=1), draw(9, 8, seed=2)
     mean, variance = linear_posterior(keys, values, 0.25, 2.0).predict(queries)
     torch.testing.assert_close(attn_dagger(queries, keys, values, 0.25 / 2.0), mean, rtol=0, atol=1e-8)
@@ -124,7 +126,7 @@ def test_the_posterior_along_a_prompt() -> None:
 
 
 def test_excess_error_falls_as_d_s2_over_t() -> None:
-    """d = 8, s2 = 1/4: excess error x t/(d s2) is within 10 % of 1 at t = 256 with 95 % confidence."""
+    """I12: d = 8, s2 = 1/4: excess error x t/(d s2) is within 10 % of 1 at t = 256 with 95 % confidence."""
     prompts = LinearPrompts(8, 257)
     x, y, _ = prompts.draw(600, torch.Generator().manual_seed(0))
     _, error = posterior_mean(x.double(), y.double(), 0.25, 1.0)
@@ -137,7 +139,7 @@ def test_excess_error_falls_as_d_s2_over_t() -> None:
 
 
 def test_cumulative_log_loss_is_the_information() -> None:
-    """E sum_i [log p(y_i | z) - log p(y_i | before)] = E 1/2 log det(I + (lam/s2) X^T X), and about (d/2) log."""
+    """I12: E sum_i [log p(y_i | z) - log p(y_i | before)] = E 1/2 log det(I + (lam/s2) X^T X), and about (d/2) log."""
     prompts = LinearPrompts(8, 129)
     x, y, clean = (part.double() for part in prompts.draw(500, torch.Generator().manual_seed(1)))
     mean, error = posterior_mean(x, y, 0.25, 1.0)
@@ -167,6 +169,7 @@ def test_softmax_attention_has_the_direction_of_attn_dagger_on_the_sphere() -> N
 
 
 def test_fixed_distortion_leaves_no_floor_and_read_noise_does() -> None:
+    """I12."""
     prompts = LinearPrompts(8)
     result = noise_floor(prompts, (48, 160), 160, 0)
     ideal, fixed = result.errors["ideal"], result.errors["fixed distortion 10%"]

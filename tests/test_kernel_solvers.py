@@ -95,6 +95,7 @@ def test_logistic_regression_is_where_gradient_descent_ends(penalty: Penalty) ->
 
 
 def test_the_asymmetric_solver_with_a_symmetric_kernel_is_ridge_regression() -> None:
+    """I10: with ridge 1 / gamma."""
     rows, probes = draw(8, 1, 30), draw(5, 1, 30, seed=1)
     labels, gamma = torch.tensor([1.0, -1, -1, 1, 1, -1, 1, -1], dtype=torch.float64), 3.0
     gram, across = kernel(rows), kernel(probes, rows)

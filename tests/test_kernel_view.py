@@ -92,6 +92,7 @@ def test_gradients_on_ideal_tiles_are_the_digital_ones_and_their_reads_are_bille
 
 @pytest.mark.parametrize("kind", ["sgd", "sign"])
 def test_symmetric_kernels_are_positive_semi_definite(kind: Kind) -> None:
+    """I10."""
     model = tiny_net(dtype=torch.float64)
     gram = kernel(gradients(model, draw(9, 6), subspace(model)), kind=kind)
     torch.testing.assert_close(gram, gram.T)
@@ -121,6 +122,7 @@ def test_the_diagonal_of_the_sign_kernel_counts_gradient_entries() -> None:
 
 
 def test_adams_first_step_is_a_sign_step() -> None:
+    """I10: -eta sign(g), up to eps / |g|."""
     model, rate, eps = tiny_net(dtype=torch.float64), 1e-3, 1e-8
     before = [p.detach().clone() for p in model.parameters()]
     model(draw(1, 6))[0, 1].backward()
@@ -133,6 +135,7 @@ def test_adams_first_step_is_a_sign_step() -> None:
 
 
 def test_sign_steps_of_a_linear_model_are_predicted_exactly() -> None:
+    """I10."""
     model, x = linear_model(), draw(6, 12)
     parameters = subspace(model)
     rows, rate = gradients(model, x, parameters), 0.01
@@ -159,7 +162,7 @@ def test_kernel_regression_of_a_linear_model_is_the_limit_of_gradient_descent() 
 
 @pytest.mark.parametrize(("rank", "modules"), [(4, 1), (16, 1), (64, 1), (256, 1), (8, 24), (16, 24), (8, 144)])
 def test_error_of_the_lora_kernel_falls_with_rank_and_modules(rank: int, modules: int) -> None:
-    """Relative Frobenius error with A ~ N(0, 1/r), 32 inputs and width 64: 1.55 / sqrt(r M) within 15 %."""
+    """I9: relative Frobenius error with A ~ N(0, 1/r), 32 inputs and width 64: 1.55 / sqrt(r M) within 15 %."""
     draws = 12 if modules == 1 else 2
     mean = lora_kernel_errors([rank], [modules], draws)[rank, modules]
     assert mean * math.sqrt(rank * modules) == pytest.approx(ERROR_AT_ONE, rel=0.15)
@@ -182,7 +185,7 @@ def test_the_study_of_loras_kernel_prints_and_draws(tmp_path: Path, capsys: pyte
 
 
 def test_mean_lora_kernel_is_the_full_kernel_scaled() -> None:
-    """E K_LoRA = s^2 r sigma_A^2 K with sigma_A^2 = 1 / (3 d_in), through attached adapters."""
+    """I9: E K_LoRA = s^2 r sigma_A^2 K with sigma_A^2 = 1 / (3 d_in), through attached adapters."""
     model, x, rank = tiny_net(), draw(5, 6, dtype=torch.float32), 4
     weights = {name: p for name, p in model.named_parameters() if name.endswith("up.weight")}
     full = kernel(gradients(model, x, weights))

@@ -57,10 +57,14 @@ def test_counts(model: str, method: str, settings: dict[str, Any], trained: int,
         assert f"{100 * trained / PARAMETERS[model]:.{digits}f}" == percent
 
 
-def test_shares_of_model_and_adapter_together() -> None:
-    lora = counts("llama-7b", "lora")["trained_values"]
-    assert lora == 56_098_816
-    assert round(100 * lora / (PARAMETERS["llama-7b"] + lora), 3) == 0.826
+@pytest.mark.parametrize(
+    ("model", "method", "trained", "percent"),
+    [("llama-7b", "lora", 56_098_816, "0.826"), ("roberta-base", "vera", 43_008, "0.034")],
+)
+def test_shares_of_model_and_adapter_together(model: str, method: str, trained: int, percent: str) -> None:
+    """I13."""
+    assert counts(model, method)["trained_values"] == trained
+    assert f"{100 * trained / (PARAMETERS[model] + trained):.3f}" == percent
 
 
 @pytest.mark.parametrize(

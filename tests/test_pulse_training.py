@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
 import torch
 from torch import nn
@@ -24,19 +22,21 @@ def draw(*shape: int, seed: int = 0) -> torch.Tensor:
 
 
 def pulsed(milo: Hardware, asymmetry: float, known: float, steps: int, swing: float = 2000.0):  # type: ignore[no-untyped-def]
-    """A tiny net on tiles whose only effect is the pulse: `asymmetry` moves the cells, `known` is predicted."""
-    device = milo.ideal().device.replace(programming="open_loop", full_swing_pulses=swing, cycle_to_cycle=0.0)
+    """A tiny net on tiles whose only effect is the pulse: cells of `asymmetry`, `known` to the prediction.
+
+    Straight responses of swing / (1 + a) pulses up and swing / (1 - a) down.
+    """
+    device = milo.ideal().device.replace(
+        programming="open_loop", full_swing_pulses=swing / (1 + asymmetry),
+        reset_full_swing_pulses=swing / (1 - asymmetry), cycle_to_cycle=0.0,
+    )  # fmt: skip
     model = tiny_net()
     chip = map_model(model, milo.ideal().replace(device=device))
     chip.start_task()
     parameters = {name: p for name, p in model.named_parameters() if name.endswith("master")}
-    rule = PulseRule(chip_steps(parameters, chip), asymmetry, chip_limits(parameters, chip))
+    rule = PulseRule(chip_steps(parameters, chip), known, chip_limits(parameters, chip))
     x, labels, probes = draw(4, 6), torch.tensor([0, 1, 2, 1]), draw(10, 6, seed=1)
-    run = pulse_training(model, x, labels, probes, parameters, rule, steps=steps, chip=chip)
-    if known != asymmetry:
-        other = pulsed(milo, known, known, steps, swing)[0]
-        run = dataclasses.replace(run, predicted=other.predicted)
-    return run, chip
+    return pulse_training(model, x, labels, probes, parameters, rule, steps=steps, chip=chip), chip
 
 
 def test_one_step_is_the_kernel_of_sign_descent_and_a_bias() -> None:
@@ -70,10 +70,13 @@ def test_prediction_of_pulses_on_tiles(milo: Hardware, asymmetry: float) -> None
     print(asymmetry, [round(run.relative_error(step), 4) for step in (1, 2, 4, 8)])
     assert run.relative_error(1) < 0.005
     assert run.relative_error(8) < 0.01
-    pulses = sum(row["count"] for row in chip.ledger.rows()
-                 if row["phase"] == "adapt/update" and row["component"] in ("SET pulses", "RESET pulses"))  # fmt: skip
-    assert pulses == pytest.approx(sum(run.cells_written), rel=0.02)  # a weight that changes sign moves two cells
-    assert chip.task_writes().max() <= 2 * 8
+    counts = {"SET pulses": 0.0, "RESET pulses": 0.0, "verify reads": 0.0}
+    for row in chip.ledger.rows():
+        if row["phase"] == "adapt/update" and row["component"] in counts:
+            counts[row["component"]] += row["count"]
+    assert counts["SET pulses"] + counts["RESET pulses"] == sum(run.cells_written)  # one pulse per cell and step
+    assert counts["verify reads"] == 0
+    assert chip.task_writes().max() <= 8
 
 
 def test_asymmetry_is_a_bias_that_a_symmetric_prediction_misses(milo: Hardware) -> None:
@@ -105,15 +108,10 @@ def test_the_devices_own_response_predicts_its_pulses(milo: Hardware, name: str)
         chip = map_model(model, milo.ideal().replace(device=device))
         parameters = {name: p for name, p in model.named_parameters() if name.endswith("master")}
         limits = chip_limits(parameters, chip)
-        known = DevicePulses(device, limits)
-        expected = known if aware else PulseRule(chip_steps(parameters, chip), limit=limits)
+        rule = DevicePulses(device, limits) if aware else PulseRule(chip_steps(parameters, chip), limit=limits)
         x, labels, probes = draw(4, 6), torch.tensor([0, 1, 2, 1]), draw(10, 6, seed=1)
-        run = runs[aware] = pulse_training(
-            model, x, labels, probes, parameters, known, steps=8, chip=chip, predicted_by=expected
-        )
-        rows = [row for row in chip.ledger.rows() if row["phase"] == "adapt/update"]
-        pulses = sum(row["count"] for row in rows if row["component"] in ("SET pulses", "RESET pulses"))
-        assert pulses == pytest.approx(sum(run.cells_written), rel=0.02)  # one pulse per cell and step
+        runs[aware] = pulse_training(model, x, labels, probes, parameters, rule, steps=8, chip=chip)
+        print(name, aware, [round(runs[aware].relative_error(step), 4) for step in (1, 2, 8)])
     assert runs[True].relative_error(2) < 0.01
     assert runs[True].relative_error(8) < 0.15
     assert runs[False].relative_error(2) > 0.1
@@ -124,11 +122,10 @@ def test_pulses_of_the_digits_backbone_are_predicted() -> None:
     """A bent response: the prediction that knows it is several times better than the mean step."""
     found = predict_pulses(DeviceModel.load("jo2010"), 1, 2000.0)
     assert found.aware[0] < 0.12 < 0.3 < found.symmetric[0]
-    assert found.pulses_per_write == pytest.approx(1, abs=0.01)
 
 
 def test_the_figure_of_predicted_pulses_names_the_devices() -> None:
-    rows = [PulsePrediction("one", 2000.0, (0.05,), (0.5,), 1.0), PulsePrediction("two", 40.0, (0.6,), (0.7,), 1.0)]
+    rows = [PulsePrediction("one", 2000.0, (0.05,), (0.5,)), PulsePrediction("two", 40.0, (0.6,), (0.7,))]
     text = svg(pulse_prediction_figure(rows))
     assert text == svg(pulse_prediction_figure(rows)) and "one, 2000" in text and "two, 40" in text
 

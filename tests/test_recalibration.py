@@ -34,12 +34,24 @@ def test_bitfit_wins_accuracy_back_and_writes_no_cell(
     assert "BitFit" in table([record])
 
 
+def test_drift_costs_accuracy_and_reads_win_it_back(tmp_path: Path) -> None:
+    """A day of phase-change drift; the linear probe writes no cell."""
+    (one,) = experiments(["linear-probe"], device="joshi2020", damage=Damage(seconds=86400), seeds=(0,))
+    (record,) = run_all([one], tmp_path, progress=False)
+    assert record["device"] == "joshi2020" and record["damage"] == "86400 s old"
+    assert record["digital_accuracy"] > record["damaged_accuracy"] + 0.1
+    assert record["recalibrated_accuracy"] > record["damaged_accuracy"] + 0.05
+    assert record["adapt_cells_written"] == 0
+
+
 def test_damage_changes_the_device_alone(milo: Hardware) -> None:
     damaged = Damage(programming_error=3, stuck=0.1).done_to(milo)
     law, scaled = milo.device.programming_error, damaged.device.programming_error
     assert law is not None and scaled is not None and scaled.sigma_scale == 3 * law.sigma_scale
     assert damaged.device.stuck_at_lrs == damaged.device.stuck_at_hrs == 0.05
     assert damaged.replace(device=milo.device) == milo and Damage().done_to(milo) == milo
+    with pytest.raises(SpecError, match="milo2021 states no retention, so time changes nothing; choose one"):
+        Damage(seconds=1).done_to(milo)
     with pytest.raises(SpecError, match="states no programming_error to multiply"):
         Damage(programming_error=2).done_to(milo.ideal())
 

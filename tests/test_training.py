@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from crossbar_sim import Hardware, map_model
-from peft_methods import LoRA, LoRAFusion, accuracy, fine_tune
+from peft_methods import LoRA, LoRAFusion, LoRAHub, accuracy, fine_tune
 from peft_methods.training import History, TrainingError
 from tests.conftest import tiny_net, tiny_pool
 
@@ -64,6 +64,19 @@ def test_fusion_is_billed_once(milo: Hardware) -> None:
     pool_values, outputs = 6 * 3 * 2, 2 * (10 + 6 + 6)  # six layers, three modules of rank 2
     assert rows["fusion"] == 20 * (3 * pool_values + outputs)
     assert adapter.trained_values == 3 * 2 + outputs
+
+
+def test_without_magnitudes_no_norm_is_computed_kept_or_billed(milo: Hardware) -> None:
+    """LoRAHub: nothing when the pool is attached, and per layer and vector only the mixing."""
+    model = tiny_net()
+    chip = map_model(model, milo)
+    adapter = LoRAHub().attach(model, chip, tiny_pool(model))
+    accuracy(model, X, Y, chip)
+    rows = {(row["phase"], row["component"]): row["count"] for row in chip.ledger.rows() if row["place"] == "fusion"}
+    pool_values = 6 * 3 * 2  # six layers, three modules of rank 2
+    assert rows == {("infer", "arithmetic"): 20 * 3 * pool_values, ("infer", "SRAM"): 20 * 6 * 3}
+    assert not any("norms" in name or "magnitude" in name for name in model.state_dict())
+    assert adapter.trained_values == 3
 
 
 def test_tiles_of_a_detached_adapter_stay_worn(milo: Hardware) -> None:
