@@ -29,7 +29,7 @@ from crossbar_sim.wear import wear
 from peft_methods import METHODS, Adapter, Method, Pool, accuracy, fine_tune
 from peft_methods.training import History, programming_energy
 
-FORMAT = 1  # raise when results computed by older code must not be reused
+FORMAT = 2  # raise when results computed by older code must not be reused
 RUNS = Path("runs")
 DEFAULT_HARDWARE = "milo2021_128x128"
 CALIBRATION_IMAGES = 64
