@@ -18,6 +18,7 @@ from crossbar_sim import Hardware, SpecError, map_model
 from crossbar_sim.counting import Activity, CountedMatrix, CountingChip
 from crossbar_sim.datasheet import datasheet
 from crossbar_sim.ledger import GROUPS, PHASES, PROGRAMMING, Phase
+from crossbar_sim.pipeline import pipeline
 from crossbar_sim.spec import Spec, nearest
 from peft_methods import METHODS, Adapter, Method, Pool
 from peft_methods.base import linear_layers
@@ -282,11 +283,22 @@ def record_of(counted: Counted) -> dict[str, Any]:
         "adapt_energy_by_component_J": ledger.by_component("adapt"),
         "latency_s": ledger.time(),
         "latency_by_phase_s": {group: ledger.time(group) for group in GROUPS},
+        **_pace(counted),
         "reads_by_phase": reads,
         "sram_bytes": sum(sram.values()),
         "sram_bytes_by_use": sram,
         **area_of(counted),
     }
+
+
+def _pace(counted: Counted) -> dict[str, Any]:
+    """One inference after the other, and in a pipeline of the matrices; None without inferences."""
+    samples = counted.workload.inferences
+    if not samples:
+        return {"inference_latency_s": None, "pipelined_interval_s": None, "pipelined_slowest": None}
+    stages = pipeline(counted.chip.ledger, samples)
+    return {"inference_latency_s": stages.latency, "pipelined_interval_s": stages.interval,
+            "pipelined_slowest": stages.slowest}  # fmt: skip
 
 
 def area_of(counted: Counted) -> dict[str, Any]:
