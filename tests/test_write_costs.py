@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import ArrayLike
 
 from crossbar_sim import Chip, Hardware, SpecError
 from crossbar_sim.architecture import WriteCircuits
@@ -23,12 +24,13 @@ LINES = WriteCircuits(word_line_capacitance=7.872 * FEMTO, bit_line_capacitance=
                       source_line_capacitance=13.06 * FEMTO, word_line_voltage=1.1)  # fmt: skip
 
 
-def programming(hardware: Hardware, cells: list[int], up: list[int], down: list[int], after: float) -> Programming:
+def programming(hardware: Hardware, cells: ArrayLike, up: ArrayLike, down: ArrayLike, after: float) -> Programming:
     """Programming with given pulses, every cell ending at `after` siemens; conduction counts 1 J per pulse."""
     set_pulses, reset_pulses = np.array(up, np.int32), np.array(down, np.int32)
-    size, reads = len(cells), set_pulses + reset_pulses + 1
+    cells = np.array(cells)
+    size, reads = cells.size, set_pulses + reset_pulses + 1
     return Programming(
-        np.array(cells), np.full(size, hardware.device.g_min), np.full(size, after), set_pulses, reset_pulses,
+        cells, np.full(size, hardware.device.g_min), np.full(size, after), set_pulses, reset_pulses,
         reads, 1.0 * set_pulses, 1.0 * reset_pulses, reads * hardware.adc.energy,
         hardware.device.set_voltage**2 * set_pulses.sum() + hardware.device.reset_voltage**2 * reset_pulses.sum(),
         np.zeros(size), np.empty(0, np.int64),
@@ -151,6 +153,26 @@ def test_half_selected_cells_against_every_pulse_and_cell(milo: Hardware, scheme
     result = programming(hardware, [0, 1, 3, 7, 10], [2, 0, 1, 5, 0], [0, 3, 1, 0, 2], 1e-4)
     ours = half_select_energy(hardware, result, conductance)
     assert ours == pytest.approx(half_selected_pulse_by_pulse(hardware, result, conductance), rel=1e-12)
+
+
+@pytest.mark.parametrize("scheme", ["V/2", "V/3"])
+@pytest.mark.parametrize("order", ["row_parallel", "cell_serial"])
+def test_half_selected_cells_of_a_matrix_are_those_of_its_tiles(milo: Hardware, scheme: str, order: str) -> None:
+    tile = milo.tile.replace(rows=3, columns=4, access="passive", half_select=scheme)
+    hardware, rng, shape = milo.replace(tile=tile, programming_order=order), np.random.default_rng(2), (2, 7, 5)
+    conductance, cells = rng.uniform(50e-6, 225e-6, shape), rng.choice(70, 30, replace=False)
+    up, down = rng.integers(0, 6, (2, 30))
+    whole = half_select_energy(hardware, programming(hardware, cells, up, down, 1e-4), conductance)
+    parts, place = [], np.full(shape, -1)
+    place.reshape(-1)[cells] = np.arange(30)
+    for top in (0, 3, 6):
+        for left in (0, 2, 4):
+            own = place[:, top : top + 3, left : left + 2]
+            inside, which = np.flatnonzero(own >= 0), own[own >= 0]
+            part = programming(hardware, inside, up[which], down[which], 1e-4)
+            stored = np.ascontiguousarray(conductance[:, top : top + 3, left : left + 2])
+            parts.append(half_selected_pulse_by_pulse(hardware, part, stored))
+    assert whole == pytest.approx(sum(parts), rel=1e-12)
 
 
 @pytest.mark.parametrize(("scheme", "nonlinearity", "times"), [("V/2", 2, 63.5), ("V/2", 10, 12.7), ("V/3", 2, 1820.3)])
