@@ -21,6 +21,7 @@ from crossbar_sim.ledger import GROUPS, PHASES, PROGRAMMING, Phase
 from crossbar_sim.pipeline import pipeline
 from crossbar_sim.spec import Spec, nearest
 from peft_methods import METHODS, Adapter, Method, Pool
+from peft_methods.activations import KeptActivations
 from peft_methods.base import linear_layers
 from peft_methods.search import GradientFree
 from peft_methods.training import DigitalOperations, bill_optimizer
@@ -169,11 +170,14 @@ def output_of(model: nn.Module, given: Any) -> torch.Tensor:
 
 def _step(model: nn.Module, adapter: Adapter, chip: CountingChip, sample: Callable[[int], Any], batch: int) -> None:
     """One step of `peft_methods.fine_tune`; any scalar stands for the loss, which has no products."""
-    ledger, count_digital = chip.ledger, DigitalOperations(chip)
+    ledger, count_digital, keep = chip.ledger, DigitalOperations(chip), KeptActivations(chip, model)
     with ledger.phase("adapt/forward"), count_digital("forward", batch):
-        loss = output_of(model, sample(batch)).sum()
+        with keep.written(batch):
+            output = output_of(model, sample(batch))
+        loss = output.sum()
     with ledger.phase("adapt/backward"), count_digital("backward", batch):
         loss.backward()
+        keep.read(batch)
     with ledger.phase("adapt/update"):
         bill_optimizer(chip, adapter)
         adapter.write()
