@@ -86,3 +86,20 @@ def half_selected(cells, set_pulses, reset_pulses, conductance, tile_rows, tile_
         for value in other[kind].flat:
             sums[kind] += max(value, 0.0)
     return sums
+
+
+@njit(cache=True)
+def add_tile_work(
+    cells, set_pulses, reset_pulses, verify_reads, set_energy, reset_energy, verify_energy, inputs, outputs, tile_rows,
+    tile_outputs, work,
+):  # fmt: skip
+    """Add joule of SET, RESET and verify reads, numbers of verify reads and of pulses to `work` (5, row tiles, column
+    tiles), each at the tile of its cell."""
+    for i in range(cells.size):
+        place = cells[i] % (inputs * outputs)
+        t, u = place // outputs // tile_rows, place % outputs // tile_outputs
+        work[0, t, u] += set_energy[i]
+        work[1, t, u] += reset_energy[i]
+        work[2, t, u] += verify_energy[i]
+        work[3, t, u] += verify_reads[i]
+        work[4, t, u] += set_pulses[i] + reset_pulses[i]
