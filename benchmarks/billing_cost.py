@@ -21,6 +21,7 @@ from benchmarks.pretrain import POOL_FOLDER
 from benchmarks.tasks import few_shot, get_task
 from crossbar_sim import Chip, Hardware, map_model
 from crossbar_sim import matrix as matrix_module
+from crossbar_sim.tile_energy import TileWork
 from peft_methods import METHODS, fine_tune
 from peft_methods.training import History
 
@@ -80,7 +81,8 @@ def step_times(method: str, hardware: Hardware, steps: int, seed: int) -> list[t
         marks.append((perf_counter(), chip.watch.seconds))
 
     timed: dict[str, Any] = {name: chip.watch.around(getattr(matrix_module, name)) for name in TIMED}
-    with patch.multiple(matrix_module, **timed):
+    tiles = patch.object(TileWork, "add", chip.watch.around(TileWork.add))
+    with patch.multiple(matrix_module, **timed), tiles:
         fine_tune(model, adapter, data.train_images, data.train_labels, seed=seed, on_step=mark)
     return [(after[0] - before[0], after[1] - before[1]) for before, after in pairwise(marks[1:])]
 
