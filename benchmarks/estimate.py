@@ -18,8 +18,10 @@ from crossbar_sim import Hardware, SpecError, map_model
 from crossbar_sim.counting import Activity, CountedMatrix, CountingChip
 from crossbar_sim.datasheet import datasheet
 from crossbar_sim.ledger import GROUPS, PHASES, PROGRAMMING, Phase
+from crossbar_sim.pipeline import pipeline
 from crossbar_sim.spec import Spec, nearest
 from peft_methods import METHODS, Adapter, Method, Pool
+from peft_methods.activations import KeptActivations
 from peft_methods.base import linear_layers
 from peft_methods.search import GradientFree
 from peft_methods.training import DigitalOperations, bill_optimizer
@@ -168,11 +170,14 @@ def output_of(model: nn.Module, given: Any) -> torch.Tensor:
 
 def _step(model: nn.Module, adapter: Adapter, chip: CountingChip, sample: Callable[[int], Any], batch: int) -> None:
     """One step of `peft_methods.fine_tune`; any scalar stands for the loss, which has no products."""
-    ledger, count_digital = chip.ledger, DigitalOperations(chip)
+    ledger, count_digital, keep = chip.ledger, DigitalOperations(chip), KeptActivations(chip, model)
     with ledger.phase("adapt/forward"), count_digital("forward", batch):
-        loss = output_of(model, sample(batch)).sum()
+        with keep.written(batch):
+            output = output_of(model, sample(batch))
+        loss = output.sum()
     with ledger.phase("adapt/backward"), count_digital("backward", batch):
         loss.backward()
+        keep.read(batch)
     with ledger.phase("adapt/update"):
         bill_optimizer(chip, adapter)
         adapter.write()
@@ -282,11 +287,22 @@ def record_of(counted: Counted) -> dict[str, Any]:
         "adapt_energy_by_component_J": ledger.by_component("adapt"),
         "latency_s": ledger.time(),
         "latency_by_phase_s": {group: ledger.time(group) for group in GROUPS},
+        **_pace(counted),
         "reads_by_phase": reads,
         "sram_bytes": sum(sram.values()),
         "sram_bytes_by_use": sram,
         **area_of(counted),
     }
+
+
+def _pace(counted: Counted) -> dict[str, Any]:
+    """One inference after the other, and in a pipeline of the matrices; None without inferences."""
+    samples = counted.workload.inferences
+    if not samples:
+        return {"inference_latency_s": None, "pipelined_interval_s": None, "pipelined_slowest": None}
+    stages = pipeline(counted.chip.ledger, samples)
+    return {"inference_latency_s": stages.latency, "pipelined_interval_s": stages.interval,
+            "pipelined_slowest": stages.slowest}  # fmt: skip
 
 
 def area_of(counted: Counted) -> dict[str, Any]:

@@ -54,6 +54,7 @@ COMPONENT_COLOURS = {
     "cell reads": "#332288", "DAC": "#88CCEE", "ADC": "#44AA99", "shift-add": "#117733",
     "sample-and-hold": "#6699CC", "registers": "#4477AA", "buffer": "#228833", "bus": "#66CCEE", "router": "#0077BB",
     "activation": "#AADDBB", "control": "#99AABB", "off-chip link": "#004488", "SRAM": "#999933",
+    "activation memory": "#BBCC33", "DRAM": "#EEDD88",
     "arithmetic": "#BBBBBB", "leakage": "#555555",
 }  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from types import MappingProxyType
 
 from crossbar_sim.errors import SpecError
@@ -19,6 +20,7 @@ NEUROSIM_SAR = MappingProxyType({
 NEUROSIM_SAR_CYCLE = 1e-9
 
 
+@cache
 def survey_energy(bits: float, technology: float, sample_rate: float) -> float:
     """Energy of one conversion in joule: regression on the Murmann ADC survey, its best 20 %.
 

@@ -16,6 +16,7 @@ from crossbar_sim.errors import MappingError
 from crossbar_sim.hardware import Hardware
 from crossbar_sim.ledger import Ledger
 from crossbar_sim.matrix import MappedMatrix
+from crossbar_sim.tile_energy import energy_by_tile
 
 
 class Chip:
@@ -75,6 +76,10 @@ class Chip:
     def task_writes(self) -> NDArray[np.int64]:
         """Program operations of every cell in the 'adapt' phases since `start_task` (flat, same order)."""
         return np.concatenate([matrix.task_writes.reshape(-1) for matrix in self.matrices.values()])
+
+    def energy_by_tile(self, phase: str | None = None) -> dict[str, float]:
+        """Joule per tile, and per place for what is on no tile; as in `tile_energy.energy_by_tile`."""
+        return energy_by_tile(self, phase)
 
     @property
     def plan(self) -> Plan:

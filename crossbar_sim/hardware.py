@@ -141,6 +141,10 @@ class Hardware(Spec):
             billed.add("half-select")
         if self.write_circuits is not None:
             billed |= {"row drivers", "charge pump"}
+        if self.digital.activation_memory is not None:
+            billed.add("activation memory")
+        if self.digital.dram is not None:
+            billed.add("DRAM")
         if self.architecture is not None:
             billed -= self.architecture.replaced()
             billed |= {part.billed_as for part in self.architecture.components if part.costs}
@@ -161,6 +165,8 @@ class Hardware(Spec):
         parts: dict[str, SourcedSpec] = {
             "device": self.device, "tile": self.tile, "dac": self.dac, "adc": self.adc, "digital": self.digital,
         }  # fmt: skip
+        if self.digital.activation_memory is not None:
+            parts["activation memory"] = self.digital.activation_memory
         if self.write_circuits is not None:
             parts["write_circuits"] = self.write_circuits
         if self.architecture is not None:

@@ -27,9 +27,9 @@ READING = (
     "cell reads", "DAC", "ADC", "shift-add", "sample-and-hold", "registers", "buffer", "bus", "router", "activation",
     "control", "off-chip link",
 )  # fmt: skip
-COMPONENTS = (*PROGRAMMING, *READING, "SRAM", "arithmetic", "leakage")
+COMPONENTS = (*PROGRAMMING, *READING, "SRAM", "activation memory", "DRAM", "arithmetic", "leakage")
 BUILT_IN = (*PROGRAMMING[:5], "cell reads", "DAC", "ADC", "shift-add", "SRAM", "arithmetic")
-"""Components that every design bills; the others need an architecture, write circuits or a passive array."""
+"""Components that every design bills; the others need an architecture, write circuits, memories or a passive array."""
 KEYS = ("method", "phase", "group", "component", "place", "layer")
 COLUMNS = ("phase", "component", "place", "energy_J", "time_s", "count")
 _KNOWN = frozenset(COMPONENTS)

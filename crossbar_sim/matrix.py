@@ -21,6 +21,7 @@ from crossbar_sim.mapping import Tile, column_scale, cut, tile_scale
 from crossbar_sim.mapping_kernels import prepare_reads
 from crossbar_sim.pulsing import pulsed_cells
 from crossbar_sim.read_path import ReadPath, Registers
+from crossbar_sim.tile_energy import TileWork
 from crossbar_sim.tile_wires import SeenCells
 from crossbar_sim.wear_levelling import Rows
 
@@ -69,6 +70,7 @@ class MappedMatrix(nn.Module):
         levelling_key = stream_key(seed, name, "wear levelling")
         self.rows = Rows(hardware.wear_levelling, inputs, hardware.tile.rows, levelling_key)
         self.task_writes = np.zeros(self.crossbar.writes.shape, np.int64)
+        self.tile_work = TileWork(self.layout)
         self._seen = SeenCells(hardware.tile, self.tiles, self.crossbar.present)
         self._paths = {
             back: ReadPath(hardware, self.layout, self.scale, of_tile, back, seed, name) for back in (False, True)
@@ -154,6 +156,8 @@ class MappedMatrix(nn.Module):
             if self.ledger.current_phase.startswith("adapt"):
                 self.task_writes.reshape(-1)[result.cells] += 1
             bill_programming(self.hardware, self.ledger, self.name, result, self.crossbar.present)
+            if self.ledger.billing:
+                self.tile_work.add(self.ledger.current_phase, result)
             self._seen.update(result.moved)
 
     def wait(self, seconds: float) -> None:

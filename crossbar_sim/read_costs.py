@@ -118,7 +118,7 @@ def read_costs(hardware: Hardware, counts: ReadCounts) -> ReadCosts:
         ("DAC", counts.drives, counts.drives * hardware.dac.energy),
         ("ADC", counts.conversions, counts.conversions * adc.energy),
         ("shift-add", counts.conversions, counts.conversions * digital.shift_add),
-        ("arithmetic", scaled, scaled * digital.multiply),
+        ("arithmetic", scaled, scaled * digital.multiply_energy),
     ]
     if design is None:
         return ReadCosts(tuple(terms), time)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from crossbar_sim.crossbar import Programming
 from crossbar_sim.hardware import Hardware
 from crossbar_sim.neurosim_accounting import neurosim_writes
-from crossbar_sim.write_kernels import row_slots
+from crossbar_sim.write_kernels import half_selected, row_slots
 
 Floats = NDArray[np.float64]
 
@@ -139,14 +139,13 @@ def programming_slots(hardware: Hardware, result: Programming, shape: tuple[int,
     """
     device, tile = hardware.device, hardware.tile
     serial = hardware.programming_order == "cell_serial"
-    widths = np.array([device.pulse_width, device.reset_width - device.pulse_width, device.read_time])
-    slots, seconds = row_slots(
+    widths = device.pulse_width, device.reset_width - device.pulse_width, device.read_time
+    slots, seconds, rows = row_slots(
         result.cells, result.set_pulses, result.reset_pulses, result.verify_reads, shape[1], shape[2],
         tile.plane_columns, serial, widths,
     )  # fmt: skip
-    rows = result.count if serial else int((seconds >= 0).sum())
-    tiles = np.add.reduceat(np.maximum(seconds, 0.0), np.arange(0, shape[1], tile.rows), axis=0)
-    return int(slots.sum()), float(tiles.max()), rows
+    tiles = np.add.reduceat(seconds, np.arange(0, shape[1], tile.rows), axis=0)
+    return int(slots), float(tiles.max()), result.count if serial else int(rows)
 
 
 def half_select_energy(hardware: Hardware, result: Programming, conductance: Floats) -> float:
@@ -157,23 +156,10 @@ def half_select_energy(hardware: Hardware, result: Programming, conductance: Flo
     cells. Row-parallel slots: the cells of a row take their pulses together; cell-serial: one after the other.
     """
     device, tile = hardware.device, hardware.tile
-    pulse = (device.set_voltage**2 * device.pulse_width, device.reset_voltage**2 * device.reset_width)
     factor = half_select_factor(tile.half_select, tile.selector_nonlinearity)
-    counts = np.zeros((2, *conductance.shape))
-    counts[0].reshape(-1)[result.cells], counts[1].reshape(-1)[result.cells] = result.set_pulses, result.reset_pulses
-    energy = 0.0
-    for top in range(0, conductance.shape[1], tile.rows):
-        for left in range(0, conductance.shape[2], tile.plane_columns):
-            cells = np.s_[:, top : top + tile.rows, left : left + tile.plane_columns]
-            stored, row, total = conductance[cells], conductance[cells].sum(axis=(0, 2)), conductance[cells].sum()
-            for squared_time, pulses in zip(pulse, (counts[0][cells], counts[1][cells]), strict=True):
-                serial = hardware.programming_order == "cell_serial"
-                slots = pulses.sum(axis=(0, 2)) if serial else pulses.max(axis=(0, 2))
-                selected = float((pulses * stored).sum())
-                if tile.half_select == "V/3":
-                    other = float(slots.sum() * total) - selected
-                else:
-                    columns = float((pulses.sum(axis=1) * stored.sum(axis=1)).sum()) - selected
-                    other = float((slots * row).sum()) - selected + columns
-                energy += factor * squared_time * max(other, 0.0)
-    return energy
+    set_sum, reset_sum = half_selected(
+        result.cells, result.set_pulses, result.reset_pulses, conductance, tile.rows, tile.plane_columns,
+        hardware.programming_order == "cell_serial", tile.half_select == "V/3",
+    )  # fmt: skip
+    square_time = device.set_voltage**2 * device.pulse_width, device.reset_voltage**2 * device.reset_width
+    return factor * float(square_time[0] * set_sum + square_time[1] * reset_sum)

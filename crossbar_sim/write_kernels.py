@@ -1,4 +1,4 @@
-"""Numba kernel of the write bill: one pass over the programmed cells."""
+"""Numba kernels of the write bill: one pass over the programmed cells, and over all cells of a passive array."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from numba import njit
 
 
 @njit(cache=True)
-def row_slots(cells, set_pulses, reset_pulses, verify_reads, inputs, outputs, tile_outputs, serial, widths):
-    """Word-line slots and seconds of every row in every column tile (rows, column tiles); a row without a programmed
-    cell has 0 slots and -1 second.
+def row_slots(
+    cells, set_pulses, reset_pulses, verify_reads, inputs, outputs, tile_outputs, serial, widths
+):  # fmt: skip
+    """Word-line slots of all rows together, seconds of every row in every column tile (rows, column tiles), and how
+    many of these have a programmed cell.
 
     Cells of a row share their slots (the largest counts) or, `serial`, follow one another (the sum counts).
     widths: seconds of a SET pulse, of what a RESET pulse takes longer, and of a verify read.
@@ -29,4 +31,75 @@ def row_slots(cells, set_pulses, reset_pulses, verify_reads, inputs, outputs, ti
         else:
             slots[row, tile] = max(slots[row, tile], pulses)
             seconds[row, tile] = max(seconds[row, tile], time)
-    return slots, seconds
+    rows = 0
+    for place in range(seconds.size):
+        rows += seconds.flat[place] >= 0.0
+        seconds.flat[place] = max(seconds.flat[place], 0.0)
+    return slots.sum(), seconds, rows
+
+
+@njit(cache=True)
+def half_selected(cells, set_pulses, reset_pulses, conductance, tile_rows, tile_outputs, serial, third):
+    """Sum of pulses times conductance (siemens) of the cells that are not selected: of SET and of RESET pulses.
+
+    conductance (planes, inputs, outputs). Per tile, with the slots of a row (the most pulses of its cells, or `serial`
+    their sum): `third`: slots times the conductance of the tile; else slots times that of the row, and every cell's
+    pulses times that of its bit line, less the selected cell itself.
+    """
+    planes, inputs, outputs = conductance.shape
+    row_tiles, column_tiles = (inputs + tile_rows - 1) // tile_rows, (outputs + tile_outputs - 1) // tile_outputs
+    rows = np.zeros((inputs, column_tiles))
+    columns = np.zeros((row_tiles, planes, outputs))
+    for plane in range(planes):
+        for row in range(inputs):
+            along = columns[row // tile_rows, plane]
+            for u in range(column_tiles):
+                total = 0.0
+                for column in range(u * tile_outputs, min((u + 1) * tile_outputs, outputs)):
+                    total += conductance[plane, row, column]
+                    along[column] += conductance[plane, row, column]
+                rows[row, u] += total
+    slots = np.zeros((2, inputs, column_tiles), np.int64)
+    other = np.zeros((2, row_tiles, column_tiles))
+    for i in range(cells.size):
+        place = cells[i] % (inputs * outputs)
+        plane, row, column = cells[i] // (inputs * outputs), place // outputs, place % outputs
+        t, u = row // tile_rows, column // tile_outputs
+        g = conductance[plane, row, column]
+        for kind in range(2):
+            pulses = set_pulses[i] if kind == 0 else reset_pulses[i]
+            if pulses == 0:
+                continue
+            slots[kind, row, u] = slots[kind, row, u] + pulses if serial else max(slots[kind, row, u], pulses)
+            other[kind, t, u] += -pulses * g if third else pulses * (columns[t, plane, column] - 2 * g)
+    totals = np.zeros((row_tiles, column_tiles))
+    for row in range(inputs):
+        for u in range(column_tiles):
+            totals[row // tile_rows, u] += rows[row, u]
+    for kind in range(2):
+        for row in range(inputs):
+            for u in range(column_tiles):
+                t = row // tile_rows
+                other[kind, t, u] += slots[kind, row, u] * (totals[t, u] if third else rows[row, u])
+    sums = np.zeros(2)
+    for kind in range(2):
+        for value in other[kind].flat:
+            sums[kind] += max(value, 0.0)
+    return sums
+
+
+@njit(cache=True)
+def add_tile_work(
+    cells, set_pulses, reset_pulses, verify_reads, set_energy, reset_energy, verify_energy, inputs, outputs, tile_rows,
+    tile_outputs, work,
+):  # fmt: skip
+    """Add joule of SET, RESET and verify reads, numbers of verify reads and of pulses to `work` (5, row tiles, column
+    tiles), each at the tile of its cell."""
+    for i in range(cells.size):
+        place = cells[i] % (inputs * outputs)
+        t, u = place // outputs // tile_rows, place % outputs // tile_outputs
+        work[0, t, u] += set_energy[i]
+        work[1, t, u] += reset_energy[i]
+        work[2, t, u] += verify_energy[i]
+        work[3, t, u] += verify_reads[i]
+        work[4, t, u] += set_pulses[i] + reset_pulses[i]

@@ -98,6 +98,7 @@ class Adapter:
         self._tiles_before = set(chip.matrices) if chip is not None else set()
         if chip is not None:
             chip.start_task()
+            chip.ledger.method = method.display_name
         model.requires_grad_(False)
         if method.train_head:
             self.train(list(head_of(model).parameters()), method.learning_rate, method.weight_decay)

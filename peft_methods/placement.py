@@ -58,10 +58,18 @@ def bill_sram(chip: Chip | None, place: str, *, reads: int = 0, writes: int = 0)
 
 
 def bill_arithmetic(chip: Chip | None, place: str, *, adds: int = 0, multiplies: int = 0) -> None:
-    """Bill float32 additions and multiplications; nothing without a chip."""
+    """Bill additions and multiplications at the design's precision; nothing without a chip."""
     if chip is not None:
         digital = chip.hardware.digital
-        chip.ledger.add("arithmetic", place, adds * digital.add + multiplies * digital.multiply, adds + multiplies)
+        energy = adds * digital.add_energy + multiplies * digital.multiply_energy
+        chip.ledger.add("arithmetic", place, energy, adds + multiplies)
+
+
+def bill_activations(chip: Chip | None, values: int, access: Literal["read", "write"]) -> None:
+    """Bill the activations of one step, read or written once; nothing where the design gives them no memory."""
+    if chip is not None:
+        for component, events, energy in chip.hardware.digital.activation_terms(values, access):
+            chip.ledger.add(component, "activations", energy, events)
 
 
 def ledger_of(chip: Chip | None) -> Ledger:

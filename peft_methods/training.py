@@ -12,6 +12,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from crossbar_sim import Chip, CrossbarError
+from peft_methods.activations import KeptActivations
 from peft_methods.base import Adapter
 from peft_methods.placement import bill_arithmetic, bill_sram, ledger_of
 from peft_methods.search import GradientFree, Point, minimise
@@ -64,7 +65,7 @@ def fine_tune(
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate_factor(step, method.steps))
     generator = torch.Generator().manual_seed(seed)
     order = torch.empty(0, dtype=torch.long)
-    count_digital = DigitalOperations(chip)
+    count_digital, keep = DigitalOperations(chip), KeptActivations(chip, model)
     report(0)
     for step in range(1, method.steps + 1):
         if len(order) < min(method.batch_size, len(images)):
@@ -74,7 +75,9 @@ def fine_tune(
         for parameter in adapter.trained_parameters():
             parameter.grad = None
         with ledger.phase("adapt/forward"), count_digital("forward", len(batch)):
-            loss = nn.functional.cross_entropy(model(images[batch]), labels[batch])
+            with keep.written(len(batch)):
+                scores = model(images[batch])
+            loss = nn.functional.cross_entropy(scores, labels[batch])
         if not bool(torch.isfinite(loss)):
             raise TrainingError(
                 f"the loss of {method.display_name} is {loss.item()} at step {step}; lower its learning_rate "
@@ -82,6 +85,7 @@ def fine_tune(
             )
         with ledger.phase("adapt/backward"), count_digital("backward", len(batch)):
             loss.backward()
+            keep.read(len(batch))
         with ledger.phase("adapt/update"):
             optimizer.step()
             schedule.step()

@@ -37,7 +37,7 @@ from crossbar_sim.devices import (
     StateLaw,
     TelegraphNoise,
 )  # fmt: skip
-from crossbar_sim.digital import Digital
+from crossbar_sim.digital import ActivationMemory, Digital
 from crossbar_sim.ledger import COMPONENTS, PHASES
 from crossbar_sim.mapping import TileSpec
 from crossbar_sim.spec import Spec
@@ -111,7 +111,7 @@ def missing(page: str, names: Iterator[str] | list[str]) -> list[str]:
 SPECS = (
     Architecture, Component, WriteCircuits, DeviceModel,
     Lifetime, PowerLawDrift, LogRelaxation, StateLaw, FlickerNoise, TelegraphNoise, Arrhenius,
-    IncrementalAmplitude, Disturbance, CurrentVoltage, TileSpec, DAC, ADC, Digital,
+    IncrementalAmplitude, Disturbance, CurrentVoltage, TileSpec, DAC, ADC, Digital, ActivationMemory,
     ModelFile, LayerShape, Workload, Activity,
 )  # fmt: skip
 

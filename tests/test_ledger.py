@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from crossbar_sim import Ledger, SpecError
 from crossbar_sim.ledger import COMPONENTS, GROUPS, KEYS, PHASES
+from crossbar_sim.pipeline import pipeline
 
 PLACES = ("blocks.0.up", "blocks.0.up.lora_A", "blocks.0.up.lora_B", "head")
 events = st.lists(st.tuples(
@@ -72,3 +73,15 @@ def test_a_file_that_is_no_ledger(tmp_path: Path, text: str) -> None:
     with pytest.raises(SpecError, match="not a ledger"):
         Ledger.from_json(tmp_path / "bad.json")
     assert not (tmp_path / "ledger.json").exists()
+
+
+def test_a_pipeline_is_as_fast_as_its_slowest_matrix() -> None:
+    ledger = filled([("infer", "cell reads", "a", 1.0, 4, 2.0), ("infer", "ADC", "a", 1.0, 4, 1.0),
+                     ("infer", "cell reads", "b", 1.0, 4, 5.0), ("infer", "arithmetic", "c", 1.0, 4, 0.0),
+                     ("deploy", "cell reads", "a", 1.0, 4, 99.0)])  # fmt: skip
+    stages = pipeline(ledger, 2)
+    assert stages.stages == {"a": 1.5, "b": 2.5}
+    assert (stages.latency, stages.interval, stages.slowest) == (4.0, 2.5, "b")
+    for samples, phase in ((0, "infer"), (2, "pool")):
+        with pytest.raises(SpecError, match="read at least one sample"):
+            pipeline(ledger, samples, phase)  # type: ignore[arg-type]

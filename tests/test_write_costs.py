@@ -9,25 +9,28 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import ArrayLike
 
 from crossbar_sim import Chip, Hardware, SpecError
 from crossbar_sim.architecture import WriteCircuits
 from crossbar_sim.crossbar import Programming
+from crossbar_sim.devices.kernels import pulse_energy
 from crossbar_sim.ledger import PROGRAMMING
 from crossbar_sim.neurosim_accounting import cell_pulses, cell_write_energy, line_write_energy, neurosim_writes
-from crossbar_sim.write_costs import WriteCounts, count_writes, half_select_energy, write_costs
+from crossbar_sim.write_costs import WriteCosts, WriteCounts, count_writes, half_select_energy, write_costs
 
 FEMTO = 1e-15
 LINES = WriteCircuits(word_line_capacitance=7.872 * FEMTO, bit_line_capacitance=3.277 * FEMTO,
                       source_line_capacitance=13.06 * FEMTO, word_line_voltage=1.1)  # fmt: skip
 
 
-def programming(hardware: Hardware, cells: list[int], up: list[int], down: list[int], after: float) -> Programming:
+def programming(hardware: Hardware, cells: ArrayLike, up: ArrayLike, down: ArrayLike, after: float) -> Programming:
     """Programming with given pulses, every cell ending at `after` siemens; conduction counts 1 J per pulse."""
     set_pulses, reset_pulses = np.array(up, np.int32), np.array(down, np.int32)
-    size, reads = len(cells), set_pulses + reset_pulses + 1
+    cells = np.array(cells)
+    size, reads = cells.size, set_pulses + reset_pulses + 1
     return Programming(
-        np.array(cells), np.full(size, hardware.device.g_min), np.full(size, after), set_pulses, reset_pulses,
+        cells, np.full(size, hardware.device.g_min), np.full(size, after), set_pulses, reset_pulses,
         reads, 1.0 * set_pulses, 1.0 * reset_pulses, reads * hardware.adc.energy,
         hardware.device.set_voltage**2 * set_pulses.sum() + hardware.device.reset_voltage**2 * reset_pulses.sum(),
         np.zeros(size), np.empty(0, np.int64),
@@ -152,6 +155,26 @@ def test_half_selected_cells_against_every_pulse_and_cell(milo: Hardware, scheme
     assert ours == pytest.approx(half_selected_pulse_by_pulse(hardware, result, conductance), rel=1e-12)
 
 
+@pytest.mark.parametrize("scheme", ["V/2", "V/3"])
+@pytest.mark.parametrize("order", ["row_parallel", "cell_serial"])
+def test_half_selected_cells_of_a_matrix_are_those_of_its_tiles(milo: Hardware, scheme: str, order: str) -> None:
+    tile = milo.tile.replace(rows=3, columns=4, access="passive", half_select=scheme)
+    hardware, rng, shape = milo.replace(tile=tile, programming_order=order), np.random.default_rng(2), (2, 7, 5)
+    conductance, cells = rng.uniform(50e-6, 225e-6, shape), rng.choice(70, 30, replace=False)
+    up, down = rng.integers(0, 6, (2, 30))
+    whole = half_select_energy(hardware, programming(hardware, cells, up, down, 1e-4), conductance)
+    parts, place = [], np.full(shape, -1)
+    place.reshape(-1)[cells] = np.arange(30)
+    for top in (0, 3, 6):
+        for left in (0, 2, 4):
+            own = place[:, top : top + 3, left : left + 2]
+            inside, which = np.flatnonzero(own >= 0), own[own >= 0]
+            part = programming(hardware, inside, up[which], down[which], 1e-4)
+            stored = np.ascontiguousarray(conductance[:, top : top + 3, left : left + 2])
+            parts.append(half_selected_pulse_by_pulse(hardware, part, stored))
+    assert whole == pytest.approx(sum(parts), rel=1e-12)
+
+
 @pytest.mark.parametrize(("scheme", "nonlinearity", "times"), [("V/2", 2, 63.5), ("V/2", 10, 12.7), ("V/3", 2, 1820.3)])
 def test_half_selected_cells_of_a_uniform_array(milo: Hardware, scheme: str, nonlinearity: float, times: float) -> None:
     tile = milo.tile.replace(access="passive", half_select=scheme, selector_nonlinearity=nonlinearity)
@@ -254,3 +277,50 @@ def test_the_write_log_is_the_wear(milo: Hardware) -> None:
         matrix.program()
     assert chip.ledger.writes() == chip.writes().sum()
     assert chip.ledger.energy(None, ("half-select",)) > 0
+
+
+@given(st.floats(0.1, 4), st.floats(1e-7, 1e-3), st.floats(0, 1e5),
+       st.just(0.0) | st.floats(0.01, 1), st.floats(1e-9, 1e-3),
+       st.floats(1, 3))  # fmt: skip
+def test_a_pulse_costs_more_the_longer_and_the_higher_it_is(
+    volt: float, conductance: float, access: float, limit: float, width: float, factor: float
+) -> None:
+    once = pulse_energy(volt, conductance, access, limit, width)
+    assert once > 0
+    assert pulse_energy(volt, conductance, access, limit, factor * width) == pytest.approx(factor * once)
+    assert pulse_energy(factor * volt, conductance, access, limit, width) >= once * (1 - 1e-12)
+    assert pulse_energy(volt, factor * conductance, access, limit, width) >= once * (1 - 1e-12)
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=30), st.integers(0, 29),
+       st.booleans(), st.sampled_from(["1T1R", "passive"]),
+       st.sampled_from(["row_parallel", "cell_serial"]))  # fmt: skip
+def test_one_more_pulse_costs_energy_and_no_less_time(
+    milo: Hardware, pulses: list[tuple[int, int]], which: int, up: bool, access: str, order: str
+) -> None:
+    tile = milo.tile.replace(rows=4, columns=6, access=access)
+    hardware = milo.replace(tile=tile, programming_order=order, write_circuits=LINES)
+    cells, stored = list(range(0, 2 * len(pulses), 2)), np.full((2, 6, 5), 1e-4)
+
+    def costs(extra: int) -> WriteCosts:
+        more = [list(pair) for pair in pulses]
+        more[which % len(pulses)][0 if up else 1] += extra
+        result = programming(hardware, cells, [a for a, _ in more], [b for _, b in more], 1e-4)
+        return write_costs(hardware, count_writes(hardware, result, stored.shape, stored))
+
+    less, more = costs(0), costs(1)
+    assert more.energy > less.energy and more.time >= less.time
+    before, after = ({name: joule for name, _, joule in one.terms} for one in (less, more))
+    assert all(after[name] >= before[name] * (1 - 1e-9) - 1e-22 for name in before)
+
+
+@pytest.mark.parametrize(("key", "component"), [("pulse_width", "SET pulses"), ("read_time", "verify reads")])
+def test_longer_pulses_and_verify_reads_cost_in_proportion(milo: Hardware, key: str, component: str) -> None:
+    energies, times = [], []
+    for factor in (1.0, 2.0):
+        device = milo.device.replace(**{key: factor * getattr(milo.device, key)})
+        chip = Chip(milo.replace(device=device))
+        chip.matrix("a", torch.linspace(-1, 1, 35).reshape(5, 7))
+        energies.append(chip.ledger.energy("infer", (component,)))
+        times.append(chip.ledger.time())
+    assert energies[1] == pytest.approx(2 * energies[0]) and times[1] > times[0]
