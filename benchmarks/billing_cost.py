@@ -21,7 +21,7 @@ from benchmarks.pretrain import POOL_FOLDER
 from benchmarks.tasks import few_shot, get_task
 from crossbar_sim import Chip, Hardware, map_model
 from crossbar_sim import matrix as matrix_module
-from crossbar_sim.tile_energy import TileWork
+from crossbar_sim.bill.tile_energy import TileWork
 from peft_methods import METHODS, fine_tune
 from peft_methods.training import History
 

@@ -157,7 +157,7 @@ def sensitivity(
 ) -> None:
     """Halve and double every assumed number of a design: does the ranking of the methods by energy change?"""
     from benchmarks import sensitivity as study
-    from crossbar_sim.counting import Activity
+    from crossbar_sim.counting.chip import Activity
 
     kinds = ("assumed", "fitted") if fitted else ("assumed",)
     activity = Activity(changed_share=changed_share)
@@ -222,7 +222,7 @@ def hardware(
 ) -> None:
     """List the chip designs, or show the datasheet of one: power, area, energy and throughput, array to chip."""
     from benchmarks import designs
-    from crossbar_sim.datasheet import datasheet
+    from crossbar_sim.bill.datasheet import datasheet
     from crossbar_sim.hardware import Hardware, hardware_names
 
     if action == "list":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from crossbar_sim.datasheet import datasheet
+from crossbar_sim.bill.datasheet import datasheet
 from crossbar_sim.hardware import Hardware, hardware_names
 
 

@@ -15,10 +15,10 @@ from torch import nn
 from benchmarks.model_file import read_model
 from benchmarks.shapes import ModelShape, get_shape, pool_shape
 from crossbar_sim import Hardware, SpecError, map_model
-from crossbar_sim.counting import Activity, CountedMatrix, CountingChip
-from crossbar_sim.datasheet import datasheet
-from crossbar_sim.ledger import GROUPS, PHASES, PROGRAMMING, Phase
-from crossbar_sim.pipeline import pipeline
+from crossbar_sim.bill.datasheet import datasheet
+from crossbar_sim.bill.ledger import GROUPS, PHASES, PROGRAMMING, Phase
+from crossbar_sim.bill.pipeline import pipeline
+from crossbar_sim.counting.chip import Activity, CountedMatrix, CountingChip
 from crossbar_sim.spec import Spec, nearest
 from peft_methods import METHODS, Adapter, Method, Pool
 from peft_methods.activations import KeptActivations

@@ -6,7 +6,7 @@ from typing import Any
 
 from benchmarks.estimate import Workload, estimate
 from crossbar_sim import SpecError
-from crossbar_sim.counting import Activity
+from crossbar_sim.counting.chip import Activity
 from crossbar_sim.units import engineering
 from peft_methods import METHODS
 

@@ -25,7 +25,7 @@ from benchmarks.result import Result
 from benchmarks.tasks import TASKS, base_data, few_shot, get_task
 from crossbar_sim import Chip, CrossbarError, Hardware, SpecError, map_model
 from crossbar_sim.spec import Spec, nearest
-from crossbar_sim.wear import wear
+from crossbar_sim.wear.statistics import wear
 from peft_methods import METHODS, Adapter, Method, Pool, accuracy, fine_tune
 from peft_methods.training import History, programming_energy
 

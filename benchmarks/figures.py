@@ -34,7 +34,7 @@ from benchmarks.figure_style import (
 )  # fmt: skip
 from benchmarks.result import Result
 from benchmarks.summary import KINDS, MethodSummary, ReportError, Spread, summarise
-from crossbar_sim.ledger import COMPONENTS, GROUPS, PROGRAMMING
+from crossbar_sim.bill.ledger import COMPONENTS, GROUPS, PROGRAMMING
 from crossbar_sim.units import engineering
 
 __all__ = ["energy_accuracy", "energy_by_component", "learning_curves", "lifetime", "svg", "worn_tiles"]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 
 from benchmarks.figure_style import FAINT, INK, PAGE, SPARE, new_figure, style
-from crossbar_sim.quality import MatrixQuality, Quality
+from crossbar_sim.quality.report import MatrixQuality, Quality
 
 
 def mapping_quality(result: Quality) -> Figure:

@@ -8,7 +8,7 @@ from benchmarks.backbones import load_backbone
 from benchmarks.experiment import CALIBRATION_IMAGES, calibrate
 from benchmarks.tasks import base_data
 from crossbar_sim import Hardware, map_model
-from crossbar_sim.quality import Quality, quality
+from crossbar_sim.quality.report import Quality, quality
 
 
 def backbone_quality(hardware: Hardware, backbone: str = "digits_vit", *, each: bool = False, seed: int = 0) -> Quality:

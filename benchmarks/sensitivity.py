@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.estimate import Counted, Workload, count_shape, find_shape, make_method
 from crossbar_sim import CrossbarError, Hardware, SpecError
-from crossbar_sim.counting import Activity
+from crossbar_sim.counting.chip import Activity
 from crossbar_sim.devices import ConductancePolynomial, FlickerNoise, TelegraphNoise
 from crossbar_sim.spec import SourcedSpec
 from crossbar_sim.units import engineering

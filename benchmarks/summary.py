@@ -12,8 +12,8 @@ from typing import Any
 
 from benchmarks.result import Result
 from crossbar_sim import CrossbarError
-from crossbar_sim.ledger import COMPONENTS
-from crossbar_sim.wear import adaptations_until_wearout
+from crossbar_sim.bill.ledger import COMPONENTS
+from crossbar_sim.wear.statistics import adaptations_until_wearout
 
 KINDS = ("source", "related", "unrelated")
 SETTINGS = ("method", "backbone", "shots_per_class", "curve_points")  # of an experiment, beside task, seeds, hardware

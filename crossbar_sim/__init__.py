@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 from crossbar_sim.errors import CrossbarError, MappingError, SpecError, WireError
 
 if TYPE_CHECKING:
+    from crossbar_sim.bill.ledger import Ledger
     from crossbar_sim.chip import Chip, Plan
     from crossbar_sim.devices import DeviceModel
     from crossbar_sim.hardware import Hardware
     from crossbar_sim.layers import MappedLinear, map_model, unmap
-    from crossbar_sim.ledger import Ledger
-    from crossbar_sim.wires import effective_conductance
+    from crossbar_sim.wires.exact import effective_conductance
 
 __all__ = [
     "Chip", "CrossbarError", "DeviceModel", "Hardware", "Ledger", "MappedLinear", "MappingError", "Plan",
@@ -22,7 +22,7 @@ __all__ = [
 
 _HOMES = {
     "Chip": "chip", "Plan": "chip", "DeviceModel": "devices", "Hardware": "hardware",
-    "MappedLinear": "layers", "map_model": "layers", "unmap": "layers", "Ledger": "ledger",
+    "MappedLinear": "layers", "map_model": "layers", "unmap": "layers", "Ledger": "bill.ledger",
     "effective_conductance": "wires",
 }  # fmt: skip
 

@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from crossbar_sim.bill.ledger import Ledger
+from crossbar_sim.bill.tile_energy import energy_by_tile
 from crossbar_sim.crossbar import Crossbar
 from crossbar_sim.errors import MappingError
 from crossbar_sim.hardware import Hardware
-from crossbar_sim.ledger import Ledger
 from crossbar_sim.matrix import MappedMatrix
-from crossbar_sim.tile_energy import energy_by_tile
 
 
 class Chip:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from crossbar_sim.adc_energy import check_neurosim_sar, neurosim_sar_energy, survey_energy
+from crossbar_sim.bill.adc_energy import check_neurosim_sar, neurosim_sar_energy, survey_energy
 from crossbar_sim.errors import SpecError
 from crossbar_sim.spec import SourcedSpec
 from crossbar_sim.units import Hertz, Joule, Meter, Ohm, One, Watt

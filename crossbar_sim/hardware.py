@@ -9,18 +9,18 @@ from typing import Any, Literal, Self
 
 from pydantic import model_validator
 
-from crossbar_sim.adc_energy import ADC_ENERGY_SOURCES
-from crossbar_sim.architecture import Architecture, WriteCircuits
+from crossbar_sim.bill.adc_energy import ADC_ENERGY_SOURCES
+from crossbar_sim.bill.architecture import Architecture, WriteCircuits
+from crossbar_sim.bill.digital import Digital
+from crossbar_sim.bill.ledger import BUILT_IN, COMPONENTS
 from crossbar_sim.converters import ADC, DAC
 from crossbar_sim.devices import DeviceModel
-from crossbar_sim.digital import Digital
 from crossbar_sim.errors import SpecError
-from crossbar_sim.ledger import BUILT_IN, COMPONENTS
 from crossbar_sim.library import shelf_names, shelf_path
-from crossbar_sim.mapping import WIRE_RESISTANCES, TileSpec
+from crossbar_sim.mapping.tiles import WIRE_RESISTANCES, TileSpec
 from crossbar_sim.spec import SourcedSpec, Spec, nearest, read_toml
 from crossbar_sim.units import engineering
-from crossbar_sim.wear_levelling import WearLevelling
+from crossbar_sim.wear.levelling import WearLevelling
 
 ADC_ENERGY_NOTES = {
     "survey": ("regression on the Murmann survey, best 20 %", "4-14 bits, up to 10 GS/s"),

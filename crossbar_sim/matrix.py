@@ -9,21 +9,21 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from crossbar_sim.billing import bill_programming, bill_read
+from crossbar_sim.bill.billing import bill_programming, bill_read
+from crossbar_sim.bill.ledger import Ledger
+from crossbar_sim.bill.tile_energy import TileWork
 from crossbar_sim.counter_random import stream_key
 from crossbar_sim.crossbar import Crossbar, Programming
-from crossbar_sim.encoding import retarget, to_weight
 from crossbar_sim.errors import MappingError
 from crossbar_sim.hardware import Hardware
-from crossbar_sim.layout import Layout
-from crossbar_sim.ledger import Ledger
-from crossbar_sim.mapping import Tile, column_scale, cut, tile_scale
-from crossbar_sim.mapping_kernels import prepare_reads
-from crossbar_sim.pulsing import pulsed_cells
-from crossbar_sim.read_path import ReadPath, Registers
-from crossbar_sim.tile_energy import TileWork
-from crossbar_sim.tile_wires import SeenCells
-from crossbar_sim.wear_levelling import Rows
+from crossbar_sim.mapping.encoding import retarget, to_weight
+from crossbar_sim.mapping.kernels import prepare_reads
+from crossbar_sim.mapping.layout import Layout
+from crossbar_sim.mapping.pulsing import pulsed_cells
+from crossbar_sim.mapping.tiles import Tile, column_scale, cut, tile_scale
+from crossbar_sim.reading.read_path import ReadPath, Registers
+from crossbar_sim.wear.levelling import Rows
+from crossbar_sim.wires.tile import SeenCells
 
 
 class MappedMatrix(nn.Module):

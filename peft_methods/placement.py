@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from crossbar_sim import Chip
-from crossbar_sim.ledger import Ledger
+from crossbar_sim.bill.ledger import Ledger
 from crossbar_sim.matrix import MappedMatrix
 
 Placement = Literal["crossbar", "sram"]

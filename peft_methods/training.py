@@ -138,7 +138,7 @@ def learning_rate_factor(step: int, steps: int) -> float:
 
 def programming_energy(chip: Chip | None, phase: str = "adapt") -> float:
     """Joule of SET and RESET pulses, verify reads and line charging in a phase."""
-    from crossbar_sim.ledger import PROGRAMMING
+    from crossbar_sim.bill.ledger import PROGRAMMING
 
     return 0.0 if chip is None else chip.ledger.energy(phase, PROGRAMMING)
 

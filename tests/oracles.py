@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from crossbar_sim.devices import DeviceModel
-from crossbar_sim.mvm import Conversion, Programmed
+from crossbar_sim.reading.mvm import Conversion, Programmed
 
 
 def naive_read(x: np.ndarray, programmed: Programmed, conversion: Conversion) -> tuple[np.ndarray, np.ndarray]:

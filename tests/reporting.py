@@ -8,7 +8,7 @@ from benchmarks.experiment import DEFAULT_HARDWARE, Experiment
 from benchmarks.result import Result
 from benchmarks.tasks import get_task
 from crossbar_sim import Hardware
-from crossbar_sim.ledger import GROUPS
+from crossbar_sim.bill.ledger import GROUPS
 
 CHIP = Hardware.load(DEFAULT_HARDWARE)
 ADAPT = {"cell reads": 2e-4, "ADC": 1e-4, "arithmetic": 1e-3}

@@ -10,9 +10,9 @@ from torch import nn
 
 from benchmarks.estimate import Workload, count
 from crossbar_sim import Chip, Hardware, SpecError, map_model
-from crossbar_sim.datasheet import datasheet
-from crossbar_sim.digital import ActivationMemory, Digital
-from crossbar_sim.technology import arithmetic_energy
+from crossbar_sim.bill.datasheet import datasheet
+from crossbar_sim.bill.digital import ActivationMemory, Digital
+from crossbar_sim.bill.technology import arithmetic_energy
 from peft_methods import METHODS, LoRA, fine_tune
 from peft_methods.activations import KeptActivations
 from tests.conftest import tiny_net, tiny_transformer

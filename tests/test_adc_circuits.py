@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from crossbar_sim import Chip, Hardware, SpecError
-from crossbar_sim.adc_circuits import ADCBank
 from crossbar_sim.converters import ADC
 from crossbar_sim.counter_random import stream_key
+from crossbar_sim.reading.adc_circuits import ADCBank
 
 KEY = stream_key(0, "adc")
 

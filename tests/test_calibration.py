@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from crossbar_sim import Chip, Hardware, MappingError, map_model
-from crossbar_sim.calibration import Calibration, calibrate
+from crossbar_sim.quality.calibration import Calibration, calibrate
 from tests.conftest import tiny_net
 
 

@@ -22,9 +22,11 @@ from benchmarks.cli import app, main
 from benchmarks.estimate import Workload
 from benchmarks.model_file import LayerShape, ModelFile
 from crossbar_sim import DeviceModel, Hardware
-from crossbar_sim.architecture import Architecture, Component, WriteCircuits
+from crossbar_sim.bill.architecture import Architecture, Component, WriteCircuits
+from crossbar_sim.bill.digital import ActivationMemory, Digital
+from crossbar_sim.bill.ledger import COMPONENTS, PHASES
 from crossbar_sim.converters import ADC, DAC
-from crossbar_sim.counting import Activity
+from crossbar_sim.counting.chip import Activity
 from crossbar_sim.devices import (
     Arrhenius,
     CurrentVoltage,
@@ -37,9 +39,7 @@ from crossbar_sim.devices import (
     StateLaw,
     TelegraphNoise,
 )  # fmt: skip
-from crossbar_sim.digital import ActivationMemory, Digital
-from crossbar_sim.ledger import COMPONENTS, PHASES
-from crossbar_sim.mapping import TileSpec
+from crossbar_sim.mapping.tiles import TileSpec
 from crossbar_sim.spec import Spec
 from peft_methods import METHODS
 

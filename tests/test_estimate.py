@@ -22,11 +22,11 @@ from benchmarks.estimate import (
 )
 from crossbar_sim import MappingError, SpecError, map_model
 from crossbar_sim.counter_random import stream_key
-from crossbar_sim.counting import Activity, CountingChip
+from crossbar_sim.counting.chip import Activity, CountingChip
+from crossbar_sim.counting.weight_levels import gaussian_drive, gaussian_levels
+from crossbar_sim.counting.write_samples import cell_write, expected_largest
 from crossbar_sim.crossbar import Crossbar
 from crossbar_sim.hardware import Hardware
-from crossbar_sim.weight_levels import gaussian_drive, gaussian_levels
-from crossbar_sim.write_samples import cell_write, expected_largest
 from peft_methods import LoRA, LoRAFusion, MethodError, Pool
 from tests.conftest import tiny_net, tiny_pool
 

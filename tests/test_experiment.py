@@ -13,7 +13,7 @@ from benchmarks.experiment import Experiment
 from benchmarks.result import Result
 from benchmarks.suites import load_comparison, load_experiment, suite_names
 from crossbar_sim import Hardware, SpecError
-from crossbar_sim.ledger import PROGRAMMING
+from crossbar_sim.bill.ledger import PROGRAMMING
 from peft_methods import LinearProbe, LoRA, LoRAFusion
 from peft_methods.training import learning_rate_factor
 

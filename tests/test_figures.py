@@ -19,7 +19,7 @@ from benchmarks import figures
 from benchmarks.figure_style import COMPONENT_COLOURS, KNOWN, SPARE, exponent, log_ticks, looks
 from benchmarks.result import Result
 from benchmarks.summary import ReportError, summarise
-from crossbar_sim.ledger import COMPONENTS
+from crossbar_sim.bill.ledger import COMPONENTS
 from tests.reporting import METHODS, make_comparison, make_result
 
 Draw = Callable[[Sequence[Result]], Figure]

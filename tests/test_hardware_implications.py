@@ -12,7 +12,7 @@ import pytest
 
 from benchmarks.estimate import Counted, Workload, attach_shape, count_shape, find_shape, make_method
 from crossbar_sim import CrossbarError, Hardware
-from crossbar_sim.ledger import Ledger
+from crossbar_sim.bill.ledger import Ledger
 
 MODELS = {"F": "flan-t5-large", "V": "vit-b-16", "B": "bert-large"}
 HARDWARE = Hardware.load("milo2021_128x128")

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crossbar_sim import Ledger, SpecError
-from crossbar_sim.ledger import COMPONENTS, GROUPS, KEYS, PHASES
-from crossbar_sim.pipeline import pipeline
+from crossbar_sim.bill.ledger import COMPONENTS, GROUPS, KEYS, PHASES
+from crossbar_sim.bill.pipeline import pipeline
 
 PLACES = ("blocks.0.up", "blocks.0.up.lora_A", "blocks.0.up.lora_B", "head")
 events = st.lists(st.tuples(

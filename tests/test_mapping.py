@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crossbar_sim import DeviceModel, MappingError, SpecError
-from crossbar_sim.adc_energy import survey_energy
-from crossbar_sim.encoding import to_conductance, to_weight
-from crossbar_sim.layout import Layout
-from crossbar_sim.mapping import TileSpec, column_scale, cut, tile_scale
+from crossbar_sim.bill.adc_energy import survey_energy
+from crossbar_sim.mapping.encoding import to_conductance, to_weight
+from crossbar_sim.mapping.layout import Layout
+from crossbar_sim.mapping.tiles import TileSpec, column_scale, cut, tile_scale
 
 
 def device(levels: int | None = None) -> DeviceModel:

@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 
 from crossbar_sim import Hardware
-from crossbar_sim.adc_energy import neurosim_sar_energy, neurosim_sar_time, survey_area, survey_energy
-from crossbar_sim.architecture import Architecture, Component
+from crossbar_sim.bill.adc_energy import neurosim_sar_energy, neurosim_sar_time, survey_area, survey_energy
+from crossbar_sim.bill.architecture import Architecture, Component
+from crossbar_sim.bill.datasheet import Datasheet, datasheet
+from crossbar_sim.bill.neurosim_accounting import cell_write_energy
+from crossbar_sim.bill.technology import arithmetic_energy, dram_energy, energy_scale, sram_energy
+from crossbar_sim.bill.write_costs import WriteCounts, half_select_factor, write_costs
 from crossbar_sim.counter_random import stream_key
 from crossbar_sim.crossbar import Crossbar
-from crossbar_sim.datasheet import Datasheet, datasheet
 from crossbar_sim.devices import DeviceModel
 from crossbar_sim.devices.kernels import pulse_energy
-from crossbar_sim.neurosim_accounting import cell_write_energy
-from crossbar_sim.technology import arithmetic_energy, dram_energy, energy_scale, sram_energy
-from crossbar_sim.wear import adaptations_until_wearout, wear
-from crossbar_sim.write_costs import WriteCounts, half_select_factor, write_costs
+from crossbar_sim.wear.statistics import adaptations_until_wearout, wear
 
 
 def isaac() -> Datasheet:

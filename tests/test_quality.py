@@ -15,9 +15,9 @@ from torch import nn
 from benchmarks.figure_style import svg
 from benchmarks.figures_quality import mapping_quality
 from crossbar_sim import Chip, Hardware, map_model
-from crossbar_sim.calibration import calibrate
 from crossbar_sim.matrix import MappedMatrix
-from crossbar_sim.quality import Quality, quality
+from crossbar_sim.quality.calibration import calibrate
+from crossbar_sim.quality.report import Quality, quality
 from tests.conftest import tiny_net
 
 

@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crossbar_sim import Chip, Hardware, SpecError
-from crossbar_sim.architecture import Architecture, Component
+from crossbar_sim.bill.architecture import Architecture, Component
+from crossbar_sim.bill.datasheet import datasheet
+from crossbar_sim.bill.ledger import READING
+from crossbar_sim.bill.read_costs import array_counts, cell_energy, read_costs, read_counts, read_time
+from crossbar_sim.bill.technology import arithmetic_energy, dram_energy, energy_scale, sram_energy
 from crossbar_sim.converters import ADC
-from crossbar_sim.datasheet import datasheet
-from crossbar_sim.layout import Layout
-from crossbar_sim.ledger import READING
-from crossbar_sim.read_costs import array_counts, cell_energy, read_costs, read_counts, read_time
-from crossbar_sim.technology import arithmetic_energy, dram_energy, energy_scale, sram_energy
+from crossbar_sim.mapping.layout import Layout
 
 
 def part(**changes: Any) -> Component:

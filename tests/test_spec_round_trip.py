@@ -20,12 +20,12 @@ from benchmarks.experiment import Experiment
 from benchmarks.model_file import LayerShape, ModelFile
 from benchmarks.recalibration import Damage, Recalibration
 from crossbar_sim import DeviceModel, Hardware
-from crossbar_sim.architecture import WriteCircuits
-from crossbar_sim.counting import Activity
+from crossbar_sim.bill.architecture import WriteCircuits
+from crossbar_sim.counting.chip import Activity
 from crossbar_sim.devices import Arrhenius, Lifetime, device_names
 from crossbar_sim.hardware import hardware_names
 from crossbar_sim.spec import SourcedSpec, Spec
-from crossbar_sim.wear_levelling import WearLevelling
+from crossbar_sim.wear.levelling import WearLevelling
 from peft_methods import METHODS, RULES, FullFineTuning
 from tests.conftest import ASSUMED, OTHER_EFFECTS
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from crossbar_sim import Chip, Hardware, MappingError
-from crossbar_sim.counting import CountingChip
-from crossbar_sim.tile_energy import parts_by_tile
+from crossbar_sim.bill.tile_energy import parts_by_tile
+from crossbar_sim.counting.chip import CountingChip
 from peft_methods import LoRA
 from tests.conftest import tiny_net
 

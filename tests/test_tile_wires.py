@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from crossbar_sim import Chip, Hardware, tile_wires
-from crossbar_sim.mapping import Tile
+from crossbar_sim.mapping.tiles import Tile
 from crossbar_sim.matrix import MappedMatrix
-from crossbar_sim.wires import effective_conductance
+from crossbar_sim.wires.exact import effective_conductance
 from tests.oracles_wires import Wires, ngspice_currents, nodal_terminals
 
 RESISTANCES = {

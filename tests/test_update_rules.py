@@ -15,8 +15,8 @@ from crossbar_sim import DeviceModel, Hardware, SpecError, map_model
 from crossbar_sim.chip import Chip
 from crossbar_sim.counter_random import stream_key
 from crossbar_sim.crossbar import Crossbar
+from crossbar_sim.mapping.pulsing import pulsed_cells
 from crossbar_sim.matrix import MappedMatrix
-from crossbar_sim.pulsing import pulsed_cells
 from peft_methods import (
     RULES,
     BitFit,

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crossbar_sim import DeviceModel, SpecError
-from crossbar_sim.wear import ENDURANCES, adaptations_until_wearout, cycles, wear
+from crossbar_sim.wear.statistics import ENDURANCES, adaptations_until_wearout, cycles, wear
 
 COUNTS = st.lists(st.integers(0, 1000), min_size=1, max_size=200)
 

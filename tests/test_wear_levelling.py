@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from crossbar_sim import Chip, Hardware, SpecError
 from crossbar_sim.matrix import MappedMatrix
-from crossbar_sim.wear_levelling import WearLevelling
+from crossbar_sim.wear.levelling import WearLevelling
 
 
 def build(hardware: Hardware, levelling: WearLevelling | None = None, **tile: Any) -> MappedMatrix:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crossbar_sim import WireError
-from crossbar_sim.wires import effective_conductance
+from crossbar_sim.wires.exact import effective_conductance
 from tests.oracles_wires import Wires, ngspice_currents, nodal_effective, nodal_terminals
 
 RESISTANCES = ("word_line_resistance", "bit_line_resistance", "driver_resistance", "sense_resistance")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from crossbar_sim.wires import effective_conductance
-from crossbar_sim.wires_approximate import cubic_columns, series_path
+from crossbar_sim.wires.approximate import cubic_columns, series_path
+from crossbar_sim.wires.exact import effective_conductance
 
 
 def test_a_single_cell_is_its_own_path() -> None:

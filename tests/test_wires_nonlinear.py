@@ -12,7 +12,7 @@ from hypothesis import given, settings
 
 from crossbar_sim import DeviceModel, SpecError, WireError
 from crossbar_sim.devices import CurrentVoltage
-from crossbar_sim.wires_nonlinear import nonlinear_currents, operating_point
+from crossbar_sim.wires.nonlinear import nonlinear_currents, operating_point
 from tests.oracles_wires import Wires, ngspice_currents
 from tests.test_wires import TERMINATIONS, arrays, effective
 

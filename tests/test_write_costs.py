@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from numpy.typing import ArrayLike
 
 from crossbar_sim import Chip, Hardware, SpecError
-from crossbar_sim.architecture import WriteCircuits
+from crossbar_sim.bill.architecture import WriteCircuits
+from crossbar_sim.bill.ledger import PROGRAMMING
+from crossbar_sim.bill.neurosim_accounting import cell_pulses, cell_write_energy, line_write_energy, neurosim_writes
+from crossbar_sim.bill.write_costs import WriteCosts, WriteCounts, count_writes, half_select_energy, write_costs
 from crossbar_sim.crossbar import Programming
 from crossbar_sim.devices.kernels import pulse_energy
-from crossbar_sim.ledger import PROGRAMMING
-from crossbar_sim.neurosim_accounting import cell_pulses, cell_write_energy, line_write_energy, neurosim_writes
-from crossbar_sim.write_costs import WriteCosts, WriteCounts, count_writes, half_select_energy, write_costs
 
 FEMTO = 1e-15
 LINES = WriteCircuits(word_line_capacitance=7.872 * FEMTO, bit_line_capacitance=3.277 * FEMTO,

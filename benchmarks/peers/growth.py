@@ -16,7 +16,7 @@ from benchmarks.figure_style import PAGE, SPARE, log_axis, new_figure, set_ticks
 from benchmarks.peers.case import Case, measure
 from benchmarks.peers.products import NOISE, data, hardware
 from crossbar_sim import Hardware
-from crossbar_sim.ledger import Ledger
+from crossbar_sim.bill.ledger import Ledger
 from crossbar_sim.matrix import MappedMatrix
 
 DIGITAL, WHOLE, NOISY, VARIED = "torch float32", "noise-free cells", "read noise", "noise ∝ conductance"

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from benchmarks.peers import others
 from benchmarks.peers.case import OURS, Case, DisagreementError, relative_error
 from crossbar_sim import Chip, Hardware
+from crossbar_sim.bill.ledger import Ledger
 from crossbar_sim.devices.laws import ConductancePolynomial
-from crossbar_sim.ledger import Ledger
 from crossbar_sim.matrix import MappedMatrix
 
 VECTORS, INPUTS, OUTPUTS, ROWS = 256, 768, 768, 128

@@ -18,9 +18,9 @@ from benchmarks.peers.others import installed
 from benchmarks.peers.products import INPUTS, OUTPUTS, VECTORS, hardware
 from benchmarks.tasks import few_shot, get_task
 from crossbar_sim import Hardware, map_model
-from crossbar_sim.ledger import Ledger
+from crossbar_sim.bill.ledger import Ledger
 from crossbar_sim.matrix import MappedMatrix
-from crossbar_sim.wires import effective_conductance
+from crossbar_sim.wires.exact import effective_conductance
 from peft_methods import LoRA
 from peft_methods.training import fine_tune
 

@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from crossbar_sim.bill.technology import ARITHMETIC_45NM
 from crossbar_sim.errors import SpecError
 from crossbar_sim.spec import SourcedSpec
-from crossbar_sim.technology import ARITHMETIC_45NM
 from crossbar_sim.units import Joule
 
 NonNegative = Field(ge=0)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from crossbar_sim.bill.ledger import Ledger, Phase
 from crossbar_sim.errors import SpecError
-from crossbar_sim.ledger import Ledger, Phase
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from crossbar_sim.bill.ledger import PROGRAMMING
+from crossbar_sim.bill.write_kernels import add_tile_work
 from crossbar_sim.crossbar import Programming
 from crossbar_sim.errors import MappingError
-from crossbar_sim.layout import Layout
-from crossbar_sim.ledger import PROGRAMMING
-from crossbar_sim.write_kernels import add_tile_work
+from crossbar_sim.mapping.layout import Layout
 
 if TYPE_CHECKING:
     from crossbar_sim.chip import Chip

@@ -8,8 +8,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from crossbar_sim.mapping import Floats, Tile, TileSpec
-from crossbar_sim.wires import effective_conductance
+from crossbar_sim.mapping.tiles import Floats, Tile, TileSpec
+from crossbar_sim.wires.exact import effective_conductance
 
 
 class SeenCells:

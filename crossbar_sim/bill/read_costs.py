@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from crossbar_sim.architecture import Architecture, Component
+from crossbar_sim.bill.architecture import Architecture, Component
 from crossbar_sim.hardware import Hardware
-from crossbar_sim.layout import Layout
+from crossbar_sim.mapping.layout import Layout
 
 
 @dataclass(frozen=True)

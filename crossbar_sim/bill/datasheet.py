@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from crossbar_sim.architecture import LEVELS, Level
+from crossbar_sim.bill.architecture import LEVELS, Level
+from crossbar_sim.bill.read_costs import ReadCounts, array_counts, cell_energy, component_energy, read_costs
 from crossbar_sim.hardware import Hardware
-from crossbar_sim.read_costs import ReadCounts, array_counts, cell_energy, component_energy, read_costs
 from crossbar_sim.units import engineering
 
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from crossbar_sim.bill.neurosim_accounting import neurosim_writes
+from crossbar_sim.bill.write_kernels import half_selected, row_slots
 from crossbar_sim.crossbar import Programming
 from crossbar_sim.hardware import Hardware
-from crossbar_sim.neurosim_accounting import neurosim_writes
-from crossbar_sim.write_kernels import half_selected, row_slots
 
 Floats = NDArray[np.float64]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from crossbar_sim.bill.ledger import Ledger
+from crossbar_sim.bill.read_costs import ReadCosts, ReadCounts, cell_energy
+from crossbar_sim.bill.write_costs import WriteCounts, count_writes, write_costs
 from crossbar_sim.crossbar import Programming
 from crossbar_sim.hardware import Hardware
-from crossbar_sim.ledger import Ledger
-from crossbar_sim.read_costs import ReadCosts, ReadCounts, cell_energy
-from crossbar_sim.write_costs import WriteCounts, count_writes, write_costs
 
 
 def bill_programming(

@@ -13,8 +13,8 @@ from torch import nn
 
 from crossbar_sim.errors import MappingError
 from crossbar_sim.matrix import MappedMatrix
-from crossbar_sim.probes import Batches, Loss, Watched, compare, decibels, matrices_of, unbilled, watch
-from crossbar_sim.read_path import ReadPath
+from crossbar_sim.quality.probes import Batches, Loss, Watched, compare, decibels, matrices_of, unbilled, watch
+from crossbar_sim.reading.read_path import ReadPath
 from crossbar_sim.units import engineering
 
 HALVINGS = 24  # of the interval in which a percentile is searched

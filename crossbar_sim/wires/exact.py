@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from crossbar_sim.errors import WireError
-from crossbar_sim.wires_kernels import eliminate
+from crossbar_sim.wires.kernels import eliminate
 
 Floats = NDArray[np.float64]
 LARGEST_RATIO = 100.0  # sense over bit-line resistance up to which `eliminate` has a dozen digits left

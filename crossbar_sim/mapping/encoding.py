@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from crossbar_sim import mapping_kernels
 from crossbar_sim.devices import DeviceModel
 from crossbar_sim.errors import MappingError
-from crossbar_sim.layout import Layout
+from crossbar_sim.mapping import kernels as mapping_kernels
+from crossbar_sim.mapping.layout import Layout
 
 Floats = NDArray[np.float64]
 

@@ -6,8 +6,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from crossbar_sim.bill.ledger import READING
 from crossbar_sim.errors import SpecError
-from crossbar_sim.ledger import READING
 from crossbar_sim.spec import SourcedSpec, nearest
 from crossbar_sim.units import Farad, Hertz, Joule, One, Second, SquareMeter, Volt, Watt
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from crossbar_sim import microkernel
 from crossbar_sim.counter_random import normal_pair
-from crossbar_sim.microkernel import (
+from crossbar_sim.reading import microkernel
+from crossbar_sim.reading.microkernel import (
     multiply_narrow,
     multiply_wide,
     pack_quad,

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from crossbar_sim import mvm_kernels
-from crossbar_sim.adc_circuits import Transfer
 from crossbar_sim.counter_random import Key, torch_normal_pair
-from crossbar_sim.microkernel import BYTE_PRODUCT
+from crossbar_sim.reading import mvm_kernels
+from crossbar_sim.reading.adc_circuits import Transfer
+from crossbar_sim.reading.microkernel import BYTE_PRODUCT
 from crossbar_sim.threads import side_by_side
 
 Singles = NDArray[np.float32]

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from crossbar_sim.adc_circuits import ADCBank
+from crossbar_sim.bill.read_costs import read_costs, read_counts
 from crossbar_sim.counter_random import stream_key
 from crossbar_sim.hardware import Hardware
-from crossbar_sim.layout import Layout
-from crossbar_sim.mvm import Conversion, Programmed, Reading, Singles, read
-from crossbar_sim.read_costs import read_costs, read_counts
+from crossbar_sim.mapping.layout import Layout
+from crossbar_sim.reading.adc_circuits import ADCBank
+from crossbar_sim.reading.mvm import Conversion, Programmed, Reading, Singles, read
 
 RANGE_DECAY = np.float32(0.95)  # per batch in training mode: how fast a range register forgets an old peak
 

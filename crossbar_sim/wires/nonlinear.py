@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from crossbar_sim.devices.current_voltage import CurrentVoltage
 from crossbar_sim.errors import WireError
-from crossbar_sim.wires import check_open_columns, check_resistances, checked_cells
+from crossbar_sim.wires.exact import check_open_columns, check_resistances, checked_cells
 
 Floats = NDArray[np.float64]
 CLOSED = 1e-12  # of the largest input: how far a voltage loop may be from closing

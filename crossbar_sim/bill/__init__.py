@@ -1,0 +1,1 @@
+"""What programming and reading cost: cost functions, circuits, whole chips, the ledger."""

@@ -1,0 +1,1 @@
+"""The same bill by counting, for models too large to simulate."""

@@ -1,0 +1,1 @@
+"""Weights to cells: tiles, layouts, conductances."""

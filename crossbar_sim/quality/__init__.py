@@ -1,0 +1,1 @@
+"""How well matrices compute on a chip: calibration, probes and a report."""

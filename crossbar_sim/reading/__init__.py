@@ -1,0 +1,1 @@
+"""The analog matrix-vector product and its converters' circuits."""

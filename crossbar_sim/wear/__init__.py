@@ -1,0 +1,1 @@
+"""Writes per cell: statistics, lifetimes and levelling."""
