@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -294,5 +295,8 @@ def main() -> None:
         app.cli(prog="xbar", description=__doc__)
     except CrossbarError as error:
         sys.exit(f"xbar: {error}")
+    except BrokenPipeError:
+        # whoever reads the output has had enough; nothing may be written to the closed pipe on the way out
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         sys.exit("xbar: interrupted; finished runs are kept, the same command resumes")
