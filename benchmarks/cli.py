@@ -26,6 +26,7 @@ def compare(
     hardware: Annotated[str | None, arg(metavar="NAME|TOML", help="use this hardware instead of the suite's")] = None,
     quick: Annotated[bool, arg(help="a smoke test: two tasks, one seed, few steps")] = False,
     report: Annotated[Path | None, arg(metavar="HTML", help="where to write the report")] = Path("report.html"),
+    figures: Annotated[Path | None, arg(metavar="FOLDER", help="write its figures as SVG and PDF too")] = None,
     json: Json = None,
     runs: Runs = Path("runs"),
     workers: Workers = 2,
@@ -43,6 +44,8 @@ def compare(
         print(results.table())
     if report is not None:
         print(f"report: {results.save(report)}", file=sys.stderr)
+    if figures is not None:
+        results.save_figures(figures)
 
 
 @app.command

@@ -141,7 +141,8 @@ def learning_curves(results: Sequence[Result]) -> Figure:
         bottom.set_ylabel("validation accuracy")
         bottom.set_xlabel("training step")
         if idle:
-            top.set_title("no cell written by " + ", ".join(idle), size=6, weight="normal", wrap=True)
+            names = ", ".join(idle) if len(idle) <= 4 else f"{len(idle)} methods"
+            top.set_title(f"no cell written by {names}", size=6, weight="normal", wrap=True)
         _legend(figure, lines, 2)
     return figure
 

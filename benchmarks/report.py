@@ -18,6 +18,7 @@ from benchmarks import figures
 from benchmarks.experiment import Experiment
 from benchmarks.files import write_text
 from benchmarks.result import Result
+from benchmarks.save_figure import save
 from benchmarks.summary import KINDS, MethodSummary, ReportError, summarise
 from crossbar_sim import CrossbarError, Hardware, SpecError
 from crossbar_sim.citations import NO_PAPER, Reference, known_keys, reference
@@ -142,6 +143,13 @@ class Report:
             references=self._references([chip["hardware"] for chip in chips]), experiments=self._experiments(),
             specification=self._specification(), versions=self._versions(), inferences=self._inferences(),
         )  # fmt: skip
+
+    def save_figures(self, folder: Path) -> list[Path]:
+        """Write every figure as SVG and as PDF into `folder`, named after its function."""
+        return [
+            save(folder / f"{draw.__name__}{ending}", draw(self.results))
+            for draw, _, _ in FIGURES for ending in (".svg", ".pdf")
+        ]  # fmt: skip
 
     def save(self, path: str | Path) -> Path:
         """Write the page to `path`, whole or not at all; returns the path."""
