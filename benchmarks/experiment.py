@@ -29,7 +29,7 @@ from crossbar_sim.wear.statistics import wear
 from peft_methods import METHODS, Adapter, Method, Pool, accuracy, fine_tune
 from peft_methods.training import History, programming_energy
 
-FORMAT = 2  # raise when results computed by older code must not be reused
+FORMAT = 3  # raise when results computed by older code must not be reused
 RUNS = Path("runs")
 DEFAULT_HARDWARE = "milo2021_128x128"
 CALIBRATION_IMAGES = 64
@@ -197,15 +197,19 @@ def bill(chip: Chip, adapter: Adapter, history: History) -> dict[str, Any]:
         "p99_writes_per_cell": writes.p99,
         "mean_writes_per_cell": writes.mean,
         "max_task_writes_per_cell": int(task.largest),
+        "p99_task_writes_per_cell": task.p99,
+        "mean_task_writes_per_cell": task.mean,
+        "gini_of_task_writes": task.gini,
         "adaptations_until_wearout": task.adaptations(chip.hardware.device.endurance),
+        "adaptations_until_wearout_levelled": task.adaptations_levelled(chip.hardware.device.endurance),
     }
 
 
 def worn_tile(chip: Chip) -> dict[str, Any]:
     """Writes per cell in this adaptation on the tile whose worst cell was written most (first if none was)."""
     matrix = max(chip.matrices.values(), key=lambda candidate: int(candidate.task_writes.max()))
-    tile = max(matrix.tiles, key=lambda one: int(matrix.task_writes[:, one.inputs, one.outputs].max()))
-    cells = matrix.task_writes[:, tile.inputs, tile.outputs]
+    tile = max(matrix.tiles, key=lambda one: int(matrix.task_writes[:, one.inputs, one.plane_columns].max()))
+    cells = matrix.task_writes[:, tile.inputs, tile.plane_columns]
     interleaved = cells.transpose(1, 2, 0).reshape(cells.shape[1], -1)
     return {"tile": tile.name, "rows": tile.rows, "columns": tile.columns, "writes": interleaved.tolist()}
 

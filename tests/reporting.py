@@ -41,6 +41,8 @@ def make_record(
         "energy_by_component_J": {c: sum(group.get(c, 0.0) for group in spent.values()) for c in components},
         "adapt_energy_by_component_J": adapt, "adapt_time_s": 1.0, "max_writes_per_cell": writes + 1,
         "p99_writes_per_cell": 1.0, "mean_writes_per_cell": 1.0, "max_task_writes_per_cell": writes,
+        "p99_task_writes_per_cell": 1.0, "mean_task_writes_per_cell": 1.0, "gini_of_task_writes": 0.0,
+        "adaptations_until_wearout_levelled": None,
         "adaptations_until_wearout": 10**6 // writes if writes else None, "inferences": 400,
         "curve": [{"step": 10 * k, "write_energy_J": joule * k / max(points - 1, 1),
                    "validation_accuracy": 0.2 + 0.1 * k} for k in range(points)],

@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from crossbar_sim import Hardware, mvm_kernels
+from crossbar_sim import Hardware
 from crossbar_sim.bill.ledger import Ledger
 from crossbar_sim.counter_random import normal_pair, stream_key, torch_normal_pair
 from crossbar_sim.matrix import MappedMatrix
+from crossbar_sim.reading import mvm_kernels
 from crossbar_sim.reading.mvm import Conversion, Programmed, read_numba, read_torch
 from tests.oracles import naive_read, naive_whole_read
 

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from crossbar_sim import Chip, Hardware, tile_wires
+from crossbar_sim import Chip, Hardware
 from crossbar_sim.mapping.tiles import Tile
 from crossbar_sim.matrix import MappedMatrix
+from crossbar_sim.wires import tile as tile_wires
 from crossbar_sim.wires.exact import effective_conductance
 from tests.oracles_wires import Wires, ngspice_currents, nodal_terminals
 
