@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossbar_sim.bill.neurosim_accounting import neurosim_writes
-from crossbar_sim.bill.write_kernels import half_selected, row_slots
+from crossbar_sim.bill.write_kernels import half_selected, write_totals
 from crossbar_sim.crossbar import Programming
 from crossbar_sim.hardware import Hardware
 
@@ -108,44 +108,33 @@ def count_writes(
 ) -> WriteCounts:
     """Counts of one programming operation on cells of `shape` (planes, rows, columns).
 
-    conductance: of every cell of that shape, siemens; only passive arrays need it.
-    """
-    slots, seconds, rows = programming_slots(hardware, result, shape)
-    set_pulses, reset_pulses = int(result.set_pulses.sum()), int(result.reset_pulses.sum())
-    reads = int(result.verify_reads.sum())
-    if hardware.accounting == "neurosim":
-        lines = neurosim_writes(hardware, result, shape)
-        return WriteCounts(
-            result.count, lines.set_pulses, lines.reset_pulses, reads, lines.slots, rows, lines.set_energy,
-            lines.reset_energy, 0.0, result.squared_volts, seconds, line_energy=lines.line_energy,
-        )  # fmt: skip
-    cells = max(float(result.verify_energy.sum()) - reads * hardware.adc.energy, 0.0)
-    half_selected = 0.0
-    if hardware.tile.access == "passive":
-        if conductance is None:
-            raise ValueError("half-selected cells of a passive array are billed from their conductances; give them")
-        half_selected = half_select_energy(hardware, result, conductance.reshape(shape))
-    return WriteCounts(
-        result.count, set_pulses, reset_pulses, reads, slots, rows, float(result.set_energy.sum()),
-        float(result.reset_energy.sum()), cells, result.squared_volts, seconds, half_selected,
-    )  # fmt: skip
-
-
-def programming_slots(hardware: Hardware, result: Programming, shape: tuple[int, ...]) -> tuple[int, float, int]:
-    """Word-line activations, seconds, and row write operations (cell-serial: one per cell).
-
     Row-parallel: the cells of a row share their pulse slots, rows follow one another, tiles work side by side.
-    Cell-serial: one cell of a tile after the other.
+    Cell-serial: one cell of a tile after the other, each a row write operation of its own.
+    conductance: of every cell of that shape, siemens; only passive arrays need it.
     """
     device, tile = hardware.device, hardware.tile
     serial = hardware.programming_order == "cell_serial"
     widths = device.pulse_width, device.reset_width - device.pulse_width, device.read_time
-    slots, seconds, rows = row_slots(
-        result.cells, result.set_pulses, result.reset_pulses, result.verify_reads, shape[1], shape[2],
-        tile.plane_columns, serial, widths,
+    sets, resets, reads, set_energy, reset_energy, verify_energy, slots, rows, seconds = write_totals(
+        result.cells, result.set_pulses, result.reset_pulses, result.verify_reads, result.set_energy,
+        result.reset_energy, result.verify_energy, shape[1], shape[2], tile.rows, tile.plane_columns, serial, widths,
     )  # fmt: skip
-    tiles = np.add.reduceat(seconds, np.arange(0, shape[1], tile.rows), axis=0)
-    return int(slots), float(tiles.max()), result.count if serial else int(rows)
+    operations = result.count if serial else rows
+    if hardware.accounting == "neurosim":
+        lines = neurosim_writes(hardware, result, shape)
+        return WriteCounts(
+            result.count, lines.set_pulses, lines.reset_pulses, reads, lines.slots, operations, lines.set_energy,
+            lines.reset_energy, 0.0, result.squared_volts, seconds, line_energy=lines.line_energy,
+        )  # fmt: skip
+    cells, others = max(verify_energy - reads * hardware.adc.energy, 0.0), 0.0
+    if tile.access == "passive":
+        if conductance is None:
+            raise ValueError("half-selected cells of a passive array are billed from their conductances; give them")
+        others = half_select_energy(hardware, result, conductance.reshape(shape))
+    return WriteCounts(
+        result.count, sets, resets, reads, slots, operations, set_energy, reset_energy, cells, result.squared_volts,
+        seconds, others,
+    )  # fmt: skip
 
 
 def half_select_energy(hardware: Hardware, result: Programming, conductance: Floats) -> float:

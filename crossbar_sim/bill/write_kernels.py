@@ -7,11 +7,12 @@ from numba import njit
 
 
 @njit(cache=True)
-def row_slots(
-    cells, set_pulses, reset_pulses, verify_reads, inputs, outputs, tile_outputs, serial, widths
+def write_totals(
+    cells, set_pulses, reset_pulses, verify_reads, set_energy, reset_energy, verify_energy, inputs, outputs, tile_rows,
+    tile_outputs, serial, widths,
 ):  # fmt: skip
-    """Word-line slots of all rows together, seconds of every row in every column tile (rows, column tiles), and how
-    many of these have a programmed cell.
+    """SET pulses, RESET pulses and verify reads of all cells, their joule; word-line slots of all rows together, how
+    many rows of a tile have a programmed cell, and seconds of the slowest tile, whose rows follow one another.
 
     Cells of a row share their slots (the largest counts) or, `serial`, follow one another (the sum counts).
     widths: seconds of a SET pulse, of what a RESET pulse takes longer, and of a verify read.
@@ -19,7 +20,15 @@ def row_slots(
     column_tiles = (outputs + tile_outputs - 1) // tile_outputs
     slots = np.zeros((inputs, column_tiles), np.int64)
     seconds = np.full((inputs, column_tiles), -1.0)
+    sets, resets, reads = 0, 0, 0
+    set_joule, reset_joule, verify_joule = 0.0, 0.0, 0.0
     for i in range(cells.size):
+        sets += set_pulses[i]
+        resets += reset_pulses[i]
+        reads += verify_reads[i]
+        set_joule += set_energy[i]
+        reset_joule += reset_energy[i]
+        verify_joule += verify_energy[i]
         place = cells[i] % (inputs * outputs)
         row, tile = place // outputs, place % outputs // tile_outputs
         pulses = set_pulses[i] + reset_pulses[i]
@@ -31,11 +40,16 @@ def row_slots(
         else:
             slots[row, tile] = max(slots[row, tile], pulses)
             seconds[row, tile] = max(seconds[row, tile], time)
-    rows = 0
-    for place in range(seconds.size):
-        rows += seconds.flat[place] >= 0.0
-        seconds.flat[place] = max(seconds.flat[place], 0.0)
-    return slots.sum(), seconds, rows
+    rows, slowest = 0, 0.0
+    for tile in range(column_tiles):
+        for top in range(0, inputs, tile_rows):
+            total = 0.0
+            for row in range(top, min(top + tile_rows, inputs)):
+                if seconds[row, tile] >= 0.0:
+                    rows += 1
+                    total += seconds[row, tile]
+            slowest = max(slowest, total)
+    return sets, resets, reads, set_joule, reset_joule, verify_joule, slots.sum(), rows, slowest
 
 
 @njit(cache=True)
