@@ -58,6 +58,7 @@ class TimedChip(Chip):
         super().__init__(hardware, seed)
         self.watch = Stopwatch()
         self.ledger.add = self.watch.around(self.ledger.add)  # type: ignore[method-assign]
+        self.ledger.add_terms = self.watch.around(self.ledger.add_terms)  # type: ignore[method-assign]
 
 
 def designs(name: str = "milo2021_128x128") -> dict[str, Hardware]:

@@ -22,10 +22,9 @@ def bill_programming(
 def bill_writes(hardware: Hardware, ledger: Ledger, place: str, counts: WriteCounts) -> None:
     """Bill programming by its counts, simulated or expected."""
     costs = write_costs(hardware, counts)
-    time = costs.time
-    for component, events, energy in costs.terms:
-        ledger.add(component, place, energy, events, time)
-        time = 0.0
+    (component, events, energy), *others = costs.terms
+    ledger.add(component, place, energy, events, costs.time)
+    ledger.add_terms(place, others)
     if hardware.architecture is not None and hardware.architecture.leakage > 0:
         ledger.add("leakage", place, hardware.architecture.leakage * costs.time, 1)
     ledger.add_writes(place, counts.cells)
@@ -43,7 +42,6 @@ def bill_read(
     """Bill `vectors` reads at `place`; conduction: sum of squared drives times line conductance, siemens."""
     cells = cell_energy(hardware, conduction, vectors, counts) if costs.bills_cells else 0.0
     ledger.add("cell reads", place, cells, vectors if costs.bills_cells else 0, vectors * costs.time)
-    for component, events, energy in costs.converters:
-        ledger.add(component, place, vectors * energy, vectors * events)
+    ledger.add_terms(place, costs.converters, vectors)
     if costs.leakage > 0:
         ledger.add("leakage", place, vectors * costs.time * costs.leakage, vectors)

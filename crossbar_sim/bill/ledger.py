@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,19 +80,26 @@ class Ledger:
 
     def add(self, component: str, place: str, energy: float, count: int, time: float = 0.0) -> None:
         """Bill `count` events of `component` at `place` that took `energy` joule and `time` second together."""
+        self.add_terms(place, ((component, count, energy),))
+        if self.billing and time:
+            self.entries[self.current_phase, component, place].time += time
+
+    def add_terms(self, place: str, terms: Iterable[tuple[str, int, float]], times: int = 1) -> None:
+        """Bill every (component, events, joule) of `terms` at `place`, `times` times over."""
         if not self.billing:
             return
-        if component not in _KNOWN:
-            raise ValueError(f"no component '{component}'; valid: {', '.join(COMPONENTS)}")
-        if not 0.0 <= energy < math.inf:
-            raise ValueError(f"energy of {component} at {place} must be finite and not negative, got {energy}")
-        key = (self.current_phase, component, place)
-        entry = self.entries.get(key)
-        if entry is None:
-            entry = self.entries[key] = Entry()
-        entry.energy += energy
-        entry.time += time
-        entry.count += count
+        phase, entries = self.current_phase, self.entries
+        for component, events, energy in terms:
+            entry = entries.get((phase, component, place))
+            if entry is None:
+                if component not in _KNOWN:
+                    raise ValueError(f"no component '{component}'; valid: {', '.join(COMPONENTS)}")
+                entry = entries[phase, component, place] = Entry()
+            joule = times * energy
+            if not 0.0 <= joule < math.inf:
+                raise ValueError(f"energy of {component} at {place} must be finite and not negative, got {joule}")
+            entry.energy += joule
+            entry.count += times * events
 
     def add_writes(self, place: str, cells: int) -> None:
         """Record that `cells` cells were programmed at `place`."""

@@ -5,7 +5,7 @@ Models and methods run unchanged on torch's meta device; what depends on data is
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
 
@@ -81,7 +81,10 @@ class CountingLedger(Ledger):
             self.times = before
 
     def add(self, component: str, place: str, energy: float, count: int, time: float = 0.0) -> None:
-        super().add(component, place, self.times * energy, self.times * count, self.times * time)
+        super().add(component, place, energy, count, self.times * time)
+
+    def add_terms(self, place: str, terms: Iterable[tuple[str, int, float]], times: int = 1) -> None:
+        super().add_terms(place, terms, self.times * times)
 
     def add_writes(self, place: str, cells: int) -> None:
         super().add_writes(place, self.times * cells)
