@@ -35,7 +35,7 @@ COLUMNS = ("phase", "component", "place", "energy_J", "time_s", "count")
 _KNOWN = frozenset(COMPONENTS)
 
 
-@dataclass
+@dataclass(slots=True)
 class Entry:
     """Running sums of one (phase, component, place): joule, second, events."""
 
@@ -80,26 +80,33 @@ class Ledger:
 
     def add(self, component: str, place: str, energy: float, count: int, time: float = 0.0) -> None:
         """Bill `count` events of `component` at `place` that took `energy` joule and `time` second together."""
-        self.add_terms(place, ((component, count, energy),))
-        if self.billing and time:
-            self.entries[self.current_phase, component, place].time += time
+        if self.billing:
+            entry = self.entries.get((self.current_phase, component, place)) or self._open(component, place)
+            if not 0.0 <= energy < math.inf:
+                raise ValueError(f"energy of {component} at {place} must be finite and not negative, got {energy}")
+            entry.energy += energy
+            entry.time += time
+            entry.count += count
 
     def add_terms(self, place: str, terms: Iterable[tuple[str, int, float]], times: int = 1) -> None:
         """Bill every (component, events, joule) of `terms` at `place`, `times` times over."""
         if not self.billing:
             return
-        phase, entries = self.current_phase, self.entries
+        phase, find = self.current_phase, self.entries.get
         for component, events, energy in terms:
-            entry = entries.get((phase, component, place))
-            if entry is None:
-                if component not in _KNOWN:
-                    raise ValueError(f"no component '{component}'; valid: {', '.join(COMPONENTS)}")
-                entry = entries[phase, component, place] = Entry()
+            entry = find((phase, component, place)) or self._open(component, place)
             joule = times * energy
             if not 0.0 <= joule < math.inf:
                 raise ValueError(f"energy of {component} at {place} must be finite and not negative, got {joule}")
             entry.energy += joule
             entry.count += times * events
+
+    def _open(self, component: str, place: str) -> Entry:
+        """A new row of the current phase."""
+        if component not in _KNOWN:
+            raise ValueError(f"no component '{component}'; valid: {', '.join(COMPONENTS)}")
+        entry = self.entries[self.current_phase, component, place] = Entry()
+        return entry
 
     def add_writes(self, place: str, cells: int) -> None:
         """Record that `cells` cells were programmed at `place`."""

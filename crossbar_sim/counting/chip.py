@@ -81,7 +81,7 @@ class CountingLedger(Ledger):
             self.times = before
 
     def add(self, component: str, place: str, energy: float, count: int, time: float = 0.0) -> None:
-        super().add(component, place, energy, count, self.times * time)
+        super().add(component, place, self.times * energy, self.times * count, self.times * time)
 
     def add_terms(self, place: str, terms: Iterable[tuple[str, int, float]], times: int = 1) -> None:
         super().add_terms(place, terms, self.times * times)
