@@ -33,8 +33,10 @@ class TileWork:
         self.by_phase: dict[str, Floats] = {}
 
     def add(self, phase: str, result: Programming) -> None:
-        """Add one programming operation."""
+        """Add one programming operation; what a single tile did is what its matrix did, and needs no sums."""
         layout, spec = self.layout, self.layout.spec
+        if layout.row_tiles == layout.column_tiles == 1:
+            return
         work = self.by_phase.get(phase)
         if work is None:
             work = self.by_phase[phase] = np.zeros((len(WORK), layout.row_tiles, layout.column_tiles))
@@ -81,6 +83,8 @@ def _shares(matrix: MappedMatrix, phase: str, component: str) -> Floats:
     work, spec = getattr(matrix, "tile_work", None), matrix.layout.spec
     if work is None:
         raise MappingError(f"{matrix.name} is only counted; simulate to know the energy of each tile")
+    if len(matrix.tiles) == 1:
+        return np.ones(1)
     index = tuple(np.array([(t.inputs.start // spec.rows, t.outputs.start // spec.outputs) for t in matrix.tiles]).T)
     if component in PROGRAMMING and phase in work.by_phase:
         done = dict(zip(WORK, work.by_phase[phase], strict=True))
