@@ -13,14 +13,14 @@ from pydantic import Field
 from torch import nn
 
 from benchmarks.model_file import read_model
-from benchmarks.shapes import ModelShape, get_shape, pool_shape
+from benchmarks.shapes import EncoderShape, ModelShape, get_shape, pool_shape
 from crossbar_sim import Hardware, SpecError, map_model
 from crossbar_sim.bill.datasheet import datasheet
 from crossbar_sim.bill.ledger import GROUPS, PHASES, PROGRAMMING, Phase
 from crossbar_sim.bill.pipeline import pipeline
 from crossbar_sim.counting.chip import Activity, CountedMatrix, CountingChip
 from crossbar_sim.spec import Spec, nearest
-from peft_methods import METHODS, Adapter, Method, Pool
+from peft_methods import METHODS, Adapter, LinearProbe, Method, Pool
 from peft_methods.activations import KeptActivations
 from peft_methods.base import linear_layers
 from peft_methods.search import GradientFree
@@ -39,7 +39,8 @@ class Workload(Spec):
 
     steps, batch: of training (None: the method's own); tokens: per sample (None: the model's own); train_samples:
     what a gradient-free search evaluates in every step; calibration: samples that set the converters' ranges after
-    deployment; inferences: samples classified once training is over.
+    deployment; inferences: samples classified once training is over; classes: of the head that the linear probe of a
+    large encoder trains.
     """
 
     steps: Count | None = None
@@ -48,6 +49,7 @@ class Workload(Spec):
     train_samples: Count = 50
     calibration: Annotated[int, Field(ge=0)] = 64
     inferences: Annotated[int, Field(ge=0)] = 100
+    classes: Count = 100
 
 
 @dataclass
@@ -212,6 +214,8 @@ def attach_shape(
 ) -> Counted:  # fmt: skip
     """`attach` for a model of benchmarks.shapes."""
     network = shape.build()
+    if isinstance(method, LinearProbe) and isinstance(network, EncoderShape):
+        network.add_head((workload or Workload()).classes)
     layers = linear_layers(network, shape.targets) if method.needs_pool else {}
     sizes = {name: (layer.weight.shape[0], layer.weight.shape[1]) for name, layer in layers.items()}
     pool = pool_shape(sizes, shape) if method.needs_pool else None

@@ -73,6 +73,7 @@ class EncoderShape(nn.Module):
     """ViT, BERT or RoBERTa without weights; shows its tokens (peft_methods.tokens.TokenModel)."""
 
     before_block: nn.Module | None
+    head: nn.Linear | None
 
     def __init__(self, prefix: str, attention: str, width: int, depth: int, patch_values: int) -> None:
         super().__init__()
@@ -83,6 +84,11 @@ class EncoderShape(nn.Module):
         self.width, self.depth, self.patch_values = width, depth, patch_values
         self.remembered: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
         self.register_module("before_block", None)
+        self.register_module("head", None)
+
+    def add_head(self, classes: int) -> None:
+        """A digital classifier of the first token."""
+        self.head = nn.Linear(self.width, classes, device="meta")
 
     def block(self, index: int) -> nn.Module:
         """One transformer block."""
@@ -96,7 +102,7 @@ class EncoderShape(nn.Module):
             self.remembered[block] = key(tokens), value(tokens)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        """tokens (samples, tokens, width) -> the same shape."""
+        """tokens (samples, tokens, width) -> the same shape, or logits (samples, classes)."""
         for index in range(self.depth):
             if self.before_block is not None:
                 tokens = self.before_block(index, tokens)
@@ -104,7 +110,7 @@ class EncoderShape(nn.Module):
             tokens = tokens + attend(block, self.names, tokens, tokens, self.remembered.get(index))
             hidden = block.get_submodule("intermediate.dense")(tokens)
             tokens = tokens + block.get_submodule("output.dense")(hidden)
-        return tokens
+        return tokens if self.head is None else self.head(tokens[:, 0])
 
 
 class T5Shape(nn.Module):

@@ -71,11 +71,21 @@ def test_what_the_row_norms_of_lorafusion_keep_is_more_than_its_optimizer() -> N
     assert counted.sram_bytes["kept"] == 4 * 144 * per_layer  # 437 MB
 
 
-@pytest.mark.parametrize(("model", "method"), [("flan-t5-large", "bitfit"), ("vit-b-16", "linear-probe")])
+@pytest.mark.parametrize(("model", "method"), [("flan-t5-large", "bitfit"), ("flan-t5-large", "linear-probe")])
 def test_what_a_model_does_not_have_is_refused(model: str, method: str) -> None:
     shape = find_shape(model)
     with pytest.raises(CrossbarError, match="has a bias|no digital nn.Linear called 'head'"):
         attach_shape(shape, make_method(shape, method), HARDWARE)
+
+
+def test_the_linear_probe_row() -> None:
+    """(d + 1) K values in SRAM, no cell, no transposed read (V, K = 100)."""
+    shape, workload = find_shape("vit-b-16"), Workload(steps=2, classes=100)
+    counted = count_shape(shape, make_method(shape, "linear-probe"), HARDWARE, workload)
+    assert counted.adapter.trained_values == 769 * 100 and counted.trained_cells == counted.pool_cells == 0
+    assert counted.sram_bytes["trained"] == 12 * 769 * 100
+    ledger = counted.chip.ledger
+    assert ledger.writes("adapt") == 0 and ledger.energy("adapt/backward", ("cell reads", "ADC", "DAC")) == 0
 
 
 @cache
