@@ -151,6 +151,19 @@ class Hardware(Spec):
             billed |= {"leakage"} if self.architecture.leakage else set()
         return tuple(name for name in COMPONENTS if name not in billed)
 
+    @property
+    def cell_levels(self) -> int | None:
+        """Levels of one cell: the device's, or those of a slice's digits; None without levels."""
+        bits, levels = self.tile.slice_bits, self.device.levels
+        return levels if bits is None or levels is None else 2**bits
+
+    @property
+    def cells_stay_on_levels(self) -> bool:
+        """Whether every cell stands exactly on a level: no programming error, drift or disturbance."""
+        device = self.device
+        settled = device.retention is None and device.disturbance is None
+        return device.levels is not None and device.programs_exactly and settled
+
     def sources(self) -> list[str]:
         """Citation keys of everything this hardware states."""
         keys = set(self.device.sources())

@@ -187,10 +187,8 @@ class MappedMatrix(nn.Module):
 
     def _level(self) -> float | None:
         """Ampere between neighbouring levels at full drive, where every cell stands exactly on one."""
-        device, tile = self.hardware.device, self.hardware.tile
-        levels = device.levels if tile.slice_bits is None or device.levels is None else 2**tile.slice_bits
-        settled = device.retention is None and device.disturbance is None
-        if levels is None or not device.programs_exactly or tile.wired or not settled:
+        device, levels = self.hardware.device, self.hardware.cell_levels
+        if levels is None or not self.hardware.cells_stay_on_levels or self.hardware.tile.wired:
             return None
         return device.read_voltage * device.window / (levels - 1)
 

@@ -24,10 +24,7 @@ QUANTILES = 4096  # of a Gaussian weight
 
 def level_count(hardware: Hardware) -> int:
     """Levels of a cell: the device's, or those of a slice's digits; for a continuous device those that stand for it."""
-    if hardware.device.levels is None:
-        return CONTINUOUS
-    bits = hardware.tile.slice_bits
-    return hardware.device.levels if bits is None else 2**bits
+    return hardware.cell_levels or CONTINUOUS
 
 
 def levels_of(weight: torch.Tensor, scale: Floats | None, layout: Layout, hardware: Hardware) -> tuple[float, ...]:

@@ -187,9 +187,7 @@ class ReadPath:
             return False
         if adc.exact:
             return dac.exact or not (self.transposed and tile.references)
-        levels = 2**tile.slice_bits if tile.slice_bits is not None else device.levels
-        settled = device.retention is None and device.disturbance is None
-        on_levels = device.levels is not None and device.programs_exactly and settled
+        levels, on_levels = self.hardware.cell_levels, self.hardware.cells_stay_on_levels
         if levels is None or not on_levels or tile.wired or tile.references or dac.exact:
             return False
         inputs = dac.steps if dac.reads == 1 else 1
