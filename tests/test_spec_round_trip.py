@@ -29,7 +29,7 @@ from crossbar_sim.wear.levelling import WearLevelling
 from peft_methods import METHODS, RULES, FullFineTuning
 from tests.conftest import ASSUMED, OTHER_EFFECTS
 
-NOT_BUILT = {"Spec", "SourcedSpec", "Method", "LowRank", "GradientFree", "UpdateRule"}
+NOT_BUILT = {"Spec", "SourcedSpec", "SourcedLaw", "Method", "LowRank", "GradientFree", "UpdateRule"}
 """Only others are made of them."""
 PASSIVE = DeviceModel.load("milo2021").replace(
     **OTHER_EFFECTS, lifetime=Lifetime(distribution="weibull", shape=2.0, **ASSUMED),

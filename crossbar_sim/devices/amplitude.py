@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
+from crossbar_sim.devices.laws import SourcedLaw
 from crossbar_sim.errors import SpecError
-from crossbar_sim.spec import Spec
 from crossbar_sim.units import Volt, engineering
 
 
-class IncrementalAmplitude(Spec):
+class IncrementalAmplitude(SourcedLaw):
     """V_k = min(start + k increment, stop) for the k-th pulse of one polarity in a row, k = 0, 1, ...; a change of
     polarity starts anew. A pulse at V moves exp((V - V_nominal) / growth_voltage) times as far as one at V_nominal, the
     device's `set_voltage` or `reset_voltage`.
@@ -23,10 +23,6 @@ class IncrementalAmplitude(Spec):
     reset_stop: Annotated[Volt, Field(gt=0)]
     increment: Annotated[Volt, Field(gt=0)]
     growth_voltage: Annotated[Volt, Field(gt=0)]
-    source: str
-    where: str = ""
-    kind: Literal["measured", "fitted", "assumed"]
-    valid: str = ""
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from crossbar_sim.devices.laws import SourcedLaw
 from crossbar_sim.errors import SpecError
-from crossbar_sim.spec import Spec
 from crossbar_sim.units import Siemens, Volt, engineering
 
 Floats = NDArray[np.float64]
 Positive = Field(gt=0)
 
 
-class CurrentVoltage(Spec):
+class CurrentVoltage(SourcedLaw):
     """I(G, V) = G V + c2(G) V^2 + c3(G) V^3 with c(G) = sum_k c_k (log10(G / 1 S))^k; G is the slope at zero volt.
 
     quadratic, cubic: the c_k of c2 (A/V^2) and c3 (A/V^3). Beyond conductance_low and conductance_high I / G keeps
@@ -30,10 +30,6 @@ class CurrentVoltage(Spec):
     conductance_low: Annotated[Siemens, Positive]
     conductance_high: Annotated[Siemens, Positive]
     largest_voltage: Annotated[Volt, Positive]
-    source: str
-    where: str = ""
-    kind: Literal["measured", "fitted", "assumed"]
-    valid: str = ""
 
     @model_validator(mode="after")
     def _rises(self) -> Self:

@@ -9,15 +9,15 @@ from numba import njit
 from numpy.typing import NDArray
 from pydantic import Field
 
+from crossbar_sim.devices.laws import SourcedLaw
 from crossbar_sim.devices.pulses import Steps
-from crossbar_sim.spec import Spec
 from crossbar_sim.units import Volt
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
 
 
-class Disturbance(Spec):
+class Disturbance(SourcedLaw):
     """A pulse at V moves every half-selected cell exp(-V_lost / growth_voltage) times as far as a cell at V.
 
     half: cells on the same word or bit line see V / 2, all others nothing, so V_lost = V / 2.
@@ -26,10 +26,6 @@ class Disturbance(Spec):
 
     scheme: Literal["half", "third"]
     growth_voltage: Annotated[Volt, Field(gt=0)]
-    source: str
-    where: str = ""
-    kind: Literal["measured", "fitted", "assumed"]
-    valid: str = ""
 
     def share(self, voltage: float) -> float:
         """What is left of a pulse's move at a half-selected cell."""

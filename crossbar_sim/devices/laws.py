@@ -16,7 +16,16 @@ Floats = NDArray[np.float64]
 Positive = Field(gt=0)
 
 
-class ConductancePolynomial(Spec):
+class SourcedLaw(Spec):
+    """A law that carries its own source: citation key, place in it, how the numbers came about, where they hold."""
+
+    source: str
+    where: str = ""
+    kind: Literal["measured", "fitted", "assumed"]
+    valid: str = ""
+
+
+class ConductancePolynomial(SourcedLaw):
     """Standard deviation of a conductance: sigma(G) = sigma_scale * max(sum_k c_k (G / conductance_scale)^k, 0).
 
     One law covers a constant (one coefficient), a proportional (0, c1) and any published polynomial.
@@ -25,10 +34,6 @@ class ConductancePolynomial(Spec):
     coefficients: tuple[float, ...] = Field(min_length=1)
     conductance_scale: Annotated[Siemens, Positive]
     sigma_scale: Annotated[Siemens, Positive]
-    source: str
-    where: str = ""
-    kind: Literal["measured", "fitted", "assumed"]
-    valid: str = ""
 
     def __call__(self, conductance: Floats) -> Floats:
         """sigma in siemens, same shape as `conductance` (siemens)."""
@@ -64,7 +69,7 @@ class StateLaw(Spec):
         return value
 
 
-class Lifetime(Spec):
+class Lifetime(SourcedLaw):
     """How many writes one cell takes before it is stuck; the device's `endurance` is the scale.
 
     weibull: writes = endurance (-ln(1 - u))^(1 / shape), so endurance is where 63.2 % have failed.
@@ -74,10 +79,6 @@ class Lifetime(Spec):
     distribution: Literal["weibull", "log_normal"]
     shape: Annotated[One, Positive]
     stuck_at: Literal["as_is", "lrs", "hrs"] = "as_is"
-    source: str
-    where: str = ""
-    kind: Literal["measured", "fitted", "assumed"]
-    valid: str = ""
 
     def writes(self, endurance: float, uniform: Floats) -> Floats:
         """Lifetime in writes of cells with these uniform random numbers in (0, 1)."""

@@ -10,8 +10,7 @@ from pydantic import Discriminator, Field, Tag
 
 from crossbar_sim.counter_random import Key
 from crossbar_sim.devices.kernels import DRAWS_PER_WRITE, uniforms_at
-from crossbar_sim.devices.laws import ConductancePolynomial, StateLaw
-from crossbar_sim.spec import Spec
+from crossbar_sim.devices.laws import ConductancePolynomial, SourcedLaw, StateLaw
 from crossbar_sim.units import One, Second, Siemens
 
 Floats = NDArray[np.float64]
@@ -19,7 +18,7 @@ TELEGRAPH_DRAW = 1019
 """Counter within a write, beyond those of its pulses."""
 
 
-class FlickerNoise(Spec):
+class FlickerNoise(SourcedLaw):
     """1/f noise of a read: sigma = s amplitude(x) sqrt(ln((t + t0 + t_read) / (2 t_read))), zero where ln < 0.
 
     t counts from the end of programming, t0 is `reference_time`, t_read `integration_time`, and
@@ -32,10 +31,6 @@ class FlickerNoise(Spec):
     sigma_scale: Annotated[Siemens, Field(gt=0)] | None = None
     reference_time: Annotated[Second, Field(ge=0)]
     integration_time: Annotated[Second, Field(gt=0)]
-    source: str
-    where: str = ""
-    kind: Literal["measured", "fitted", "assumed"]
-    valid: str = ""
 
     def __call__(self, conductance: Floats, age: float | Floats = 0.0) -> Floats:
         """sigma in siemens of cells at `conductance` (siemens), programmed `age` seconds ago."""
@@ -48,7 +43,7 @@ class FlickerNoise(Spec):
         return "1/f, by state and time"
 
 
-class TelegraphNoise(Spec):
+class TelegraphNoise(SourcedLaw):
     """Random telegraph noise: a cell with a trap toggles between two conductances, amplitude * G apart.
 
     G is its mean over time; `high` is the share of time at the upper value. Var(G) = (amplitude G)^2 high (1 - high).
@@ -58,10 +53,6 @@ class TelegraphNoise(Spec):
     amplitude: Annotated[One, Field(gt=0, le=1)]
     high: Annotated[One, Field(gt=0, lt=1)] = 0.5
     cells: Annotated[One, Field(gt=0, le=1)] = 1.0
-    source: str
-    where: str = ""
-    kind: Literal["measured", "fitted", "assumed"]
-    valid: str = ""
 
     def trapped(self, writes: NDArray[np.int64], key: Key) -> NDArray[np.bool_]:
         """Which cells toggle, given the number of writes of each."""

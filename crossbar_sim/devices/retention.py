@@ -11,8 +11,7 @@ from pydantic import Field
 
 from crossbar_sim.counter_random import Key
 from crossbar_sim.devices.kernels import DRAWS_PER_WRITE, normals
-from crossbar_sim.devices.laws import StateLaw
-from crossbar_sim.spec import Spec
+from crossbar_sim.devices.laws import SourcedLaw, StateLaw
 from crossbar_sim.units import Joule, Second, Siemens
 
 Floats = NDArray[np.float64]
@@ -21,7 +20,7 @@ RETENTION_DRAW = 1020
 """Counter within a write, beyond those of its pulses."""
 
 
-class PowerLawDrift(Spec):
+class PowerLawDrift(SourcedLaw):
     """G(t) = G ((t + t0) / t0)^-nu with nu = |mean(x) + spread(x) z|.
 
     t counts from the end of programming, t0 is `reference_time`, x = G / conductance_scale. z belongs to the
@@ -33,10 +32,6 @@ class PowerLawDrift(Spec):
     conductance_scale: Annotated[Siemens, Field(gt=0)]
     mean: StateLaw
     spread: StateLaw | None = None
-    source: str
-    where: str = ""
-    kind: Literal["measured", "fitted", "assumed"]
-    valid: str = ""
 
     @property
     def earliest(self) -> float:
@@ -54,7 +49,7 @@ class PowerLawDrift(Spec):
         return f"power-law drift from {self.reference_time:g} s{spread}"
 
 
-class LogRelaxation(Spec):
+class LogRelaxation(SourcedLaw):
     """G(t) = G + mean_slope ln t + (spread_slope ln t + spread_offset) z, t in seconds, at least 1 s.
 
     z belongs to the cell and its last write: a cell keeps its place in the distribution. Clamped to the window.
@@ -64,10 +59,6 @@ class LogRelaxation(Spec):
     mean_slope: Siemens
     spread_slope: Siemens = 0.0
     spread_offset: Annotated[Siemens, Field(ge=0)] = 0.0
-    source: str
-    where: str = ""
-    kind: Literal["measured", "fitted", "assumed"]
-    valid: str = ""
 
     @property
     def earliest(self) -> float:
@@ -87,7 +78,7 @@ class LogRelaxation(Spec):
 Retention = Annotated[PowerLawDrift | LogRelaxation, Field(discriminator="law")]
 
 
-class Arrhenius(Spec):
+class Arrhenius(SourcedLaw):
     """Heat speeds retention up: t seconds at `temperature` count as t exp(E_a / k (1 / T_ref - 1 / T)).
 
     T_ref, `reference_temperature`, is where the retention law was measured; E_a is the activation energy, joule.
@@ -96,10 +87,6 @@ class Arrhenius(Spec):
     activation_energy: Annotated[Joule, Field(gt=0)]
     reference_temperature: Annotated[float, Field(gt=0)]
     temperature: Annotated[float, Field(gt=0)]
-    source: str
-    where: str = ""
-    kind: Literal["measured", "fitted", "assumed"]
-    valid: str = ""
 
     @property
     def acceleration(self) -> float:

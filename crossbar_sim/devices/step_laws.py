@@ -12,16 +12,16 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from crossbar_sim.devices.laws import SourcedLaw
 from crossbar_sim.devices.pulses import Steps
 from crossbar_sim.errors import SpecError
-from crossbar_sim.spec import Spec
 from crossbar_sim.units import One
 
 SMALLEST_STEP = 0.01
 """Of an exponential step, relative to the nominal one: smaller ones would never lead to the end of the window."""
 
 
-class SoftBounds(Spec):
+class SoftBounds(SourcedLaw):
     """step(u) = s (1 - u) / (1 - u0): the nearer the end, the smaller; the end itself is never reached.
 
     u0 is `symmetry_point` for SET and 1 - `symmetry_point` for RESET, a share of the window counted from g_min: there
@@ -30,10 +30,6 @@ class SoftBounds(Spec):
 
     law: Literal["soft_bounds"]
     symmetry_point: Annotated[One, Field(gt=0, lt=1)] = 0.5
-    source: str
-    where: str = ""
-    kind: Literal["measured", "fitted", "assumed"]
-    valid: str = ""
 
     def steps(self, pulses: float, window: float, reset: bool) -> Steps:
         """The law in siemens, `pulses` nominal ones to the window."""
@@ -44,7 +40,7 @@ class SoftBounds(Spec):
         return f"soft bounds, symmetry point at {self.symmetry_point:.3g} of the window"
 
 
-class ExponentialStep(Spec):
+class ExponentialStep(SourcedLaw):
     """step(u) = s (1 + weight exp(-rate u)), with a weight and a rate for each polarity.
 
     aihwkit's s (1 - A exp(gamma z)) with z = a (2 u - 1) + b for SET has weight -A exp(gamma (b - a)) and rate
@@ -56,10 +52,6 @@ class ExponentialStep(Spec):
     set_rate: Annotated[One, Field(ge=-50, le=50)]
     reset_weight: One
     reset_rate: Annotated[One, Field(ge=-50, le=50)]
-    source: str
-    where: str = ""
-    kind: Literal["measured", "fitted", "assumed"]
-    valid: str = ""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
