@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -25,16 +27,22 @@ from crossbar_sim.reading.read_path import ReadPath, Registers
 from crossbar_sim.wear.levelling import Rows
 from crossbar_sim.wires.tile import SeenCells
 
+NO_NOISE = np.empty((0, 0, 0))
+
 
 class MappedMatrix(nn.Module):
     """y = x W^T through tiles. W (outputs, inputs) is the float master copy; the cells hold its levels.
 
     `scale` (outputs,) is the largest |w| each column can hold; None takes it from the weight; `limit` (row tiles,
     outputs) is the same with a scale per tile in it. `worn` are cells that held another matrix before.
+    `largest_weight` (outputs, inputs) is the weight at the end of each cell's window; (outputs, 1) where all inputs
+    share it.
     Gradients reach x through the transposed tiles and `master` as the digital outer product of the
     output gradient and the input. `program()` writes the cells whose target level differs.
     `task_writes` counts, per cell, the writes of the 'adapt' phases.
     """
+
+    largest_weight: torch.Tensor
 
     def __init__(
         self, hardware: Hardware, ledger: Ledger, seed: int, name: str, weight: torch.Tensor,
@@ -55,6 +63,14 @@ class MappedMatrix(nn.Module):
             scale = column_scale(transposed, hardware.tile.scale)
         self.scale = np.ascontiguousarray(scale, np.float64)
         self.limit = self.scale * np.repeat(of_tile, hardware.tile.outputs, axis=1)[:, :outputs]
+        largest = (
+            self.scale[None]
+            if hardware.tile.scale != "tile"
+            else np.repeat(self.limit, hardware.tile.rows, axis=0)[:inputs]
+        )
+        self.register_buffer(
+            "largest_weight", torch.from_numpy(largest.T).to(self.master).contiguous(), persistent=False
+        )
         fits = worn is not None and worn.conductance.shape == self.layout.shape
         self.crossbar = (
             worn
@@ -79,18 +95,10 @@ class MappedMatrix(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """x (..., inputs) -> (..., outputs)."""
-        if x.shape[-1:] != self.master.shape[1:]:
-            raise MappingError(f"{self.name} reads {self.master.shape[1]} inputs per vector, got {tuple(x.shape)}")
+        if x.ndim == 0 or x.shape[-1] != self.layout.inputs:
+            raise MappingError(f"{self.name} reads {self.layout.inputs} inputs per vector, got {tuple(x.shape)}")
         product: torch.Tensor = _AnalogProduct.apply(x, self.master, self)
         return product
-
-    @property
-    def largest_weight(self) -> torch.Tensor:
-        """The weight (outputs, inputs) at the end of each cell's window; (outputs, 1) where all inputs share it."""
-        if self.hardware.tile.scale != "tile":
-            return torch.from_numpy(self.scale).to(self.master)[:, None]
-        rows = np.repeat(self.limit, self.hardware.tile.rows, axis=0)[: self.layout.inputs]
-        return torch.from_numpy(np.ascontiguousarray(rows.T)).to(self.master)
 
     def weight(self) -> torch.Tensor:
         """The weights (outputs, inputs) that the present conductances stand for."""
@@ -98,13 +106,11 @@ class MappedMatrix(nn.Module):
         achieved = to_weight(cells, self.limit, self.hardware.device, self.layout)
         return torch.from_numpy(np.ascontiguousarray(achieved.T)).to(self.master)
 
-    @torch.no_grad()
     def program(self) -> Programming:
         """Write the cells whose target level differs from what they were last programmed to; returns what the write of
         the weights did (wear levelling, which may follow, is billed and counted but not returned)."""
-        largest = self.largest_weight
-        self.master.clamp_(-largest, largest)
-        weight = self.master.detach().cpu().numpy()
+        master, largest = self.master.detach(), self.largest_weight
+        weight = master.clamp_(-largest, largest).cpu().numpy()
         cells, goals = retarget(weight, self.limit, self.hardware.device, self.layout, self.rows.row_of, self.target)
         result = self._write(cells, goals)
         if result.count:
@@ -169,22 +175,21 @@ class MappedMatrix(nn.Module):
         self._prepare_reads()
 
     def _prepare_reads(self) -> None:
-        device, forward, back = self.hardware.device, self._paths[False].programmed, self._paths[True].programmed
-        sigmas = self.crossbar.read_sigma() if device.reads_noisy else np.empty((0, 0, 0))
-        tile, places, places_back = self.hardware.tile, *map(self.layout.places, (False, True))
+        device, tile, seen = self.hardware.device, self.hardware.tile, self._seen
+        sigmas = self.crossbar.read_sigma() if device.reads_noisy else NO_NOISE
+        forward, back = self._paths[False].programmed, self._paths[True].programmed
         prepare_reads(
-            self.crossbar.present, self._seen.forward, self._seen.back, tile.wired, tile.sides, self.rows.row_of,
-            places, places_back, device.read_voltage, sigmas,
+            self.crossbar.present, seen.forward, seen.back, seen.wired, tile.sides, self.rows.row_of,
+            self.layout.places, self.layout.places_back, device.read_voltage, sigmas,
             forward.current, forward.current if forward.variance is None else forward.variance,
             back.current, back.current if back.variance is None else back.variance,
             forward.line_conductance, back.line_conductance,
         )  # fmt: skip
-        self._paths[False].cells_changed(self._seen.forward, self.rows.row_of)
-        self._paths[True].cells_changed(self._seen.back, self.rows.row_of)
-        level = self._level()
-        forward.settle(level)
-        back.settle(level)
+        for path, cells in ((self._paths[False], seen.forward), (self._paths[True], seen.back)):
+            path.cells_changed(cells, self.rows.row_of)
+            path.programmed.settle(self._level)
 
+    @cached_property
     def _level(self) -> float | None:
         """Ampere between neighbouring levels at full drive, where every cell stands exactly on one."""
         device, levels = self.hardware.device, self.hardware.cell_levels
@@ -194,11 +199,12 @@ class MappedMatrix(nn.Module):
 
     def read(self, x: torch.Tensor, transposed: bool = False) -> torch.Tensor:
         """One analog read per vector of x: (vectors, inputs) -> (vectors, outputs), or the reverse."""
-        result = self._paths[transposed].read(x.float(), tracking=self.training or transposed)
-        if not np.isfinite(result.conduction):
+        path = self._paths[transposed]
+        result = path.read(x.float(), tracking=self.training or transposed)
+        if not math.isfinite(result.conduction):
             side = "output gradient" if transposed else "input"
             raise MappingError(f"{self.name}: NaN or infinity in its {side}; lower the learning rate or check the data")
-        self._bill(result.conduction, len(x), transposed)
+        bill_read(self.hardware, self.ledger, self.name, path.counts, path.costs, result.conduction, x.shape[0])
         return result.output
 
     def gradient_to_input(self, gradient: torch.Tensor) -> torch.Tensor:
@@ -206,16 +212,13 @@ class MappedMatrix(nn.Module):
         billed as reads at full drive."""
         if self.hardware.backward == "analog":
             return self.read(gradient, transposed=True)
-        full_drive = len(gradient) * float(self._paths[True].programmed.line_conductance.sum())
-        self._bill(full_drive, len(gradient), True)
+        path = self._paths[True]
+        full_drive = len(gradient) * float(path.programmed.line_conductance.sum())
+        bill_read(self.hardware, self.ledger, self.name, path.counts, path.costs, full_drive, len(gradient))
         weight = self.weight() if self.hardware.backward == "noise_free" else self.master
         # in numpy, so that torch's operation counter does not take a read of the tiles for digital arithmetic
         product = gradient.detach().cpu().numpy() @ weight.detach().cpu().numpy()
         return torch.from_numpy(product).to(gradient)
-
-    def _bill(self, conduction: float, vectors: int, transposed: bool) -> None:
-        path = self._paths[transposed]
-        bill_read(self.hardware, self.ledger, self.name, path.counts, path.costs, conduction, vectors)
 
     def path(self, transposed: bool = False) -> ReadPath:
         """Its forward or transposed reads."""

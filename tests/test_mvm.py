@@ -14,8 +14,7 @@ from crossbar_sim import Hardware
 from crossbar_sim.bill.ledger import Ledger
 from crossbar_sim.counter_random import normal_pair, stream_key, torch_normal_pair
 from crossbar_sim.matrix import MappedMatrix
-from crossbar_sim.reading import mvm_kernels
-from crossbar_sim.reading.mvm import Conversion, Programmed, read_numba, read_torch
+from crossbar_sim.reading.mvm import LEAST_WORK, Conversion, Programmed, read_numba, read_torch
 from tests.oracles import naive_read, naive_whole_read
 
 KEY = stream_key(0, "test")
@@ -210,7 +209,7 @@ def test_threads_share_large_reads_without_changing_them() -> None:
     matrix = make(512, 512, (128, 64), noise=1e-6)
     x = torch.randn(21, 512, generator=torch.Generator().manual_seed(3))
     alone = read_numba(x, matrix, converters(matrix, 127, 127), KEY, 0)
-    assert x.numel() * 512 > 2 * mvm_kernels.LEAST_WORK
+    assert x.numel() * 512 > 2 * LEAST_WORK
     try:
         numba.set_num_threads(min(2, numba.config.NUMBA_NUM_THREADS))
         shared = read_numba(x, matrix, converters(matrix, 127, 127), KEY, 0)

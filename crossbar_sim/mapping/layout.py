@@ -68,7 +68,7 @@ class Layout:
         tile = np.arange(self.outputs) // self.spec.outputs
         return np.minimum((tile + 1) * self.spec.plane_columns, self.columns) - 1
 
-    @property
+    @cached_property
     def plain(self) -> bool:
         """Whether what is sensed is already the output: one slice, no reference."""
         return self.spec.slices == 1 and not self.spec.references
@@ -92,8 +92,17 @@ class Layout:
         count, width = self._side(transposed)
         return count if self.spec.slices == 1 else -(-count // width) * self.spec.slices * width
 
-    def places(self, transposed: bool) -> Integers:
-        """(slices, columns or inputs): where each is among the sensed."""
+    @cached_property
+    def places(self) -> Integers:
+        """(slices, columns): where each is among the sums that a forward read senses."""
+        return self._places(False)
+
+    @cached_property
+    def places_back(self) -> Integers:
+        """(slices, inputs): where each is among the sums that a transposed read senses."""
+        return self._places(True)
+
+    def _places(self, transposed: bool) -> Integers:
         count, width = self._side(transposed)
         index, slices = np.arange(count), np.arange(self.spec.slices)[:, None]
         return (index // width * self.spec.slices + slices) * width + index % width
@@ -103,6 +112,8 @@ class Layout:
 
     def put_together(self, sensed: torch.Tensor, transposed: bool) -> torch.Tensor:
         """Shift-add of slices, subtraction of references: (vectors, sensed) -> (vectors, outputs or inputs)."""
+        if self.plain:
+            return sensed
         if self.spec.slices > 1:
             weights = torch.from_numpy(self.slice_weights).to(sensed)
             count, width = self._side(transposed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numba
 import numpy as np
@@ -13,10 +14,13 @@ from crossbar_sim.counter_random import Key, torch_normal_pair
 from crossbar_sim.reading import mvm_kernels
 from crossbar_sim.reading.adc_circuits import Transfer
 from crossbar_sim.reading.microkernel import BYTE_PRODUCT
+from crossbar_sim.reading.read_kernels import read_bytes, read_vectors
 from crossbar_sim.threads import side_by_side
 
 Singles = NDArray[np.float32]
 Floats = NDArray[np.float64]
+LEAST_WORK = 1 << 20  # products that are worth a thread of their own
+NO_VARIANCE = np.empty((0, 0), np.float32)
 
 
 @dataclass
@@ -72,14 +76,14 @@ class Programmed:
         """Whether reads are sums of whole numbers that float32 holds exactly."""
         return self.levels is not None and 0 < dac_steps <= 127 and self.tile_inputs * dac_steps * 127 < 1 << 24
 
-    @property
+    @cached_property
     def grid(self) -> tuple[int, int]:
         """Tiles along inputs and outputs."""
         inputs, outputs = self.current.shape
         return -(-inputs // self.tile_inputs), -(-outputs // self.tile_outputs)
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Conversion:
     """Converter settings of one read: largest DAC and ADC codes (0 = exact) and the ADC ranges (grid) in ampere.
 
@@ -94,7 +98,7 @@ class Conversion:
     transfer: Transfer | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Reading:
     """Result of a read: output (vectors, outputs); conduction, the sum over vectors and lines of squared drive
     times line conductance (siemens); per tile (grid) the largest |current| and the clipped conversions."""
@@ -122,49 +126,36 @@ def read_numba(
 ) -> Reading:  # fmt: skip
     """`read` by the compiled kernels; bit-identical for any number of threads, and whether or not whole levels are read
     `bytewise`, by a processor's product of bytes."""
-    vectors, (inputs, outputs), grid = x.detach().contiguous().numpy(), programmed.current.shape, programmed.grid
-    count = len(vectors)
+    vectors, grid = x.detach().contiguous().numpy(), programmed.grid
+    (count, inputs), outputs = vectors.shape, len(programmed.output_scale)
     blocks = -(-count // mvm_kernels.BLOCK)
-    workers = max(1, min(numba.get_num_threads(), count * inputs * outputs // mvm_kernels.LEAST_WORK))
-    output, largest, conduction = np.empty((count, outputs), np.float32), np.empty(count, np.float32), np.empty(blocks)
+    workers = max(1, count * inputs * outputs // LEAST_WORK)
+    if workers > 1:
+        workers = min(numba.get_num_threads(), workers)
+    output, conduction = np.empty((count, outputs), np.float32), np.empty(blocks)
     peaks, clipped = np.zeros((workers, *grid), np.float32), np.zeros((workers, *grid), np.int64)
-    whole, noisy, even = programmed.reads_whole(conversion.dac_steps), programmed.variance is not None, programmed.even
-    bytewise = bytewise and whole
-    matrix, unit = programmed.current.base, 1.0
-    if whole:
-        matrix, unit = programmed.levels, programmed.level / conversion.dac_steps
-    variance = matrix if programmed.variance is None else programmed.variance.base
+    drive = programmed.input_scale, conversion.dac_steps, conversion.full_drive
     settings = (
-        programmed.tile_outputs, conversion.adc_steps, conversion.ranges, programmed.tile_scale,
+        programmed.tile_inputs, programmed.tile_outputs, conversion.adc_steps, conversion.ranges, programmed.tile_scale,
         programmed.output_scale,
     )  # fmt: skip
+    whole = programmed.reads_whole(conversion.dac_steps)
+    matrix, unit = programmed.current.base, 1.0
+    variance = NO_VARIANCE if programmed.variance is None else programmed.variance.base
+    if whole:
+        matrix, unit = programmed.levels, programmed.level / conversion.dac_steps
 
     def work(worker: int) -> None:
-        begin, end = (
-            blocks * worker // workers * mvm_kernels.BLOCK,
-            blocks * (worker + 1) // workers * mvm_kernels.BLOCK,
-        )
-        end = min(end, count)
-        step = mvm_kernels.vectors_per_pass(inputs, 1 if bytewise else 8 if noisy and not even else 4, end - begin)
-        rows = step + mvm_kernels.WIDE + 1  # one more, since the last quad of bytes may reach beyond its row
-        codes = np.empty((grid[0], rows, programmed.tile_inputs), np.uint8 if bytewise else np.float32)
-        squares = np.empty((grid[0] * noisy, rows, 1 if even else programmed.tile_inputs), np.float32)
-        for start in range(begin, end, step):
-            stop = min(start + step, end)
-            m = largest[start:stop]
-            mvm_kernels.drive_lines(
-                vectors[start:stop], programmed.input_scale, conversion.dac_steps,
-                np.float32(conversion.full_drive), whole, programmed.line_conductance,
-                codes, squares, even, m, conduction[start // mvm_kernels.BLOCK : -(-stop // mvm_kernels.BLOCK)],
+        first, last = blocks * worker // workers, blocks * (worker + 1) // workers
+        part = slice(first * mvm_kernels.BLOCK, last * mvm_kernels.BLOCK)
+        results = output[part], conduction[first:last], peaks[worker], clipped[worker]
+        if whole and bytewise:
+            read_bytes(vectors[part], *drive, programmed.line_conductance, matrix, unit, *settings, *results)
+        else:
+            read_vectors(
+                vectors[part], *drive, whole, programmed.line_conductance, programmed.even, matrix, unit,
+                variance, *settings, key, first_read + part.start, *results,
             )  # fmt: skip
-            results = (output[start:stop], peaks[worker], clipped[worker])
-            if bytewise:
-                mvm_kernels.read_byte_tiles(codes, matrix, unit, inputs, *settings, m, *results)
-            else:
-                mvm_kernels.read_tiles(
-                    codes, squares, even, matrix, unit, variance, inputs, *settings, m, key, first_read + start,
-                    *results,
-                )  # fmt: skip
 
     side_by_side(work, workers)
     if workers > 1:

@@ -21,8 +21,6 @@ BLOCK = 4  # vectors whose conduction is summed together
 PANEL = microkernel.PANEL
 PAIRS = PANEL // 2  # normal numbers come in pairs
 NARROW, WIDE, QUAD, LANES = microkernel.NARROW, microkernel.WIDE, microkernel.QUAD, microkernel.LANES
-GROUP_BYTES = 832 * 1024  # codes of the vectors that pass one panel of a tile: they stay in the second-level cache
-LEAST_WORK = 1 << 20  # products that are worth a thread of their own
 SMALLEST = np.float32(2.0**-126)  # a vector below the smallest normal float is read as zero: 1 / m would overflow
 ZERO_CODE = 128  # a code is stored as an unsigned byte this far above it
 
@@ -156,13 +154,6 @@ def _note(columns, t, left, right, tile_outputs, unit, peaks, clipped):
         peaks[t, u] = max(peaks[t, u], _largest(peak[start:stop]) * unit)
         for j in range(start, stop):
             clipped[t, u] += over[j]
-
-
-def vectors_per_pass(inputs: int, code_bytes: int, count: int) -> int:
-    """As equal as possible, few enough for the cache, a multiple of every block."""
-    most = max(GROUP_BYTES // (inputs * code_bytes), 4 * WIDE)
-    passes = max(1, -(-count // most))
-    return max(1, -(-count // (passes * WIDE))) * WIDE
 
 
 @njit(fastmath={"contract"})

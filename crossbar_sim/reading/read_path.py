@@ -36,7 +36,8 @@ class ReadPath:
 
     The ADC range registers are calibrated by the first read and, while `tracking`, follow the largest current of the
     batch before: range <- max(0.95 range, peak). A DAC range register follows the largest input in the same way. Both
-    stay while `held`.
+    stay while `held`. has_registers, has_drive_register: whether the range of the ADCs, and the input that drives a
+    line fully, can be set.
     `scale` (outputs,) is the largest weight of each column.
     """
 
@@ -58,6 +59,7 @@ class ReadPath:
         self._set_scales(scale, tile_scale)
         self.counts = read_counts(hardware, layout, transposed)
         self.costs = read_costs(hardware, self.counts)
+        self._conversions = self.counts.conversions
         self.dac_steps = 0 if dac.exact else dac.steps
         self.adc_steps = 0 if adc.exact else adc.steps
         self._bank = None
@@ -74,16 +76,8 @@ class ReadPath:
         )
         self.registers = Registers(ranges=self._fixed_ranges())
         self.held = False
-
-    @property
-    def has_registers(self) -> bool:
-        """Whether the range of the ADCs can be set."""
-        return self.adc_steps > 0 and self.hardware.adc.range == "calibrated"
-
-    @property
-    def has_drive_register(self) -> bool:
-        """Whether the input that drives a line fully can be set."""
-        return self.hardware.dac.range == "calibrated" and not self.hardware.dac.exact
+        self.has_registers = self.adc_steps > 0 and adc.range == "calibrated"
+        self.has_drive_register = self.dac_steps > 0 and dac.range == "calibrated"
 
     def largest_drive(self, x: torch.Tensor) -> float:
         """The largest |input| of the DACs when the vectors x (vectors, inputs) are read."""
@@ -101,23 +95,25 @@ class ReadPath:
 
     def read(self, x: torch.Tensor, tracking: bool) -> Reading:
         """The products of the vectors x (vectors, inputs); counts the reads and moves the range registers."""
-        registers, x = self.registers, self._driven(x)
-        full_drive = self._full_drive(x, tracking)
+        registers, count, tracking = self.registers, x.shape[0], tracking and not self.held
+        x = self._driven(x)
+        full_drive = self._full_drive(x, tracking) if self.has_drive_register else 0.0
         if registers.ranges is None:
             peaks = self._analog(x, Conversion(self.dac_steps, 0, self.largest_current, full_drive)).peaks
             registers.ranges = np.where(peaks > 0, peaks, self.largest_current)
         if self._lossless:
             result = self._product(x, full_drive)
         else:
-            conversion = Conversion(self.dac_steps, self.adc_steps, registers.ranges, full_drive, self._bank)
-            result = self._analog(x, conversion)
-            result = replace(result, output=self.layout.put_together(result.output, self.transposed))
+            result = self._analog(
+                x, Conversion(self.dac_steps, self.adc_steps, registers.ranges, full_drive, self._bank)
+            )
+            result.output = self.layout.put_together(result.output, self.transposed)
         if not (self.layout.plain or self.transposed):
-            result = replace(result, output=result.output * self._scale)
-        registers.reads += len(x)
+            result.output = result.output * self._scale
+        registers.reads += count
         registers.clipped += int(result.clipped.sum())
-        registers.conversions += len(x) * self.counts.conversions
-        if tracking and not self.held and self.has_registers:
+        registers.conversions += count * self._conversions
+        if tracking and self.has_registers:
             registers.ranges = np.maximum(RANGE_DECAY * registers.ranges, result.peaks)
         return result
 
@@ -167,14 +163,12 @@ class ReadPath:
         return torch.round(fraction * self.dac_steps), largest
 
     def _full_drive(self, x: torch.Tensor, tracking: bool) -> float:
-        """What drives a line fully: a register, or 0 for the largest of each vector."""
-        if not self.has_drive_register:
-            return 0.0
+        """What drives a line fully by its register, which follows the largest input."""
         registers, largest = self.registers, self._largest(x) if len(x) else 0.0
         now = registers.full_drive
         if now is None:
             now = registers.full_drive = largest
-        if tracking and not self.held:
+        if tracking:
             registers.full_drive = max(float(RANGE_DECAY) * now, largest)
         return now
 

@@ -24,17 +24,17 @@ class SeenCells:
     """
 
     def __init__(self, spec: TileSpec, tiles: tuple[Tile, ...], conductance: Floats) -> None:
-        self._spec, self._tiles, self._conductance = spec, tiles, conductance
-        self.forward: Floats = np.zeros_like(conductance) if spec.wired else conductance
+        self._spec, self._tiles, self._conductance, self.wired = spec, tiles, conductance, spec.wired
+        self.forward: Floats = np.zeros_like(conductance) if self.wired else conductance
         alike = spec.driver_resistance == spec.sense_resistance and not spec.double_sided
-        self.back: Floats = self.forward if alike or not spec.wired else np.zeros_like(conductance)
+        self.back: Floats = self.forward if alike or not self.wired else np.zeros_like(conductance)
 
     def update(self, cells: NDArray[np.int64]) -> None:
         """Solve the tiles that hold any of the cells (flat indices of the conductance), which were programmed.
 
         Tiles are solved side by side on numba's number of threads; the result does not depend on it.
         """
-        if not self._spec.wired:
+        if not self.wired:
             return
         tiles = self._holding(cells)
         ways = [(self.forward, self._forward)]

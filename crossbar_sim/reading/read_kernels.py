@@ -1,0 +1,68 @@
+"""One compiled call per worker: drive the lines and read the tiles, as many vectors at a time as the cache holds."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from crossbar_sim.reading.mvm_kernels import BLOCK, WIDE, drive_lines, read_byte_tiles, read_tiles
+
+GROUP_BYTES = 832 * 1024  # codes of the vectors that pass one panel of a tile: they stay in the second-level cache
+
+
+@njit
+def vectors_per_pass(inputs, code_bytes, count):
+    """As equal as possible, few enough for the cache, a multiple of every block."""
+    most = max(GROUP_BYTES // (inputs * code_bytes), 4 * WIDE)
+    passes = max(1, -(-count // most))
+    return max(1, -(-count // (passes * WIDE))) * WIDE
+
+
+@njit(cache=True, nogil=True)
+def read_vectors(
+    x, input_scale, dac_steps, full_drive, whole, line_conductance, even, matrix, unit, variance, tile_inputs,
+    tile_outputs, adc_steps, ranges, tile_scale, output_scale, key, first_read, output, conduction, peaks, clipped,
+):  # fmt: skip
+    """`read_tiles` of the vectors x (count, inputs) as `drive_lines` converts them, which are reads number first_read,
+    first_read + 1, ...; without read noise `variance` has no rows. conduction (blocks of BLOCK vectors,)."""
+    (count, inputs), row_tiles, noisy = x.shape, len(ranges), len(variance) > 0
+    width = min(tile_inputs, inputs)
+    step = vectors_per_pass(inputs, 8 if noisy and not even else 4, count)
+    codes = np.empty((row_tiles, step + WIDE, width), np.float32)
+    squares = np.empty((row_tiles if noisy else 0, step + WIDE, 1 if even else width), np.float32)
+    largest = np.empty(step, np.float32)
+    for start in range(0, count, step):
+        stop = min(start + step, count)
+        m = largest[: stop - start]
+        drive_lines(
+            x[start:stop], input_scale, dac_steps, np.float32(full_drive), whole, line_conductance, codes, squares,
+            even, m, conduction[start // BLOCK : -(-stop // BLOCK)],
+        )  # fmt: skip
+        read_tiles(
+            codes, squares, even, matrix, unit, variance, inputs, tile_outputs, adc_steps, ranges, tile_scale,
+            output_scale, m, key, first_read + start, output[start:stop], peaks, clipped,
+        )  # fmt: skip
+
+
+@njit(cache=True, nogil=True)
+def read_bytes(
+    x, input_scale, dac_steps, full_drive, line_conductance, levels, unit, tile_inputs, tile_outputs, adc_steps, ranges,
+    tile_scale, output_scale, output, conduction, peaks, clipped,
+):  # fmt: skip
+    """`read_vectors` of whole levels without read noise, by `read_byte_tiles`."""
+    (count, inputs), row_tiles = x.shape, len(ranges)
+    step = vectors_per_pass(inputs, 1, count)
+    rows = step + WIDE + 1  # one more, since the last quad of bytes may reach beyond its row
+    codes = np.empty((row_tiles, rows, min(tile_inputs, inputs)), np.uint8)
+    no_squares, largest = np.empty((0, rows, 1), np.float32), np.empty(step, np.float32)
+    for start in range(0, count, step):
+        stop = min(start + step, count)
+        m = largest[: stop - start]
+        drive_lines(
+            x[start:stop], input_scale, dac_steps, np.float32(full_drive), True, line_conductance, codes, no_squares,
+            False, m, conduction[start // BLOCK : -(-stop // BLOCK)],
+        )  # fmt: skip
+        read_byte_tiles(
+            codes, levels, unit, inputs, tile_outputs, adc_steps, ranges, tile_scale, output_scale, m,
+            output[start:stop], peaks, clipped,
+        )  # fmt: skip
