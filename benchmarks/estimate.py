@@ -23,8 +23,9 @@ from crossbar_sim.spec import Spec, nearest
 from peft_methods import METHODS, Adapter, LinearProbe, Method, Pool
 from peft_methods.activations import KeptActivations
 from peft_methods.base import linear_layers
+from peft_methods.digital_operations import DigitalOperations
 from peft_methods.search import GradientFree
-from peft_methods.training import DigitalOperations, bill_optimizer
+from peft_methods.training import bill_optimizer
 
 DIGITAL = ("head", "lm_head")  # layers that stay digital
 WORD = 4  # bytes of a float32

@@ -24,12 +24,13 @@ from crossbar_sim import Chip, CrossbarError, Hardware, map_model
 from crossbar_sim.units import engineering
 from peft_methods import FullFineTuning, LinearProbe, LoRA, LoRAFA, Method, accuracy
 from peft_methods.base import LinearLike, all_linear_layers, linear_layers
+from peft_methods.digital_operations import DigitalOperations
 from peft_methods.kernel_fit import TrainingKernel, training_kernel
 from peft_methods.kernel_view import Parameters, split, subspace, write_once
 from peft_methods.linearised import linearise
 from peft_methods.lora import LoRAAdapter
 from peft_methods.placement import bill_arithmetic, bill_sram
-from peft_methods.training import DigitalOperations, History, programming_energy
+from peft_methods.training import History, programming_energy
 
 Written = Literal["head", "lora", "weights"]
 WRITTEN: tuple[Written, ...] = ("head", "lora", "weights")

@@ -9,11 +9,12 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from crossbar_sim import Chip, CrossbarError
+from crossbar_sim.bill.ledger import PROGRAMMING
 from peft_methods.activations import KeptActivations
 from peft_methods.base import Adapter
+from peft_methods.digital_operations import DigitalOperations
 from peft_methods.placement import bill_arithmetic, bill_sram, ledger_of
 from peft_methods.search import GradientFree, Point, minimise
 from peft_methods.update_rules import ADAMW
@@ -65,14 +66,15 @@ def fine_tune(
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate_factor(step, method.steps))
     generator = torch.Generator().manual_seed(seed)
     order = torch.empty(0, dtype=torch.long)
-    count_digital, keep = DigitalOperations(chip), KeptActivations(chip, model)
+    count_digital, keep, trained = DigitalOperations(chip), KeptActivations(chip, model), adapter.trained_parameters()
     report(0)
     for step in range(1, method.steps + 1):
         if len(order) < min(method.batch_size, len(images)):
             order = torch.cat([order, torch.randperm(len(images), generator=generator)])
         batch, order = order[: method.batch_size], order[method.batch_size :]
-        model.train()
-        for parameter in adapter.trained_parameters():
+        if step == 1 or on_step is not None:
+            model.train()
+        for parameter in trained:
             parameter.grad = None
         with ledger.phase("adapt/forward"), count_digital("forward", len(batch)):
             with keep.written(len(batch)):
@@ -138,8 +140,6 @@ def learning_rate_factor(step: int, steps: int) -> float:
 
 def programming_energy(chip: Chip | None, phase: str = "adapt") -> float:
     """Joule of SET and RESET pulses, verify reads and line charging in a phase."""
-    from crossbar_sim.bill.ledger import PROGRAMMING
-
     return 0.0 if chip is None else chip.ledger.energy(phase, PROGRAMMING)
 
 
@@ -166,40 +166,6 @@ def bill_optimizer(chip: Chip | None, adapter: Adapter) -> None:
         chip, "optimizer", adds=ADAMW.adds * digital + rule.adds * on_tiles,
         multiplies=ADAMW.multiplies * digital + rule.multiplies * on_tiles,
     )  # fmt: skip
-
-
-class DigitalOperations:
-    """Bills the matrix products that torch computes outside the tiles (attention, head, SRAM adapters).
-
-    Torch's own operation counter watches the first batch of each kind; later batches are billed per sample.
-    """
-
-    def __init__(self, chip: Chip | None) -> None:
-        self.chip = chip
-        self.per_sample: dict[str, float] = {}
-
-    def __call__(self, kind: str, samples: int) -> _Counting:
-        return _Counting(self, kind, samples)
-
-
-class _Counting:
-    def __init__(self, operations: DigitalOperations, kind: str, samples: int) -> None:
-        self.operations, self.kind, self.samples = operations, kind, samples
-        self.counter: FlopCounterMode | None = None
-
-    def __enter__(self) -> None:
-        if self.operations.chip is not None and self.kind not in self.operations.per_sample:
-            self.counter = FlopCounterMode(display=False)
-            self.counter.__enter__()
-
-    def __exit__(self, *error: object) -> None:
-        per_sample = self.operations.per_sample
-        if self.counter is not None:
-            self.counter.__exit__(*error)
-            per_sample[self.kind] = self.counter.get_total_flops() / 2 / self.samples
-        if self.operations.chip is not None:
-            products = round(per_sample[self.kind] * self.samples)
-            bill_arithmetic(self.operations.chip, "digital layers", adds=products, multiplies=products)
 
 
 @torch.no_grad()

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from crossbar_sim import Hardware, map_model
 from peft_methods import LoRA, LoRAFusion, LoRAHub, accuracy, fine_tune
+from peft_methods.digital_operations import ProductCounter
 from peft_methods.training import History, TrainingError
 from tests.conftest import tiny_net, tiny_pool
 
@@ -49,6 +51,19 @@ def test_only_attention_free_head_products_are_counted_as_digital_layers(milo: H
     accuracy(model, X, Y, chip)
     rows = [row for row in chip.ledger.rows() if row["place"] == "digital layers"]
     assert [(row["phase"], row["count"]) for row in rows] == [("infer", 2 * 20 * 6 * 3)]
+
+
+@pytest.mark.parametrize("inference", [False, True])
+def test_digital_products_are_those_that_torch_counts(inference: bool) -> None:
+    """In inference mode torch shows composite operations whole: they are taken apart."""
+    model, totals = nn.Sequential(nn.Linear(6, 5), nn.TransformerEncoderLayer(5, 1, 7), nn.Linear(5, 2)), []
+    for counter in (ProductCounter(), FlopCounterMode(display=False)):
+        with counter, torch.inference_mode(inference):
+            scores = model(X)
+            if not inference:
+                scores.sum().backward()
+        totals.append(counter.operations if isinstance(counter, ProductCounter) else counter.get_total_flops())
+    assert totals[0] == totals[1] > 0
 
 
 def test_fusion_is_billed_once(milo: Hardware) -> None:

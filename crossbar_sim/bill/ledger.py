@@ -116,21 +116,22 @@ class Ledger:
 
     def energy(self, phase: str | None = None, components: tuple[str, ...] = COMPONENTS) -> float:
         """Joule of a phase ('adapt' covers its three parts; None: all) and of some components."""
+        phases, wanted = _covered(phase), frozenset(components)
         return math.fsum(
             entry.energy
             for (entry_phase, component, _), entry in self.entries.items()
-            if component in components and _belongs(entry_phase, phase)
+            if component in wanted and entry_phase in phases
         )
 
     def time(self, phase: str | None = None) -> float:
         """Seconds of a phase, its events one after the other."""
-        return math.fsum(
-            entry.time for (entry_phase, *_), entry in self.entries.items() if _belongs(entry_phase, phase)
-        )
+        phases = _covered(phase)
+        return math.fsum(entry.time for (entry_phase, *_), entry in self.entries.items() if entry_phase in phases)
 
     def writes(self, phase: str | None = None) -> int:
         """Cells programmed in a phase (a cell programmed twice counts twice)."""
-        return sum(cells for (entry_phase, _), cells in self.cells_written.items() if _belongs(entry_phase, phase))
+        phases = _covered(phase)
+        return sum(cells for (entry_phase, _), cells in self.cells_written.items() if entry_phase in phases)
 
     def by_phase(self) -> dict[str, float]:
         """Joule by deploy, pool, adapt, infer."""
@@ -213,8 +214,9 @@ class Ledger:
         return "\n".join(lines)
 
 
-def _belongs(entry_phase: str, phase: str | None) -> bool:
-    return phase is None or entry_phase == phase or entry_phase.split("/")[0] == phase
+def _covered(phase: str | None) -> frozenset[str]:
+    """The phases of which a total over `phase` consists."""
+    return frozenset(part for part in PHASES if phase is None or phase in (part, part.split("/")[0]))
 
 
 def _layers(places: set[str]) -> Callable[[str], str]:
