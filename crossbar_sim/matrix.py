@@ -252,14 +252,15 @@ class _AnalogProduct(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, master: torch.Tensor, matrix: MappedMatrix) -> torch.Tensor:
-        flat = x.reshape(-1, x.shape[-1])
+        flat = x.detach().reshape(-1, x.shape[-1])
         ctx.matrix, ctx.shape = matrix, x.shape
-        ctx.save_for_backward(flat if ctx.needs_input_grad[1] else None)
+        if ctx.needs_input_grad[1]:
+            ctx.save_for_backward(flat)
         return matrix.read(flat).reshape(*x.shape[:-1], master.shape[0])
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None, None]:
         flat = gradient.reshape(-1, gradient.shape[-1])
         to_input = ctx.matrix.gradient_to_input(flat).reshape(ctx.shape) if ctx.needs_input_grad[0] else None
-        (x,) = ctx.saved_tensors
-        return to_input, None if x is None else flat.T @ x, None
+        to_master = flat.T @ ctx.saved_tensors[0] if ctx.needs_input_grad[1] else None
+        return to_input, to_master, None

@@ -129,33 +129,29 @@ def read_numba(
     vectors, grid = x.detach().contiguous().numpy(), programmed.grid
     (count, inputs), outputs = vectors.shape, len(programmed.output_scale)
     blocks = -(-count // mvm_kernels.BLOCK)
-    workers = max(1, count * inputs * outputs // LEAST_WORK)
-    if workers > 1:
-        workers = min(numba.get_num_threads(), workers)
+    workers = count * inputs * outputs // LEAST_WORK
+    workers = 1 if workers < 2 else min(numba.get_num_threads(), workers)
     output, conduction = np.empty((count, outputs), np.float32), np.empty(blocks)
     peaks, clipped = np.zeros((workers, *grid), np.float32), np.zeros((workers, *grid), np.int64)
-    drive = programmed.input_scale, conversion.dac_steps, conversion.full_drive
+    whole, matrix, unit = programmed.reads_whole(conversion.dac_steps), programmed.current.base, 1.0
+    if whole:
+        matrix, unit = programmed.levels, programmed.level / conversion.dac_steps
+    variance = NO_VARIANCE if programmed.variance is None else programmed.variance.base
     settings = (
+        programmed.input_scale, conversion.dac_steps, conversion.full_drive, programmed.line_conductance, matrix, unit,
         programmed.tile_inputs, programmed.tile_outputs, conversion.adc_steps, conversion.ranges, programmed.tile_scale,
         programmed.output_scale,
     )  # fmt: skip
-    whole = programmed.reads_whole(conversion.dac_steps)
-    matrix, unit = programmed.current.base, 1.0
-    variance = NO_VARIANCE if programmed.variance is None else programmed.variance.base
-    if whole:
-        matrix, unit = programmed.levels, programmed.level / conversion.dac_steps
 
     def work(worker: int) -> None:
         first, last = blocks * worker // workers, blocks * (worker + 1) // workers
         part = slice(first * mvm_kernels.BLOCK, last * mvm_kernels.BLOCK)
         results = output[part], conduction[first:last], peaks[worker], clipped[worker]
         if whole and bytewise:
-            read_bytes(vectors[part], *drive, programmed.line_conductance, matrix, unit, *settings, *results)
+            read_bytes(vectors[part], *settings, *results)
         else:
-            read_vectors(
-                vectors[part], *drive, whole, programmed.line_conductance, programmed.even, matrix, unit,
-                variance, *settings, key, first_read + part.start, *results,
-            )  # fmt: skip
+            noise = programmed.even, variance, key, first_read + part.start
+            read_vectors(vectors[part], *settings, *results, whole, *noise)
 
     side_by_side(work, workers)
     if workers > 1:

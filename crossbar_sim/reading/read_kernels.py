@@ -20,8 +20,8 @@ def vectors_per_pass(inputs, code_bytes, count):
 
 @njit(cache=True, nogil=True)
 def read_vectors(
-    x, input_scale, dac_steps, full_drive, whole, line_conductance, even, matrix, unit, variance, tile_inputs,
-    tile_outputs, adc_steps, ranges, tile_scale, output_scale, key, first_read, output, conduction, peaks, clipped,
+    x, input_scale, dac_steps, full_drive, line_conductance, matrix, unit, tile_inputs, tile_outputs, adc_steps, ranges,
+    tile_scale, output_scale, output, conduction, peaks, clipped, whole, even, variance, key, first_read,
 ):  # fmt: skip
     """`read_tiles` of the vectors x (count, inputs) as `drive_lines` converts them, which are reads number first_read,
     first_read + 1, ...; without read noise `variance` has no rows. conduction (blocks of BLOCK vectors,)."""
