@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from crossbar_sim.counter_random import Key, torch_normal_pair
 from crossbar_sim.reading import mvm_kernels
 from crossbar_sim.reading.adc_circuits import Transfer
+from crossbar_sim.reading.drive_kernels import BLOCK, SMALLEST
 from crossbar_sim.reading.microkernel import BYTE_PRODUCT
 from crossbar_sim.reading.read_kernels import read_bytes, read_vectors
 from crossbar_sim.threads import side_by_side
@@ -128,7 +129,7 @@ def read_numba(
     `bytewise`, by a processor's product of bytes."""
     vectors, grid = x.detach().contiguous().numpy(), programmed.grid
     (count, inputs), outputs = vectors.shape, len(programmed.output_scale)
-    blocks = -(-count // mvm_kernels.BLOCK)
+    blocks = -(-count // BLOCK)
     workers = count * inputs * outputs // LEAST_WORK
     workers = 1 if workers < 2 else min(numba.get_num_threads(), workers)
     output, conduction = np.empty((count, outputs), np.float32), np.empty(blocks)
@@ -145,7 +146,7 @@ def read_numba(
 
     def work(worker: int) -> None:
         first, last = blocks * worker // workers, blocks * (worker + 1) // workers
-        part = slice(first * mvm_kernels.BLOCK, last * mvm_kernels.BLOCK)
+        part = slice(first * BLOCK, last * BLOCK)
         results = output[part], conduction[first:last], peaks[worker], clipped[worker]
         if whole and bytewise:
             read_bytes(vectors[part], *settings, *results)
@@ -172,7 +173,7 @@ def read_torch(x: torch.Tensor, programmed: Programmed, conversion: Conversion, 
         codes = codes.clamp(-conversion.full_drive, conversion.full_drive)
     else:
         largest = codes.abs().amax(dim=1, keepdim=True)
-    codes = torch.where(largest < float(mvm_kernels.SMALLEST), 0.0, codes / largest)
+    codes = torch.where(largest < float(SMALLEST), 0.0, codes / largest)
     if conversion.dac_steps:
         codes = torch.round(codes * conversion.dac_steps) / conversion.dac_steps
     (row_tiles, column_tiles), outputs = programmed.grid, current.shape[1]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from crossbar_sim.reading.mvm_kernels import BLOCK, WIDE, drive_lines, read_byte_tiles, read_tiles
+from crossbar_sim.reading.drive_kernels import BLOCK, drive_lines
+from crossbar_sim.reading.microkernel import WIDE
+from crossbar_sim.reading.mvm_kernels import read_byte_tiles, read_tiles
 
 GROUP_BYTES = 832 * 1024  # codes of the vectors that pass one panel of a tile: they stay in the second-level cache
 
