@@ -19,7 +19,7 @@ from crossbar_sim.crossbar import Crossbar, Programming
 from crossbar_sim.errors import MappingError
 from crossbar_sim.hardware import Hardware
 from crossbar_sim.mapping.encoding import retarget, to_weight
-from crossbar_sim.mapping.kernels import prepare_reads
+from crossbar_sim.mapping.kernels import clamp, prepare_reads
 from crossbar_sim.mapping.layout import Layout
 from crossbar_sim.mapping.pulsing import pulsed_cells
 from crossbar_sim.mapping.tiles import Tile, column_scale, cut, tile_scale
@@ -35,14 +35,10 @@ class MappedMatrix(nn.Module):
 
     `scale` (outputs,) is the largest |w| each column can hold; None takes it from the weight; `limit` (row tiles,
     outputs) is the same with a scale per tile in it. `worn` are cells that held another matrix before.
-    `largest_weight` (outputs, inputs) is the weight at the end of each cell's window; (outputs, 1) where all inputs
-    share it.
     Gradients reach x through the transposed tiles and `master` as the digital outer product of the
     output gradient and the input. `program()` writes the cells whose target level differs.
     `task_writes` counts, per cell, the writes of the 'adapt' phases.
     """
-
-    largest_weight: torch.Tensor
 
     def __init__(
         self, hardware: Hardware, ledger: Ledger, seed: int, name: str, weight: torch.Tensor,
@@ -63,14 +59,10 @@ class MappedMatrix(nn.Module):
             scale = column_scale(transposed, hardware.tile.scale)
         self.scale = np.ascontiguousarray(scale, np.float64)
         self.limit = self.scale * np.repeat(of_tile, hardware.tile.outputs, axis=1)[:, :outputs]
-        largest = (
-            self.scale[None]
-            if hardware.tile.scale != "tile"
-            else np.repeat(self.limit, hardware.tile.rows, axis=0)[:inputs]
-        )
-        self.register_buffer(
-            "largest_weight", torch.from_numpy(largest.T).to(self.master).contiguous(), persistent=False
-        )
+        largest = self.scale[None]
+        if hardware.tile.scale == "tile":
+            largest = np.repeat(self.limit, hardware.tile.rows, axis=0)[:inputs]
+        self._largest = np.ascontiguousarray(largest.T, np.float32)
         fits = worn is not None and worn.conductance.shape == self.layout.shape
         self.crossbar = (
             worn
@@ -100,6 +92,11 @@ class MappedMatrix(nn.Module):
         product: torch.Tensor = _AnalogProduct.apply(x, self.master, self)
         return product
 
+    @property
+    def largest_weight(self) -> torch.Tensor:
+        """The weight (outputs, inputs) at the end of each cell's window; (outputs, 1) where all inputs share it."""
+        return torch.from_numpy(self._largest).to(self.master)
+
     def weight(self) -> torch.Tensor:
         """The weights (outputs, inputs) that the present conductances stand for."""
         cells = self.crossbar.present[:, self.rows.row_of]
@@ -109,9 +106,17 @@ class MappedMatrix(nn.Module):
     def program(self) -> Programming:
         """Write the cells whose target level differs from what they were last programmed to; returns what the write of
         the weights did (wear levelling, which may follow, is billed and counted but not returned)."""
-        master, largest = self.master.detach(), self.largest_weight
-        weight = master.clamp_(-largest, largest).cpu().numpy()
-        cells, goals = retarget(weight, self.limit, self.hardware.device, self.layout, self.rows.row_of, self.target)
+        master = self.master.detach()
+        weight = master.cpu()
+        if not clamp(weight.numpy(), self._largest):
+            raise MappingError(
+                f"{self.name}: its weights must be finite, got NaN or infinity; check the model's weights"
+            )
+        if weight is not master:
+            master.copy_(weight)
+        cells, goals = retarget(
+            weight.numpy(), self.limit, self.hardware.device, self.layout, self.rows.row_of, self.target
+        )
         result = self._write(cells, goals)
         if result.count:
             self._level_wear()
@@ -252,7 +257,7 @@ class _AnalogProduct(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, master: torch.Tensor, matrix: MappedMatrix) -> torch.Tensor:
-        flat = x.detach().reshape(-1, x.shape[-1])
+        flat = x.reshape(-1, x.shape[-1])
         ctx.matrix, ctx.shape = matrix, x.shape
         if ctx.needs_input_grad[1]:
             ctx.save_for_backward(flat)

@@ -108,15 +108,13 @@ class VerifiedWriter(Writer):
         self.rule, self.steps = rule, 0
         self.held = matrix.master.detach().clone() if rule.threshold else None
 
-    @torch.no_grad()
     def write(self, last: bool) -> int:
         self.steps += 1
         if self.steps % self.rule.every and not last:
             return 0
         if self.held is None:
             return self.matrix.program().count
-        wanted = self.matrix.master
-        limit = self.matrix.largest_weight
+        wanted, limit = self.matrix.master.detach(), self.matrix.largest_weight
         kept = wanted.clamp(-limit, limit)
         moved = (kept - self.held).abs() >= self.rule.threshold * limit * (1 - 1e-6)
         self.held = torch.where(moved, kept, self.held)

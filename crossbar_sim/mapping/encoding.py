@@ -17,7 +17,10 @@ def to_conductance(weight: Floats, limit: Floats, device: DeviceModel, layout: L
     """Target conductances (planes, inputs, columns) siemens of weights (inputs, outputs), on the device's levels.
 
     limit (row tiles, outputs): the weight that stands at the end of the window; weights beyond it are clipped to it.
+    Raises MappingError for weights that are not finite.
     """
+    if not np.isfinite(weight).all():
+        raise MappingError("weights to be mapped must be finite, got NaN or infinity; check the model's weights")
     target = np.full(layout.shape, np.nan)
     retarget(np.ascontiguousarray(weight.T), limit, device, layout, np.arange(layout.inputs), target)
     return target
@@ -36,10 +39,8 @@ def retarget(
 
     Returns the flat indices of the cells whose target changed (all, where target was NaN) and their new
     targets. A sliced weight is rounded to slices x slice_bits bits, whose digits lie evenly in the window; without
-    levels every slice holds the weight itself. Raises MappingError for weights that are not finite.
+    levels every slice holds the weight itself. Weights must be finite.
     """
-    if not np.isfinite(weight).all():
-        raise MappingError("weights to be mapped must be finite, got NaN or infinity; check the model's weights")
     cells, goals = np.empty(target.size, np.int64), np.empty(target.size)
     spec, levels = layout.spec, device.levels if device.levels is not None else 0
     if spec.pair_update == "one_side":

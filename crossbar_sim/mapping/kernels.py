@@ -7,6 +7,22 @@ from numba import njit
 
 
 @njit(cache=True)
+def clamp(weight, largest):
+    """Move weights (outputs, inputs) into -largest ... largest (outputs, inputs or 1), in place; whether they then are
+    all finite."""
+    finite, last = True, largest.shape[1] - 1
+    for j in range(weight.shape[0]):
+        for k in range(weight.shape[1]):
+            limit = largest[j, min(k, last)]
+            if weight[j, k] > limit:
+                weight[j, k] = limit
+            elif weight[j, k] < -limit:
+                weight[j, k] = -limit
+            finite = finite and np.isfinite(weight[j, k])
+    return finite
+
+
+@njit(cache=True)
 def retarget(
     weight, limit, rows, g_min, window, levels, sides, one_sided, slices, slice_bits, row_of, column_of, target,
     cells, goals,

@@ -112,8 +112,6 @@ class Layout:
 
     def put_together(self, sensed: torch.Tensor, transposed: bool) -> torch.Tensor:
         """Shift-add of slices, subtraction of references: (vectors, sensed) -> (vectors, outputs or inputs)."""
-        if self.plain:
-            return sensed
         if self.spec.slices > 1:
             weights = torch.from_numpy(self.slice_weights).to(sensed)
             count, width = self._side(transposed)

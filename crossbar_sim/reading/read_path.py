@@ -104,10 +104,10 @@ class ReadPath:
         if self._lossless:
             result = self._product(x, full_drive)
         else:
-            result = self._analog(
-                x, Conversion(self.dac_steps, self.adc_steps, registers.ranges, full_drive, self._bank)
-            )
-            result.output = self.layout.put_together(result.output, self.transposed)
+            conversion = Conversion(self.dac_steps, self.adc_steps, registers.ranges, full_drive, self._bank)
+            result = self._analog(x, conversion)
+            if not self.layout.plain:
+                result.output = self.layout.put_together(result.output, self.transposed)
         if not (self.layout.plain or self.transposed):
             result.output = result.output * self._scale
         registers.reads += count
