@@ -19,8 +19,8 @@ LANES = 16  # numbers per LLVM vector
 PANEL = 2 * LANES  # columns per block; matrices are padded to a multiple of it
 QUAD = 4  # rows of a panel of bytes that one instruction multiplies and adds
 
-_FLOAT, _BYTE, _INTEGER, _WORD = ir.FloatType(), ir.IntType(8), ir.IntType(32), ir.IntType(64)
-_FLOATS, _INTEGERS, _BYTES = ir.VectorType(_FLOAT, LANES), ir.VectorType(_INTEGER, LANES), ir.VectorType(_BYTE, 64)
+FLOAT, BYTE, INTEGER, WORD = ir.FloatType(), ir.IntType(8), ir.IntType(32), ir.IntType(64)
+FLOATS, INTEGERS, BYTES = ir.VectorType(FLOAT, LANES), ir.VectorType(INTEGER, LANES), ir.VectorType(BYTE, 64)
 
 
 def processor_has(feature: str) -> bool:
@@ -36,7 +36,7 @@ WIDE = 12 if processor_has("avx512f") else NARROW  # vectors per block: as many 
 BYTE_PRODUCT = processor_has("avx512f") and processor_has("avx512vnni")
 
 
-class _Code:
+class Code:
     """One block under construction: an LLVM builder and the few shapes of instruction that blocks need."""
 
     def __init__(self, builder: Any) -> None:
@@ -49,8 +49,8 @@ class _Code:
 
     def at(self, address: Any, stride: Any, row: int, offset: int = 0) -> Any:
         """address + row * stride + offset, in bytes."""
-        there = self.builder.add(address, self.builder.mul(stride, _WORD(row)))
-        return self.builder.add(there, _WORD(offset))
+        there = self.builder.add(address, self.builder.mul(stride, WORD(row)))
+        return self.builder.add(there, WORD(offset))
 
     def load(self, address: Any, kind: Any, align: int = 4) -> Any:
         return self.builder.load(self.builder.inttoptr(address, kind.as_pointer()), align=align)
@@ -58,17 +58,17 @@ class _Code:
     def store(self, value: Any, address: Any) -> None:
         self.builder.store(value, self.builder.inttoptr(address, value.type.as_pointer()), align=4)
 
-    def splat(self, number: Any) -> Any:
+    def splat(self, number: Any, lanes: int = LANES) -> Any:
         """A number in every lane."""
-        nothing = ir.Constant(ir.VectorType(number.type, LANES), ir.Undefined)
-        lane = self.builder.insert_element(nothing, number, _INTEGER(0))
-        return self.builder.shuffle_vector(lane, nothing, ir.Constant(_INTEGERS, [0] * LANES))
+        nothing = ir.Constant(ir.VectorType(number.type, lanes), ir.Undefined)
+        lane = self.builder.insert_element(nothing, number, INTEGER(0))
+        return self.builder.shuffle_vector(lane, nothing, ir.Constant(ir.VectorType(INTEGER, lanes), [0] * lanes))
 
     def fma(self, a: Any, b: Any, c: Any) -> Any:
-        return self.builder.call(self.function("llvm.fma.v16f32", _FLOATS, [_FLOATS] * 3), [a, b, c])
+        return self.builder.call(self.function("llvm.fma.v16f32", FLOATS, [FLOATS] * 3), [a, b, c])
 
     def unary(self, name: str, value: Any) -> Any:
-        return self.builder.call(self.function(f"llvm.{name}.v16f32", _FLOATS, [_FLOATS]), [value])
+        return self.builder.call(self.function(f"llvm.{name}.v16f32", FLOATS, [FLOATS]), [value])
 
     def pick(self, order: str, a: Any, b: Any) -> Any:
         """a where `a order b` holds, else b (also where either is NaN)."""
@@ -76,12 +76,12 @@ class _Code:
 
     def sums(self, rows: int, codes: Any, codes_stride: Any, panel: Any, panel_stride: Any, steps: Any) -> Any:
         """sums[r][half] = sum over k of codes[r, k] * panel[k, half]: float32 products one after the other."""
-        zero = ir.Constant(_FLOATS, [0.0] * LANES)
+        zero = ir.Constant(FLOATS, [0.0] * LANES)
 
         def product(code: Any, weights: Any, before: Any) -> Any:
-            return self.fma(self.splat(self.load(code, _FLOAT)), weights, before)
+            return self.fma(self.splat(self.load(code, FLOAT)), weights, before)
 
-        return self._loop(rows, codes, codes_stride, panel, panel_stride, steps, [zero, zero], _FLOATS, product)
+        return self._loop(rows, codes, codes_stride, panel, panel_stride, steps, [zero, zero], FLOATS, product)
 
     def byte_sums(
         self, rows: int, codes: Any, codes_stride: Any, panel: Any, panel_stride: Any, steps: Any, start: Any
@@ -89,15 +89,15 @@ class _Code:
         """The same as whole numbers, four rows of the panel at a time, on top of start[32]."""
 
         def product(code: Any, weights: Any, before: Any) -> Any:
-            return self.byte_product(self.splat(self.load(code, _INTEGER, align=1)), weights, before)
+            return self.byte_product(self.splat(self.load(code, INTEGER, align=1)), weights, before)
 
-        first = [self.load(self.at(start, _WORD(64), half), _INTEGERS) for half in range(2)]
-        return self._loop(rows, codes, codes_stride, panel, panel_stride, steps, first, _INTEGERS, product)
+        first = [self.load(self.at(start, WORD(64), half), INTEGERS) for half in range(2)]
+        return self._loop(rows, codes, codes_stride, panel, panel_stride, steps, first, INTEGERS, product)
 
     def byte_product(self, unsigned: Any, signed: Any, before: Any) -> Any:
         """before + the sum of four products of bytes, in each of 16 lanes."""
-        kind = _INTEGERS if llvmlite.binding.llvm_version_info[0] < 22 else _BYTES  # how LLVM types the same operands
-        dot = self.function("llvm.x86.avx512.vpdpbusd.512", _INTEGERS, [_INTEGERS, kind, kind])
+        kind = INTEGERS if llvmlite.binding.llvm_version_info[0] < 22 else BYTES  # how LLVM types the same operands
+        dot = self.function("llvm.x86.avx512.vpdpbusd.512", INTEGERS, [INTEGERS, kind, kind])
         return self.builder.call(dot, [before, *(self.builder.bitcast(value, kind) for value in (unsigned, signed))])
 
     def _loop(
@@ -110,15 +110,15 @@ class _Code:
         lines = [self.at(codes, codes_stride, r) for r in range(rows)]
         builder.branch(loop)
         builder.position_at_end(loop)
-        k, row = builder.phi(_WORD), builder.phi(_WORD)
+        k, row = builder.phi(WORD), builder.phi(WORD)
         before = [[builder.phi(kind) for _ in range(2)] for _ in range(rows)]
-        weights = [self.load(builder.add(row, _WORD(64 * half)), kind) for half in range(2)]
+        weights = [self.load(builder.add(row, WORD(64 * half)), kind) for half in range(2)]
         after = [
-            [product(builder.add(line, builder.mul(k, _WORD(4))), weights[half], before[r][half]) for half in range(2)]
+            [product(builder.add(line, builder.mul(k, WORD(4))), weights[half], before[r][half]) for half in range(2)]
             for r, line in enumerate(lines)
         ]
-        next_k = builder.add(k, _WORD(1))
-        k.add_incoming(_WORD(0), entry)
+        next_k = builder.add(k, WORD(1))
+        k.add_incoming(WORD(0), entry)
         k.add_incoming(next_k, loop)
         row.add_incoming(panel, entry)
         row.add_incoming(builder.add(row, panel_stride), loop)
@@ -138,20 +138,20 @@ class _Code:
         """
         builder = self.builder
         to_code, to_current, peak, over = (
-            [self.load(self.at(columns, _WORD(128), row, 64 * half), kind) for half in range(2)]
-            for row, kind in enumerate((_FLOATS, _FLOATS, _FLOATS, _INTEGERS))
+            [self.load(self.at(columns, WORD(128), row, 64 * half), kind) for half in range(2)]
+            for row, kind in enumerate((FLOATS, FLOATS, FLOATS, INTEGERS))
         )
         for row in sums:
             for half in range(2):
                 peak[half] = self.pick(">", self.unary("fabs", row[half]), peak[half])
         for half in range(2):
-            self.store(peak[half], self.at(columns, _WORD(128), 2, 64 * half))
+            self.store(peak[half], self.at(columns, WORD(128), 2, 64 * half))
         coarse, exact, end = (builder.append_basic_block(name) for name in ("coarse", "exact", "converted"))
-        builder.cbranch(builder.fcmp_ordered(">", limit, _FLOAT(0.0)), coarse, exact)
+        builder.cbranch(builder.fcmp_ordered(">", limit, FLOAT(0.0)), coarse, exact)
 
         def add(r: int, half: int, reading: Any) -> None:
             place = self.at(total, total_stride, r, 64 * half)
-            self.store(self.fma(reading, to_current[half], self.load(place, _FLOATS)), place)
+            self.store(self.fma(reading, to_current[half], self.load(place, FLOATS)), place)
 
         builder.position_at_end(coarse)
         high = self.splat(limit)
@@ -160,10 +160,10 @@ class _Code:
             for half in range(2):
                 code = self.unary("rint", builder.fmul(row[half], to_code[half]))
                 clipped = builder.fcmp_ordered(">", self.unary("fabs", code), high)
-                over[half] = builder.sub(over[half], builder.sext(clipped, _INTEGERS))
+                over[half] = builder.sub(over[half], builder.sext(clipped, INTEGERS))
                 add(r, half, self.pick(">", self.pick("<", code, high), low))
         for half in range(2):
-            self.store(over[half], self.at(columns, _WORD(128), 3, 64 * half))
+            self.store(over[half], self.at(columns, WORD(128), 3, 64 * half))
         builder.branch(end)
         builder.position_at_end(exact)
         for r, row in enumerate(sums):
@@ -181,10 +181,10 @@ def _multiply(rows: int) -> Any:
         """sums[r, 0:32] = sum over k < depth of codes[r, k] * panel[k, 0:32], float32."""
 
         def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-            code = _Code(builder)
+            code = Code(builder)
             for r, row in enumerate(code.sums(rows, *values[:5])):
                 for half in range(2):
-                    code.store(row[half], code.at(values[5], _WORD(128), r, 64 * half))
+                    code.store(row[half], code.at(values[5], WORD(128), r, 64 * half))
             return context.get_dummy_value()
 
         return types.void(*[types.int64] * 6), generate
@@ -201,29 +201,29 @@ def _read(rows: int) -> Any:
         """total[r, 0:32] += ADC(codes[r] @ panel + sigma[r] * normal[r]), float32.
 
         noise: address of sigma (rows, 32) and then normal (2 halves, rows, 16), 0 for none; columns and
-        limit: see `_Code.convert`.
+        limit: see `Code.convert`.
         """
 
         def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-            code = _Code(builder)
+            code = Code(builder)
             noise, columns, limit, total, total_stride = values[5:]
             sums = code.sums(rows, *values[:5])
             summed, noisy, ready = (
                 builder.block, builder.append_basic_block("noisy"), builder.append_basic_block("ready"),
             )  # fmt: skip
-            builder.cbranch(builder.icmp_signed("!=", noise, _WORD(0)), noisy, ready)
+            builder.cbranch(builder.icmp_signed("!=", noise, WORD(0)), noisy, ready)
             builder.position_at_end(noisy)
             disturbed = [
                 [
                     code.fma(
-                        code.load(code.at(noise, _WORD(128), r, 64 * half), _FLOATS),
-                        code.load(code.at(noise, _WORD(64), (2 + half) * rows + r), _FLOATS), row[half],
+                        code.load(code.at(noise, WORD(128), r, 64 * half), FLOATS),
+                        code.load(code.at(noise, WORD(64), (2 + half) * rows + r), FLOATS), row[half],
                     ) for half in range(2)
                 ] for r, row in enumerate(sums)
             ]  # fmt: skip
             builder.branch(ready)
             builder.position_at_end(ready)
-            joined = [[builder.phi(_FLOATS) for _ in range(2)] for _ in range(rows)]
+            joined = [[builder.phi(FLOATS) for _ in range(2)] for _ in range(rows)]
             for r in range(rows):
                 for half in range(2):
                     joined[r][half].add_incoming(sums[r][half], summed)
@@ -246,9 +246,9 @@ def _read_bytes(rows: int) -> Any:
         start (32,) int32; a sum beyond 2^24 is rounded to float32."""
 
         def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-            code = _Code(builder)
+            code = Code(builder)
             sums = [
-                [builder.sitofp(half, _FLOATS) for half in row] for row in code.byte_sums(rows, *values[:6])
+                [builder.sitofp(half, FLOATS) for half in row] for row in code.byte_sums(rows, *values[:6])
             ]  # fmt: skip
             code.convert(sums, *values[6:])
             return context.get_dummy_value()
@@ -263,23 +263,23 @@ def _pack_quad(typing_context: Any, rows: Any, rows_stride: Any, quad: Any, star
     """quad (32, 4) = four rows of 32 signed bytes, transposed; start (32,) int32 -= 128 times their sum."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        code = _Code(builder)
+        code = Code(builder)
         rows, stride, quad, start = values
-        line = ir.VectorType(_BYTE, PANEL)
+        line = ir.VectorType(BYTE, PANEL)
         four = [code.load(code.at(rows, stride, r), line, align=1) for r in range(QUAD)]
 
         def shuffle(a: Any, b: Any, order: list[int]) -> Any:
-            return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(_INTEGER, len(order)), order))
+            return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(INTEGER, len(order)), order))
 
         pairs = [shuffle(four[i], four[i + 1], list(range(2 * PANEL))) for i in (0, 2)]
-        offsets = ir.Constant(_INTEGERS, [-0x7F7F7F80] * LANES)  # every byte 128
+        offsets = ir.Constant(INTEGERS, [-0x7F7F7F80] * LANES)  # every byte 128
         for half in range(2):
             order = [PANEL * r + LANES * half + j for j in range(LANES) for r in range(QUAD)]
-            packed = builder.bitcast(shuffle(pairs[0], pairs[1], order), _INTEGERS)
-            code.store(packed, code.at(quad, _WORD(64), half))
-            place = code.at(start, _WORD(64), half)
-            high = code.byte_product(offsets, packed, ir.Constant(_INTEGERS, [0] * LANES))
-            code.store(builder.sub(code.load(place, _INTEGERS), high), place)
+            packed = builder.bitcast(shuffle(pairs[0], pairs[1], order), INTEGERS)
+            code.store(packed, code.at(quad, WORD(64), half))
+            place = code.at(start, WORD(64), half)
+            high = code.byte_product(offsets, packed, ir.Constant(INTEGERS, [0] * LANES))
+            code.store(builder.sub(code.load(place, INTEGERS), high), place)
         return context.get_dummy_value()
 
     return types.void(*[types.int64] * 4), generate

@@ -14,6 +14,7 @@ from crossbar_sim.counter_random import stream_key
 from crossbar_sim.hardware import Hardware
 from crossbar_sim.mapping.layout import Layout
 from crossbar_sim.reading.adc_circuits import ADCBank
+from crossbar_sim.reading.bit_serial import SlicedLevels, read_bits
 from crossbar_sim.reading.mvm import Conversion, Programmed, Reading, Singles, read
 
 RANGE_DECAY = np.float32(0.95)  # per batch in training mode: how fast a range register forgets an old peak
@@ -110,8 +111,7 @@ class ReadPath:
             result = self._product(x, full_drive)
         else:
             conversion = Conversion(self.dac_steps, self.adc_steps, registers.ranges, full_drive, self._bank)
-            result = self._analog(x, conversion)
-            result = replace(result, output=self.layout.put_together(result.output, self.transposed))
+            result = self._converted(x, conversion)
         if not (self.layout.plain or self.transposed):
             result = replace(result, output=result.output * self._scale)
         registers.reads += len(x)
@@ -120,6 +120,14 @@ class ReadPath:
         if tracking and not self.held and self.has_registers:
             registers.ranges = np.maximum(RANGE_DECAY * registers.ranges, result.peaks)
         return result
+
+    def _converted(self, x: torch.Tensor, conversion: Conversion) -> Reading:
+        """Every sensed sum of every vector, converted; bits, slices and references put together."""
+        serial = self._serial
+        if serial is not None and conversion.adc_steps > 0 and conversion.transfer is None and x.device.type == "cpu":
+            return read_bits(x, serial, conversion)
+        result = self._analog(x, conversion)
+        return replace(result, output=self.layout.put_together(result.output, self.transposed))
 
     def _analog(self, x: torch.Tensor, conversion: Conversion) -> Reading:
         """Every sensed sum of every vector, converted; the bits of a serial DAC shifted and added."""
@@ -197,7 +205,7 @@ class ReadPath:
     def cells_changed(self, seen: NDArray[np.float64], row_of: NDArray[np.int64]) -> None:
         """Take note of the conductances (planes, rows, columns) that reads see from now on, and each input's row."""
         self._seen, self._row_of = seen, row_of
-        for derived in ("_whole", "_unscaled"):
+        for derived in ("_whole", "_unscaled", "_serial"):
             self.__dict__.pop(derived, None)
 
     @cached_property
@@ -213,6 +221,14 @@ class ReadPath:
         whole.input_scale[:], whole.output_scale[:] = parts.input_scale[lines], parts.output_scale[:outputs]
         whole.tile_scale[:] = parts.tile_scale[:, :: layout.spec.slices]
         return whole
+
+    @cached_property
+    def _serial(self) -> SlicedLevels | None:
+        """The cells for bit-serial reads in whole numbers; None where they have to be read as currents."""
+        layout = self.layout
+        if self.hardware.dac.reads == 1 or layout.spec.references:
+            return None
+        return SlicedLevels.of(self.programmed, layout.places(self.transposed), layout.slice_weights)
 
     @cached_property
     def _unscaled(self) -> Programmed:
