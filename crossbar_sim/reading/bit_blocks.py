@@ -13,8 +13,21 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from crossbar_sim.reading.microkernel import BYTE, BYTES, FLOAT, FLOATS, INTEGER, INTEGERS, LANES, WORD, Code
-from crossbar_sim.reading.microkernel import processor_has
+from crossbar_sim.reading.microkernel import (
+    BYTE,
+    BYTES,
+    FLOAT,
+    FLOATS,
+    INTEGER,
+    INTEGERS,
+    LANES,
+    SHORT,
+    SHORTS,
+    WORD,
+    Code,
+    every,
+    processor_has,
+)
 
 COLUMNS = 4  # columns per block
 VECTORS = 2 * LANES  # vectors per block
@@ -27,14 +40,6 @@ LOOKUP = processor_has("avx512vbmi")
 COLUMN_BYTES = 192  # of one column's settings: see `_convert`
 TABLE_BYTES = COLUMNS * 64
 
-_SHORT = ir.IntType(16)
-_SHORTS = ir.VectorType(_SHORT, VECTORS)
-
-
-def _every(kind: Any, number: float) -> Any:
-    """A constant in every lane."""
-    return ir.Constant(kind, [number] * kind.count)
-
 
 def _convert(code: Code, sums: list[list[Any]], columns: Any, limit: Any, worth: Any, total: Any, stride: Any) -> None:
     """total[c, 0:32] += worth * sum over bits b of 2^b ADC(sums[c][b]), exact below 2^24.
@@ -44,7 +49,7 @@ def _convert(code: Code, sums: list[list[Any]], columns: Any, limit: Any, worth:
     conversions (32 int16 each, at 64 and 128).
     """
     builder = code.builder
-    size, sizes = code.function("llvm.abs.v32i16", _SHORTS, [_SHORTS, ir.IntType(1)]), []
+    size, sizes = code.function("llvm.abs.v32i16", SHORTS, [SHORTS, ir.IntType(1)]), []
     step, worths, beyond = WORD(COLUMN_BYTES), code.splat(worth), None
     for c, bits in enumerate(sums):
         sizes.append([builder.call(size, [one, ir.Constant(ir.IntType(1), 0)]) for one in bits])
@@ -52,9 +57,9 @@ def _convert(code: Code, sums: list[list[Any]], columns: Any, limit: Any, worth:
         for other in sizes[c][1:]:
             largest = builder.select(builder.icmp_signed(">", other, largest), other, largest)
         place = code.at(columns, step, c, 64)
-        peak = code.load(place, _SHORTS)
+        peak = code.load(place, SHORTS)
         code.store(builder.select(builder.icmp_signed(">", largest, peak), largest, peak), place)
-        same = code.splat(code.load(code.at(columns, step, c, 4), _SHORT), VECTORS)
+        same = code.splat(code.load(code.at(columns, step, c, 4), SHORT), VECTORS)
         over = builder.icmp_signed(">", largest, same)
         beyond = over if beyond is None else builder.or_(beyond, over)
     rounded, whole, end = (builder.append_basic_block(name) for name in ("rounded", "whole", "converted"))
@@ -83,15 +88,15 @@ def _convert(code: Code, sums: list[list[Any]], columns: Any, limit: Any, worth:
     builder.branch(end)
 
     builder.position_at_end(rounded)
-    high, two = code.splat(limit), _every(FLOATS, 2.0)
+    high, two = code.splat(limit), every(FLOATS, 2.0)
     low = builder.fneg(high)
     for c, bits in enumerate(sums):
         to_code = code.splat(code.load(code.at(columns, step, c), FLOAT))
-        unclipped = code.splat(code.load(code.at(columns, step, c, 6), _SHORT), VECTORS)
+        unclipped = code.splat(code.load(code.at(columns, step, c, 6), SHORT), VECTORS)
         place = code.at(columns, step, c, 128)
-        count = code.load(place, _SHORTS)
+        count = code.load(place, SHORTS)
         for one in sizes[c]:
-            count = builder.sub(count, builder.sext(builder.icmp_signed(">", one, unclipped), _SHORTS))
+            count = builder.sub(count, builder.sext(builder.icmp_signed(">", one, unclipped), SHORTS))
         code.store(count, place)
         for half in range(2):
             together = None
@@ -102,25 +107,6 @@ def _convert(code: Code, sums: list[list[Any]], columns: Any, limit: Any, worth:
             add(c, half, together)
     builder.branch(end)
     builder.position_at_end(end)
-
-
-def _loop(code: Code, count: Any, start: list[Any], body: Any) -> list[Any]:
-    """`body(i, values)` for i = 0 ... count - 1 (at least once), from `start` on; the last values."""
-    builder = code.builder
-    entry, loop, done = builder.block, builder.append_basic_block("loop"), builder.append_basic_block("looped")
-    builder.branch(loop)
-    builder.position_at_end(loop)
-    i, values = builder.phi(WORD), [builder.phi(value.type) for value in start]
-    after = body(i, values)
-    following = builder.add(i, WORD(1))
-    i.add_incoming(WORD(0), entry)
-    i.add_incoming(following, builder.block)
-    for value, first, last in zip(values, start, after, strict=True):
-        value.add_incoming(first, entry)
-        value.add_incoming(last, builder.block)
-    builder.cbranch(builder.icmp_signed("<", following, count), loop, done)
-    builder.position_at_end(done)
-    return after
 
 
 @intrinsic
@@ -140,11 +126,11 @@ def _tabulate(typing_context: Any, levels: Any, stride: Any, groups: Any, offset
                     place = builder.add(builder.add(line, builder.mul(g, WORD(LINES))), WORD(i))
                     level = code.splat(code.load(place, BYTE, align=1), 64)
                     driven = ir.Constant(ir.VectorType(ir.IntType(1), 64), [s >> i & 1 for s in range(64)])
-                    sums = builder.add(sums, builder.select(driven, level, _every(BYTES, 0)))
+                    sums = builder.add(sums, builder.select(driven, level, every(BYTES, 0)))
                 code.store(sums, builder.add(tables, builder.add(builder.mul(g, WORD(TABLE_BYTES)), WORD(64 * c))))
             return []
 
-        _loop(code, groups, [], table)
+        code.loop(groups, [], table)
         return context.get_dummy_value()
 
     return types.void(*[types.int64] * 5), generate
@@ -164,10 +150,10 @@ def _add_up(typing_context: Any, codes: Any, factor: Any, blocks: Any, total: An
                 offset = builder.add(builder.mul(i, WORD(4 * VECTORS)), WORD(64 * half))
                 here, there = builder.add(codes, offset), builder.add(total, offset)
                 code.store(code.fma(code.load(here, FLOATS), factors, code.load(there, FLOATS)), there)
-                code.store(_every(FLOATS, 0.0), here)
+                code.store(every(FLOATS, 0.0), here)
             return []
 
-        _loop(code, blocks, [], block)
+        code.loop(blocks, [], block)
         return context.get_dummy_value()
 
     return types.void(types.int64, types.float32, types.int64, types.int64), generate
@@ -211,19 +197,19 @@ def _read_looked_up(
                     for (c, pair), before in zip(blocks, short_sums, strict=True)
                 ]
 
-            looked_up = _loop(code, count, [_every(BYTES, 0)] * len(blocks), group)
+            looked_up = code.loop(count, [every(BYTES, 0)] * len(blocks), group)
             both, odd = sums[: len(blocks)], sums[len(blocks) :]
-            words = [builder.bitcast(one, _SHORTS) for one in looked_up]
+            words = [builder.bitcast(one, SHORTS) for one in looked_up]
             return [builder.add(before, word) for before, word in zip(both, words, strict=True)] + [
-                builder.add(before, builder.lshr(word, _every(_SHORTS, 8)))
+                builder.add(before, builder.lshr(word, every(SHORTS, 8)))
                 for before, word in zip(odd, words, strict=True)
             ]
 
-        sums = _loop(code, rounds, [_every(_SHORTS, 0)] * (2 * len(blocks)), some_groups)
-        offsets = code.splat(builder.trunc(offset, _SHORT), VECTORS)
+        sums = code.loop(rounds, [every(SHORTS, 0)] * (2 * len(blocks)), some_groups)
+        offsets = code.splat(builder.trunc(offset, SHORT), VECTORS)
         bits: list[list[Any]] = [[] for _ in range(COLUMNS)]
         for (c, _), both, odd in zip(blocks, sums[: len(blocks)], sums[len(blocks) :], strict=True):
-            even = builder.sub(both, builder.shl(odd, _every(_SHORTS, 8)))
+            even = builder.sub(both, builder.shl(odd, every(SHORTS, 8)))
             bits[c] += [builder.sub(even, offsets), builder.sub(odd, offsets)]
         _convert(code, bits, columns, limit, worth, total, stride)
         return context.get_dummy_value()
@@ -248,13 +234,13 @@ def _read_packed(
         order = ir.Constant(ir.VectorType(INTEGER, VECTORS), list(range(VECTORS)))
 
         def shorts(halves: list[Any]) -> Any:
-            parts = [builder.trunc(builder.fptosi(half, INTEGERS), ir.VectorType(_SHORT, LANES)) for half in halves]
+            parts = [builder.trunc(builder.fptosi(half, INTEGERS), ir.VectorType(SHORT, LANES)) for half in halves]
             return builder.shuffle_vector(*parts, order)
 
         bits = []
         for halves in packed:
-            upper = [code.unary("rint", builder.fmul(half, _every(FLOATS, 1 / PACKING))) for half in halves]
-            lower = [code.fma(up, _every(FLOATS, -PACKING), half) for up, half in zip(upper, halves, strict=True)]
+            upper = [code.unary("rint", builder.fmul(half, every(FLOATS, 1 / PACKING))) for half in halves]
+            lower = [code.fma(up, every(FLOATS, -PACKING), half) for up, half in zip(upper, halves, strict=True)]
             bits.append([shorts(lower), shorts(upper)])
         _convert(code, bits, columns, limit, worth, total, stride)
         return context.get_dummy_value()

@@ -1,4 +1,4 @@
-"""Bit-serial reads of cells that stand on levels: every bit, slice and tile converted, put together as whole numbers."""
+"""Bit-serial reads of cells on levels: every bit, slice and tile converted, put together as whole numbers."""
 
 from __future__ import annotations
 
@@ -48,9 +48,13 @@ class SlicedLevels:
         bit_kernels.arrange(programmed.levels, places, programmed.tile_inputs, levels)
         return cls(programmed, levels, largest, places, worth.astype(np.float32))
 
+    def suit(self, conversion: Conversion) -> bool:
+        """Whether every conversion only rounds and clips, and all bits of one add up exactly in float32."""
+        return conversion.transfer is None and 0 < conversion.adc_steps * conversion.dac_steps < 1 << 24
+
 
 def read_bits(x: torch.Tensor, cells: SlicedLevels, conversion: Conversion, lookup: bool = LOOKUP) -> Reading:
-    """y = m / steps output_scale * sum over row tiles, slices s and bits b of worth[s] 2^b ADC(bit b of the codes @ G_s).
+    """y = m / steps output_scale * sum over row tiles, slices s and bits b of worth[s] 2^b ADC(bit b of codes @ G_s).
 
     The codes are round(x input_scale / m * steps) of x (vectors, inputs) float32, with m as in `mvm.read`; each bit
     drives its line fully, in the direction of the code's sign. Bit-identical for any number of threads and whether or
@@ -75,9 +79,10 @@ def read_bits(x: torch.Tensor, cells: SlicedLevels, conversion: Conversion, look
 
     def work(worker: int) -> None:
         begin, end = (blocks * (worker + one) // workers * VECTORS for one in range(2))
-        step = _vectors_per_pass(grid[0] * programmed.tile_inputs, steps.bit_length(), lookup)
-        for start in range(begin, min(end, count), step):
-            part = slice(start, min(start + step, end, count))
+        end = min(end, count)
+        step = _vectors_per_pass(inputs, steps.bit_length(), end - begin, lookup)
+        for start in range(begin, end, step):
+            part = slice(start, min(start + step, end))
             codes = np.empty((-(-(part.stop - start) // VECTORS), inputs, VECTORS), np.int16)
             negative = bit_kernels.serial_codes(
                 vectors[part], programmed.input_scale, steps, np.float32(conversion.full_drive), codes, largest[part],
@@ -88,14 +93,12 @@ def read_bits(x: torch.Tensor, cells: SlicedLevels, conversion: Conversion, look
                 unclipped, to_current, programmed.output_scale, largest[part], steps, output[part], peaks[worker],
                 clipped[worker],
             )  # fmt: skip
+            sliced = cells.levels, cells.places, cells.worth
             if lookup:
-                drives = _table_drives(codes, programmed, steps, negative)
-                bit_kernels.read_bits_looked_up(
-                    drives, cells.levels, cells.places, cells.worth, cells.largest, *settings
-                )
+                indices = _table_drives(codes, programmed, steps, negative)
+                bit_kernels.read_bits_looked_up(indices, *sliced, cells.largest, *settings)
             else:
-                drives = _packed_drives(codes, programmed, steps)
-                bit_kernels.read_bits_packed(drives, cells.levels, cells.places, cells.worth, *settings)
+                bit_kernels.read_bits_packed(_packed_drives(codes, programmed, steps), *sliced, *settings)
 
     side_by_side(work, workers)
     conduction = float(bits_set.sum(axis=0) @ programmed.line_conductance.astype(float))
@@ -104,9 +107,11 @@ def read_bits(x: torch.Tensor, cells: SlicedLevels, conversion: Conversion, look
     return Reading(torch.from_numpy(output), conduction, peaks.max(axis=0), clipped.sum(axis=0))
 
 
-def _vectors_per_pass(inputs: int, bits: int, lookup: bool) -> int:
-    size = inputs / LINES * 2 * bits if lookup else inputs * 4 * bits / PACKED_BITS  # bytes of one vector
-    return max(1, int(GROUP_BYTES / size) // VECTORS) * VECTORS
+def _vectors_per_pass(inputs: int, bits: int, count: int, lookup: bool) -> int:
+    """As equal as possible, few enough for the cache, a multiple of every block."""
+    vector = inputs * bits * 2 / (LINES if lookup else 1)  # bytes of its drives
+    passes = max(1, -(-count // max(VECTORS, int(GROUP_BYTES / vector))))
+    return max(1, -(-count // (passes * VECTORS))) * VECTORS
 
 
 def _table_drives(codes: NDArray[np.int16], programmed: Programmed, steps: int, signed: bool) -> NDArray[np.uint16]:

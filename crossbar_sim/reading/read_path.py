@@ -124,7 +124,7 @@ class ReadPath:
     def _converted(self, x: torch.Tensor, conversion: Conversion) -> Reading:
         """Every sensed sum of every vector, converted; bits, slices and references put together."""
         serial = self._serial
-        if serial is not None and conversion.adc_steps > 0 and conversion.transfer is None and x.device.type == "cpu":
+        if serial is not None and serial.suit(conversion) and x.device.type == "cpu":
             return read_bits(x, serial, conversion)
         result = self._analog(x, conversion)
         return replace(result, output=self.layout.put_together(result.output, self.transposed))
@@ -152,18 +152,9 @@ class ReadPath:
     def _product(self, x: torch.Tensor, full_drive: float) -> Reading:
         """One product in place of all bits and slices, where no conversion can round or clip; the cells conduct as in
         the reads that it stands for: once per bit that is set."""
-        whole = self._whole
-        exact = Conversion(self.dac_steps, 0, np.ones(whole.grid, np.float32), full_drive)
-        result = read(x, whole, exact, self.key, self.registers.reads)
-        conduction = result.conduction
-        if self.hardware.dac.reads > 1:
-            codes = self._codes(x, full_drive)[0].abs()
-            magnitude = codes.nan_to_num().int().numpy()
-            bits_set = np.bitwise_count(magnitude).sum(axis=0)
-            conduction = (
-                float(bits_set @ whole.line_conductance.astype(float)) if bool(codes.isfinite().all()) else np.nan
-            )
-        return replace(result, conduction=conduction)
+        whole, serial = self._whole, self.hardware.dac.reads > 1
+        exact = Conversion(self.dac_steps, 0, np.ones(whole.grid, np.float32), full_drive, serial=serial)
+        return read(x, whole, exact, self.key, self.registers.reads)
 
     def _codes(self, x: torch.Tensor, full_drive: float) -> tuple[torch.Tensor, torch.Tensor]:
         """Signed DAC codes (vectors, lines) and the input that the largest code stands for (vectors, 1)."""
@@ -220,7 +211,15 @@ class ReadPath:
         whole.current[:], whole.line_conductance[:] = current, parts.line_conductance[lines]
         whole.input_scale[:], whole.output_scale[:] = parts.input_scale[lines], parts.output_scale[:outputs]
         whole.tile_scale[:] = parts.tile_scale[:, :: layout.spec.slices]
+        if self._on_levels:
+            device, levels = self.hardware.device, self.hardware.cell_levels or 0
+            whole.settle(device.read_voltage * device.window * layout.swing / (levels**layout.spec.slices - 1))
         return whole
+
+    @property
+    def _on_levels(self) -> bool:
+        """Whether reads see every cell exactly on a level."""
+        return self.hardware.cells_stay_on_levels and not self.hardware.tile.wired
 
     @cached_property
     def _serial(self) -> SlicedLevels | None:
