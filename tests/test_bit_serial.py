@@ -77,14 +77,17 @@ def test_every_conversion_is_that_of_whole_numbers(
 def test_ends_of_what_sums_hold(lookup: bool) -> None:
     """All levels and bits set on tiles as deep as sums allow, 15 bits, both signs; nothing overflows."""
     cells = make(97, 5, (97, 5), largest=21)
-    assert cells.programmed.levels is not None
+    programmed = cells.programmed
+    programmed.input_scale[:] = 1
     for level in (21, -21):
-        cells.levels[..., :97], cells.programmed.levels[:] = level, level
+        programmed.current[:] = level * LEVEL
+        programmed.settle(LEVEL)
+        full = SlicedLevels.of(programmed, cells.places, cells.worth)
+        assert full is not None
         for sign in (1.0, -1.0):
             x = torch.full((VECTORS + 1, 97), sign)
-            conversion = conversion_of(cells, 15, 511, 4.0)
-            cells.programmed.input_scale[:] = 1
-            same(read_bits(x, cells, conversion, lookup), naive_bit_serial_read(x.numpy(), cells, conversion))
+            conversion = conversion_of(full, 15, 511, 4.0)
+            same(read_bits(x, full, conversion, lookup), naive_bit_serial_read(x.numpy(), full, conversion))
 
 
 @pytest.mark.parametrize("lookup", WAYS)

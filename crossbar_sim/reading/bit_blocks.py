@@ -110,30 +110,39 @@ def _convert(code: Code, sums: list[list[Any]], columns: Any, limit: Any, worth:
 
 
 @intrinsic
-def _tabulate(typing_context: Any, levels: Any, stride: Any, groups: Any, offset: Any, tables: Any) -> Any:
-    """tables[g, c, s] = offset + sum over the bits i of s of levels[c, 6 g + i], bytes, for 4 columns."""
+def _tabulate(typing_context: Any, levels: Any, groups: Any, offset: Any, tables: Any) -> Any:
+    """tables[g, c, s] = offset + sum over the bits i of s of levels[g, c, i], bytes; levels (groups + 1, 4, 6).
+
+    First all sums over three lines, 8 for each half of each column, then every one of the lower with every one of the
+    upper half.
+    """
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         code = Code(builder)
-        levels, stride, groups, offset, tables = values
-        first = code.splat(builder.trunc(offset, BYTE), 64)
-        lines = [code.at(levels, stride, c) for c in range(COLUMNS)]
+        levels, groups, offset, tables = values
+        line = ir.VectorType(BYTE, 32)
+        lower = ir.Constant(ir.VectorType(ir.IntType(1), 64), [place // 8 % 2 == 0 for place in range(64)])
+        start = builder.select(lower, code.splat(builder.trunc(offset, BYTE), 64), every(BYTES, 0))
+
+        def shuffled(values: Any, other: Any, order: list[int]) -> Any:
+            return builder.shuffle_vector(values, other, ir.Constant(ir.VectorType(INTEGER, 64), order))
 
         def table(g: Any, nothing: Any) -> list[Any]:
-            for c, line in enumerate(lines):
-                sums = first
-                for i in range(LINES):
-                    place = builder.add(builder.add(line, builder.mul(g, WORD(LINES))), WORD(i))
-                    level = code.splat(code.load(place, BYTE, align=1), 64)
-                    driven = ir.Constant(ir.VectorType(ir.IntType(1), 64), [s >> i & 1 for s in range(64)])
-                    sums = builder.add(sums, builder.select(driven, level, every(BYTES, 0)))
+            cells = code.load(builder.add(levels, builder.mul(g, WORD(COLUMNS * LINES))), line, align=1)
+            threes = start
+            for i in range(3):
+                order = [place // 8 * 3 + i if place >> i & 1 else 32 for place in range(64)]
+                threes = builder.add(threes, shuffled(cells, every(line, 0), order))
+            for c in range(COLUMNS):
+                low, high = ([16 * c + 8 * half + (s >> 3 * half) % 8 for s in range(64)] for half in range(2))
+                sums = builder.add(shuffled(threes, threes, low), shuffled(threes, threes, high))
                 code.store(sums, builder.add(tables, builder.add(builder.mul(g, WORD(TABLE_BYTES)), WORD(64 * c))))
             return []
 
         code.loop(groups, [], table)
         return context.get_dummy_value()
 
-    return types.void(*[types.int64] * 5), generate
+    return types.void(*[types.int64] * 4), generate
 
 
 @intrinsic

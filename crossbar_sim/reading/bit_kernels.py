@@ -31,12 +31,13 @@ def aligned(size):
 
 @njit(cache=True)
 def arrange(levels, places, tile_inputs, arranged):
-    """arranged (slices, row tiles, columns, word lines) = levels (inputs, sensed), each column's cells in a row."""
+    """arranged (slices, row tiles, columns / COLUMNS, groups, COLUMNS, LINES) = levels (inputs, sensed)."""
     for s in range(places.shape[0]):
         for k in range(levels.shape[0]):
             t, line = k // tile_inputs, k % tile_inputs
+            group = arranged[s, t, :, line // LINES, :, line % LINES]
             for j in range(places.shape[1]):
-                arranged[s, t, j, line] = levels[k, places[s, j]]
+                group[j // COLUMNS, j % COLUMNS] = levels[k, places[s, j]]
 
 
 @njit(cache=True, nogil=True)
@@ -190,10 +191,10 @@ def read_bits_looked_up(
     """output = m / dac_steps output_scale * sum over row tiles t, slices s and bits b of
     worth[s] 2^b to_current[t] ADC(b-th bits of the codes @ levels[s, t] * unit).
 
-    drives: as in `drive_tables`; levels: as in `arrange`, columns padded to a multiple of COLUMNS and word lines to
-    one of LINES; places (slices, columns): where each column is among the sensed; to_code, same, unclipped: as in
-    `converters`, to_current: what one code adds (grid); largest (count,): m; peaks and clipped (grid) receive the
-    largest |current| and the clipped conversions.
+    drives: as in `drive_tables`; levels: as in `arrange`, with a group more than the tile has; places (slices,
+    columns): where each column is among the sensed; to_code, same, unclipped: as in `converters`, to_current: what one
+    code adds (grid); largest (count,): m; peaks and clipped (grid) receive the largest |current| and the clipped
+    conversions.
     """
     half = -(-tile_inputs // LINES)
     signs = drives.shape[3] // half
@@ -211,8 +212,7 @@ def read_bits_looked_up(
             for s in range(places.shape[0]):
                 sensed = places[s, first : first + COLUMNS]
                 _set_columns(columns, to_code, same, unclipped, t, sensed, tile_outputs)
-                cells = levels[s, t, first:].ctypes.data
-                tabulate(cells, levels.strides[2], half, offset, tables.ctypes.data)
+                tabulate(levels[s, t, first // COLUMNS].ctypes.data, half, offset, tables.ctypes.data)
                 if signs > 1:
                     _mirror(tables, offset)
                 count = groups if signs == 1 else half + groups
@@ -253,7 +253,7 @@ def read_bits_packed(
                 _set_columns(columns, to_code, same, unclipped, t, sensed, tile_outputs)
                 for c in range(COLUMNS):
                     for k in range(depth):
-                        cells[c, k] = levels[s, t, first + c, k]
+                        cells[c, k] = levels[s, t, first // COLUMNS, k // LINES, c, k % LINES]
                 for block in range(blocks):
                     for pair in range(drives.shape[2]):
                         read_packed(

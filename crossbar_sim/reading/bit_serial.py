@@ -24,8 +24,8 @@ GROUP_BYTES = 640 * 1024  # of the drives of the vectors that pass at once: they
 class SlicedLevels:
     """The cells of one read direction as bit-serial reads take them.
 
-    levels (slices, row tiles, columns, word lines) in units of `programmed.level`, the largest `largest`; places
-    (slices, columns): where each column is among the sensed; worth (slices,): what each slice counts for.
+    levels: in units of `programmed.level`, as `bit_kernels.arrange` orders them, the largest `largest`; places (slices,
+    columns): where each column is among the sensed; worth (slices,): what each slice counts for.
     """
 
     programmed: Programmed
@@ -43,8 +43,9 @@ class SlicedLevels:
         if largest > bit_blocks.LARGEST_LEVEL or programmed.tile_inputs * largest > bit_blocks.LARGEST_SUM:
             return None
         slices, columns = places.shape
-        lines = -(-programmed.tile_inputs // LINES) * LINES
-        levels = np.zeros((slices, programmed.grid[0], -(-columns // COLUMNS) * COLUMNS, lines), np.int8)
+        groups = -(-programmed.tile_inputs // LINES) + 1  # one more, since the last table is read beyond its end
+        shape = (slices, programmed.grid[0], -(-columns // COLUMNS), groups, COLUMNS, LINES)
+        levels = np.zeros(shape, np.int8)
         bit_kernels.arrange(programmed.levels, places, programmed.tile_inputs, levels)
         return cls(programmed, levels, largest, places, worth.astype(np.float32))
 
