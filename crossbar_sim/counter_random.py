@@ -18,6 +18,11 @@ from numba.extending import intrinsic
 
 ROTATIONS = (13, 15, 26, 6, 17, 29, 16, 24, 13, 15, 26, 6, 17)
 PARITY = 0x1BD11BDA
+SINE = (0.08214589, -0.59926453, 2.55016404, -5.16771278, 3.14159265)  # sin(pi f) / f by powers of f^2, highest first
+LOGARITHM = (  # (log(1 + z) - z + z^2 / 2) / z^3 by powers of z, highest first
+    7.0376836292e-2, -1.1514610310e-1, 1.1676998740e-1, -1.2420140846e-1, 1.4249322787e-1, -1.6668057665e-1,
+    2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1,
+)  # fmt: skip
 
 Key = tuple[np.uint32, np.uint32]
 
@@ -76,11 +81,11 @@ def threefry(c0, c1, k0, k1):
 def _sin_pi(f):
     """sin(pi f) for |f| <= 1/2."""
     q = f * f
-    p = np.float32(0.08214589)
-    p = p * q + np.float32(-0.59926453)
-    p = p * q + np.float32(2.55016404)
-    p = p * q + np.float32(-5.16771278)
-    p = p * q + np.float32(3.14159265)
+    p = np.float32(SINE[0])
+    p = p * q + np.float32(SINE[1])
+    p = p * q + np.float32(SINE[2])
+    p = p * q + np.float32(SINE[3])
+    p = p * q + np.float32(SINE[4])
     return f * p
 
 
@@ -96,15 +101,15 @@ def normal_pair(c0, c1, k0, k1):
     m = m + m if low else m
     exponent = exponent - (np.float32(1) if low else np.float32(0))
     z = m - np.float32(1)
-    p = np.float32(7.0376836292e-2)
-    p = p * z + np.float32(-1.1514610310e-1)
-    p = p * z + np.float32(1.1676998740e-1)
-    p = p * z + np.float32(-1.2420140846e-1)
-    p = p * z + np.float32(1.4249322787e-1)
-    p = p * z + np.float32(-1.6668057665e-1)
-    p = p * z + np.float32(2.0000714765e-1)
-    p = p * z + np.float32(-2.4999993993e-1)
-    p = p * z + np.float32(3.3333331174e-1)
+    p = np.float32(LOGARITHM[0])
+    p = p * z + np.float32(LOGARITHM[1])
+    p = p * z + np.float32(LOGARITHM[2])
+    p = p * z + np.float32(LOGARITHM[3])
+    p = p * z + np.float32(LOGARITHM[4])
+    p = p * z + np.float32(LOGARITHM[5])
+    p = p * z + np.float32(LOGARITHM[6])
+    p = p * z + np.float32(LOGARITHM[7])
+    p = p * z + np.float32(LOGARITHM[8])
     log_u = z + (p * z - np.float32(0.5)) * z * z + exponent * np.float32(0.69314718056)
     radius = np.sqrt(np.float32(-2) * log_u)
     angle = np.float32(np.int32(w1)) * np.float32(2.0**-31)  # in units of pi

@@ -1,10 +1,13 @@
-"""A slow, obvious twin of a noise-free forward read, for every mapping: one tile, bit, slice and column at a time."""
+"""Slow, obvious twins of noise-free reads: one tile, bit, slice and column at a time."""
 
 from __future__ import annotations
 
 import numpy as np
+import torch
 
 from crossbar_sim.matrix import MappedMatrix
+from crossbar_sim.reading.bit_serial import SlicedLevels
+from crossbar_sim.reading.mvm import Conversion, Reading
 
 
 def naive_forward(matrix: MappedMatrix, x: np.ndarray, ranges: np.ndarray | None) -> np.ndarray:
@@ -48,3 +51,40 @@ def naive_forward(matrix: MappedMatrix, x: np.ndarray, ranges: np.ndarray | None
                     y[b, tile.outputs] += worth * full * share * sums * of_tile / (volt * device.window)
         y[b] *= largest / dac.steps
     return y
+
+
+def naive_bit_serial_read(x: np.ndarray, cells: SlicedLevels, conversion: Conversion) -> Reading:
+    """`bit_serial.read_bits` in Python's integers, bit for bit: one float32 rounding per operation after the sums."""
+    programmed, single = cells.programmed, np.float32
+    assert programmed.levels is not None
+    levels, steps, limit = programmed.levels.astype(int), conversion.dac_steps, single(conversion.adc_steps)
+    y = np.zeros((len(x), cells.places.shape[1]), single)
+    peaks, clipped, conduction = np.zeros(programmed.grid, single), np.zeros(programmed.grid, int), 0.0
+    for b, vector in enumerate(x):
+        scaled = vector * programmed.input_scale
+        largest = single(conversion.full_drive) or np.abs(scaled).max()
+        if not np.isfinite(largest):
+            y[b], conduction = np.nan, np.nan
+            continue
+        fractions = np.clip(scaled / largest, -1, 1) if largest else np.zeros_like(scaled)
+        codes = np.rint(fractions * single(steps)).astype(int)
+        bits_set = np.array([abs(int(code)).bit_count() for code in codes])
+        conduction += float(bits_set @ programmed.line_conductance.astype(float))
+        for t in range(programmed.grid[0]):
+            rows = slice(t * programmed.tile_inputs, (t + 1) * programmed.tile_inputs)
+            for s, places in enumerate(cells.places):
+                for j, place in enumerate(places):
+                    u, total = place // programmed.tile_outputs, 0
+                    full = conversion.ranges[t, u]
+                    for bit in range(steps.bit_length()):
+                        plane = np.sign(codes[rows]) * (np.abs(codes[rows]) >> bit & 1)
+                        current = single(int(plane @ levels[rows, place]))
+                        code = np.rint(current * (limit / full * single(programmed.level)))
+                        clipped[t, u] += abs(code) > limit
+                        peaks[t, u] = max(peaks[t, u], abs(current) * single(programmed.level))
+                        total += int(np.clip(code, -limit, limit)) * 2**bit
+                    worth = full / limit * programmed.tile_scale[t, u] * cells.worth[s]
+                    # one rounding for product and sum, as the fused instruction does
+                    y[b, j] = single(np.longdouble(total) * np.longdouble(worth) + np.longdouble(y[b, j]))
+        y[b] = y[b] * programmed.output_scale[cells.places[0]] * (largest / single(steps))
+    return Reading(torch.from_numpy(y), conduction, peaks, clipped)

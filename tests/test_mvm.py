@@ -14,7 +14,9 @@ from crossbar_sim import Hardware
 from crossbar_sim.bill.ledger import Ledger
 from crossbar_sim.counter_random import normal_pair, stream_key, torch_normal_pair
 from crossbar_sim.matrix import MappedMatrix
-from crossbar_sim.reading.mvm import LEAST_WORK, Conversion, Programmed, read_numba, read_torch
+from crossbar_sim.reading import mvm_kernels, noise_block
+from crossbar_sim.reading.microkernel import PANEL, WIDE, processor_has
+from crossbar_sim.reading.mvm import Conversion, Programmed, read_numba, read_torch
 from tests.oracles import naive_read, naive_whole_read
 
 KEY = stream_key(0, "test")
@@ -105,10 +107,10 @@ def test_noise_belongs_to_the_read_number_not_to_the_batch() -> None:
 LEVEL = 1e-5 / 127
 
 
-def make_whole(inputs: int, outputs: int, tile: tuple[int, int], seed: int = 0) -> Programmed:
-    """Every pair stands on a level, as noise-free cells with at most 128 levels do."""
+def make_whole(inputs: int, outputs: int, tile: tuple[int, int], seed: int = 0, largest: int = 127) -> Programmed:
+    """Every pair stands on a level, as noise-free cells do."""
     matrix = make(inputs, outputs, tile, seed=seed)
-    matrix.current[:] = LEVEL * np.random.default_rng(seed).integers(-127, 128, (inputs, outputs))
+    matrix.current[:] = LEVEL * np.random.default_rng(seed).integers(-largest, largest + 1, (inputs, outputs))
     matrix.settle(LEVEL)
     assert matrix.levels is not None
     return matrix
@@ -116,15 +118,16 @@ def make_whole(inputs: int, outputs: int, tile: tuple[int, int], seed: int = 0) 
 
 @given(
     vectors=st.integers(1, 30), inputs=st.integers(1, 40), outputs=st.integers(1, 40), rows=st.integers(1, 24),
-    columns=st.integers(1, 40), dac=st.sampled_from([1, 7, 127]), adc=st.sampled_from([0, 7, 127]),
-    seed=st.integers(0, 99),
+    columns=st.integers(1, 40), largest=st.sampled_from([1, 127, 255]), dac=st.sampled_from([1, 7, 127, 255]),
+    adc=st.sampled_from([0, 7, 127]), seed=st.integers(0, 99),
 )  # fmt: skip
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_whole_levels_are_read_bit_for_bit_the_same_everywhere(
-    vectors: int, inputs: int, outputs: int, rows: int, columns: int, dac: int, adc: int, seed: int
+    vectors: int, inputs: int, outputs: int, rows: int, columns: int, largest: int, dac: int, adc: int, seed: int
 ) -> None:
-    """By the processor's product of bytes (where it has one), by float32 and in Python's integers."""
-    matrix = make_whole(inputs, outputs, (rows, columns), seed)
+    """By the processor's products of bytes and of 16-bit numbers (where it has them), by float32 and in Python's
+    integers."""
+    matrix = make_whole(inputs, outputs, (rows, columns), seed, largest)
     conversion = converters(matrix, dac, adc)
     x = torch.randn(vectors, inputs, generator=torch.Generator().manual_seed(seed))
     ours, portable = (
@@ -156,18 +159,23 @@ def test_whole_levels_read_as_their_currents_do(adc: int) -> None:
 
 def test_only_cells_on_levels_are_read_as_whole_numbers() -> None:
     matrix = make_whole(20, 10, (8, 8))
-    assert matrix.reads_whole(127) and not matrix.reads_whole(0) and not matrix.reads_whole(255)
+    assert matrix.reads_whole(127) and matrix.reads_whole(255) and not matrix.reads_whole(0)
+    assert matrix.fits_bytes(127) and not matrix.fits_bytes(255)
     matrix.current[3, 4] += 0.01 * LEVEL
     matrix.settle(LEVEL)
     assert matrix.levels is None and not matrix.reads_whole(127)
     matrix.current[3, 4] = 200 * LEVEL
+    matrix.settle(LEVEL)
+    assert matrix.reads_whole(127) and not matrix.fits_bytes(127)
+    matrix.current[3, 4] = 1024 * LEVEL
     matrix.settle(LEVEL)
     assert matrix.levels is None
     noisy = make(20, 10, (8, 8), noise=1e-7)
     noisy.current[:] = 0
     noisy.settle(LEVEL)
     assert noisy.levels is None
-    deep = make_whole(2, 3, (1041, 8))
+    deep = make_whole(20, 10, (1041, 8))
+    assert deep.largest_level == 127
     assert not deep.reads_whole(127), "sums may pass 2^24"
 
 
@@ -209,7 +217,7 @@ def test_threads_share_large_reads_without_changing_them() -> None:
     matrix = make(512, 512, (128, 64), noise=1e-6)
     x = torch.randn(21, 512, generator=torch.Generator().manual_seed(3))
     alone = read_numba(x, matrix, converters(matrix, 127, 127), KEY, 0)
-    assert x.numel() * 512 > 2 * LEAST_WORK
+    assert x.numel() * 512 > 2 * mvm_kernels.LEAST_WORK
     try:
         numba.set_num_threads(min(2, numba.config.NUMBA_NUM_THREADS))
         shared = read_numba(x, matrix, converters(matrix, 127, 127), KEY, 0)
@@ -250,6 +258,45 @@ def test_counter_normals_are_normal_and_equal_in_torch() -> None:
     assert np.abs(drawn - twin).max() < 3e-5
     assert stats.kstest(drawn.reshape(-1), "norm").pvalue > 1e-4
     assert abs(np.corrcoef(drawn.T)[0, 1]) < 4 / np.sqrt(count)
+
+
+def test_noise_in_vector_registers_is_the_same() -> None:
+    """16 pairs at a time, rows and columns as counters; the same bits where products and sums are fused."""
+    first_read, first_pair = np.uint32(2**32 - 3), np.uint32(48)
+    drawn = np.empty((2, WIDE, PANEL // 2), np.float32)
+    draw_block(WIDE, first_read, first_pair, *KEY, drawn)
+    twin = np.empty_like(drawn)
+    draw_one_by_one(first_read, first_pair, *KEY, twin)
+    assert np.array_equal(drawn, twin) if processor_has("fma") else np.abs(drawn - twin).max() < 1e-5
+
+
+@numba.njit
+def draw_block(rows, first_read, first_pair, k0, k1, normals):  # type: ignore[no-untyped-def]
+    noise_block.draw(rows, first_read, first_pair, k0, k1, normals.ctypes.data)
+
+
+@numba.njit(fastmath={"contract"})
+def draw_one_by_one(first_read, first_pair, k0, k1, normals):  # type: ignore[no-untyped-def]
+    for row in range(normals.shape[1]):
+        for lane in range(normals.shape[2]):
+            pair = normal_pair(np.uint32(first_read + row), np.uint32(first_pair + lane), k0, k1)
+            normals[0, row, lane], normals[1, row, lane] = pair
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_serial_drives_conduct_once_per_bit(whole: bool) -> None:
+    matrix = make_whole(40, 20, (16, 20))
+    matrix.settle(LEVEL if whole else None)
+    conversion = Conversion(255, 0, np.ones(matrix.grid, np.float32), serial=True)
+    x = torch.randn(7, 40, generator=torch.Generator().manual_seed(0))
+    x[2] = 0
+    scaled = x.numpy() * matrix.input_scale
+    largest = np.abs(scaled).max(axis=1, keepdims=True)
+    codes = np.rint(scaled * (np.float32(1) / np.where(largest > 0, largest, 1)) * np.float32(255)).astype(int)
+    expected = np.bitwise_count(np.abs(codes)).sum(axis=0) @ matrix.line_conductance.astype(float)
+    for kernel in (read_numba, read_torch):
+        assert kernel(x, matrix, conversion, KEY, 0).conduction == pytest.approx(expected, rel=1e-6)
+        assert np.isnan(kernel(torch.full((1, 40), torch.nan), matrix, conversion, KEY, 0).conduction)
 
 
 @numba.njit

@@ -11,7 +11,8 @@ from benchmarks.peers.case import OURS, threads
 from benchmarks.peers.systems import case_step
 
 GROUPS = {
-    "compiled reads": ("mvm_kernels.py",), "around reads": ("mvm.py", "read_path.py", "threads.py"),
+    "compiled reads": ("mvm_kernels.py", "drive_kernels.py", "bit_kernels.py", "level_kernels.py"),
+    "around reads": ("mvm.py", "bit_serial.py", "read_path.py", "threads.py"),
     "compiled programming": ("devices/kernels.py", "mapping_kernels.py"),
     "around programming": ("crossbar.py", "mapping.py", "devices/"), "matrix": ("matrix.py",),
     "billing": ("billing.py", "ledger.py"), "counting digital work": ("flop_counter.py", "_python_dispatch.py"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numba
 import numpy as np
@@ -11,17 +12,17 @@ import torch
 from numpy.typing import NDArray
 
 from crossbar_sim.counter_random import Key, torch_normal_pair
-from crossbar_sim.reading import mvm_kernels
+from crossbar_sim.reading import level_kernels, mvm_kernels
 from crossbar_sim.reading.adc_circuits import Transfer
 from crossbar_sim.reading.drive_kernels import BLOCK, SMALLEST
-from crossbar_sim.reading.microkernel import BYTE_PRODUCT
-from crossbar_sim.reading.read_kernels import read_bytes, read_vectors
+from crossbar_sim.reading.microkernel import BYTE_PRODUCT, PANEL
+from crossbar_sim.reading.read_kernels import read_levels, read_vectors
 from crossbar_sim.threads import side_by_side
 
 Singles = NDArray[np.float32]
 Floats = NDArray[np.float64]
-LEAST_WORK = 1 << 20  # products that are worth a thread of their own
-NO_VARIANCE = np.empty((0, 0), np.float32)
+NO_VARIANCE = np.zeros((1, 1), np.float32)
+BYTES, WORDS = np.empty(0, np.uint8), np.empty(0, np.int16)  # what codes may be stored as
 
 
 @dataclass
@@ -33,8 +34,8 @@ class Programmed:
     line_conductance (inputs,): siemens along each driven line; input_scale, output_scale: digital factors
     before the DAC and after the ADC; tile_inputs, tile_outputs: how many inputs and outputs share one tile;
     tile_scale (grid): digital factor of each tile's conversions before they are added up.
-    What `settle` finds: levels, current as signed bytes in units of `level` ampere, or None; even, whether the
-    variance is the same everywhere.
+    What `settle` finds: levels, current as whole numbers of at most `largest_level` in units of `level` ampere, or
+    None; even, whether the variance is the same everywhere.
     """
 
     current: Singles
@@ -45,14 +46,16 @@ class Programmed:
     tile_inputs: int
     tile_outputs: int
     tile_scale: Singles
-    levels: NDArray[np.int8] | None = None
+    levels: NDArray[np.int16] | None = None
     level: float = 0.0
+    largest_level: int = 0
     even: bool = False
+    _packed: tuple[NDArray[Any], NDArray[np.int32]] | None = None
 
     @classmethod
     def empty(cls, inputs: int, outputs: int, tile_inputs: int, tile_outputs: int, noisy: bool) -> Programmed:
         """All zeros, to be filled in place."""
-        padded = (inputs, -(-outputs // mvm_kernels.PANEL) * mvm_kernels.PANEL)
+        padded = (inputs, -(-outputs // PANEL) * PANEL)
         return cls(
             np.zeros(padded, np.float32)[:, :outputs],
             np.zeros(padded, np.float32)[:, :outputs] if noisy else None,
@@ -64,18 +67,35 @@ class Programmed:
     def settle(self, level: float | None) -> None:
         """Look once, after the arrays were refilled, for what makes reads cheaper: cells that stand exactly on levels
         of `level` ampere (None: they need not) are read in whole numbers, without rounding until the ADC."""
-        self.even = self.variance is not None and bool(mvm_kernels.same_everywhere(self.variance))
-        levels, self.levels = self.levels, None
+        self.even = self.variance is not None and bool(level_kernels.same_everywhere(self.variance))
+        levels, self.levels, self._packed = self.levels, None, None
         if level is not None and self.variance is None and len(self.current) > 0:
             if levels is None:
-                padded = -(-self.current.shape[1] // mvm_kernels.PANEL) * mvm_kernels.PANEL
-                levels = np.zeros((len(self.current), padded), np.int8)
-            if mvm_kernels.whole_levels(self.current, level, levels):
-                self.levels, self.level = levels, level
+                padded = -(-self.current.shape[1] // PANEL) * PANEL
+                levels = np.zeros((len(self.current), padded), np.int16)
+            largest = level_kernels.whole_levels(self.current, level, levels)
+            if largest >= 0:
+                self.levels, self.level, self.largest_level = levels, level, largest
 
     def reads_whole(self, dac_steps: int) -> bool:
         """Whether reads are sums of whole numbers that float32 holds exactly."""
-        return self.levels is not None and 0 < dac_steps <= 127 and self.tile_inputs * dac_steps * 127 < 1 << 24
+        largest_sum = self.tile_inputs * dac_steps * max(self.largest_level, 1)
+        return self.levels is not None and 0 < dac_steps < 1 << 15 and largest_sum < 1 << 24
+
+    def fits_bytes(self, dac_steps: int) -> bool:
+        """Whether codes and levels have at most 7 bits and a sign."""
+        return dac_steps <= 127 and self.largest_level <= 127
+
+    def packed(self, dac_steps: int) -> tuple[NDArray[Any], NDArray[np.int32]]:
+        """The levels as `level_kernels.pack` orders them, in bytes where they fit."""
+        fits = self.fits_bytes(dac_steps)
+        if self._packed is None or (self._packed[0].itemsize == 1) != fits:
+            assert self.levels is not None
+            columns, (kind, rows) = self.levels.shape[1], (np.int8, 4) if fits else (np.int16, 2)
+            shape = (self.grid[0], columns // PANEL, -(-self.tile_inputs // rows), PANEL, rows)
+            self._packed = np.empty(shape, kind), np.empty((self.grid[0], columns), np.int32)
+            level_kernels.pack(self.levels, self.tile_inputs, *self._packed)
+        return self._packed
 
     @cached_property
     def grid(self) -> tuple[int, int]:
@@ -90,6 +110,7 @@ class Conversion:
 
     full_drive: the |x input_scale| that drives a line fully, beyond which it is clipped; 0: the largest of each vector.
     transfer: the ADC circuit where it is more than rounding (None: it is not); adc_steps then only has to be positive.
+    serial: lines conduct as if driven fully once per bit of their code that is set.
     """
 
     dac_steps: int
@@ -97,6 +118,7 @@ class Conversion:
     ranges: Singles
     full_drive: float = 0.0
     transfer: Transfer | None = None
+    serial: bool = False
 
 
 @dataclass(slots=True)
@@ -130,29 +152,33 @@ def read_numba(
     vectors, grid = x.detach().contiguous().numpy(), programmed.grid
     (count, inputs), outputs = vectors.shape, len(programmed.output_scale)
     blocks = -(-count // BLOCK)
-    workers = count * inputs * outputs // LEAST_WORK
+    workers = count * inputs * outputs // mvm_kernels.LEAST_WORK
     workers = 1 if workers < 2 else min(numba.get_num_threads(), workers)
     output, conduction = np.empty((count, outputs), np.float32), np.empty(blocks)
     peaks, clipped = np.zeros((workers, *grid), np.float32), np.zeros((workers, *grid), np.int64)
-    whole, matrix, unit = programmed.reads_whole(conversion.dac_steps), programmed.current.base, 1.0
-    if whole:
-        matrix, unit = programmed.levels, programmed.level / conversion.dac_steps
-    variance = NO_VARIANCE if programmed.variance is None else programmed.variance.base
+    whole = programmed.reads_whole(conversion.dac_steps)
+    unit = programmed.level / conversion.dac_steps if whole else 1.0
     settings = (
-        programmed.input_scale, conversion.dac_steps, conversion.full_drive, programmed.line_conductance, matrix, unit,
-        programmed.tile_inputs, programmed.tile_outputs, conversion.adc_steps, conversion.ranges, programmed.tile_scale,
-        programmed.output_scale,
+        programmed.input_scale, conversion.dac_steps, conversion.full_drive, conversion.serial,
+        programmed.line_conductance, unit, programmed.tile_inputs, programmed.tile_outputs, conversion.adc_steps,
+        conversion.ranges, programmed.tile_scale, programmed.output_scale,
     )  # fmt: skip
+    if whole and bytewise:
+        levels = programmed.packed(conversion.dac_steps)
+        kind = BYTES if programmed.fits_bytes(conversion.dac_steps) else WORDS
+    else:
+        matrix = programmed.levels if whole else programmed.current.base
+        variance = NO_VARIANCE if programmed.variance is None else programmed.variance.base
+        noise = programmed.variance is not None, programmed.even, variance, key
 
     def work(worker: int) -> None:
         first, last = blocks * worker // workers, blocks * (worker + 1) // workers
         part = slice(first * BLOCK, last * BLOCK)
         results = output[part], conduction[first:last], peaks[worker], clipped[worker]
         if whole and bytewise:
-            read_bytes(vectors[part], *settings, *results)
+            read_levels(vectors[part], *settings, *results, *levels, kind)
         else:
-            noise = programmed.even, variance, key, first_read + part.start
-            read_vectors(vectors[part], *settings, *results, whole, *noise)
+            read_vectors(vectors[part], *settings, *results, whole, matrix, *noise, first_read + part.start)
 
     side_by_side(work, workers)
     if workers > 1:
@@ -178,7 +204,7 @@ def read_torch(x: torch.Tensor, programmed: Programmed, conversion: Conversion, 
         codes = torch.round(codes * conversion.dac_steps) / conversion.dac_steps
     (row_tiles, column_tiles), outputs = programmed.grid, current.shape[1]
     of_tile = torch.arange(outputs, device=x.device) // programmed.tile_outputs
-    pairs = -(-outputs // mvm_kernels.PANEL) * mvm_kernels.PAIRS
+    pairs = -(-outputs // PANEL) * mvm_kernels.PAIRS
     total = torch.zeros(len(x), outputs, device=x.device)
     peaks = torch.zeros(row_tiles, column_tiles, device=x.device)
     clipped = torch.zeros(row_tiles, column_tiles, dtype=torch.long, device=x.device)
@@ -203,6 +229,13 @@ def read_torch(x: torch.Tensor, programmed: Programmed, conversion: Conversion, 
             clipped[t].index_add_(0, of_tile, (code.abs() > conversion.adc_steps).sum(dim=0))
             sums = code.clamp(-conversion.adc_steps, conversion.adc_steps) * (full / conversion.adc_steps)
         total += sums * here(programmed.tile_scale[t])[of_tile]
-    conduction = float((codes.square().sum(dim=0) * here(programmed.line_conductance)).sum())
+    worth = _bits_set(codes * conversion.dac_steps) if conversion.serial else codes.square()
+    conduction = float((worth.sum(dim=0) * here(programmed.line_conductance)).sum())
     output = total * largest * here(programmed.output_scale)
     return Reading(output, conduction, peaks.cpu().numpy(), clipped.cpu().numpy())
+
+
+def _bits_set(codes: torch.Tensor) -> torch.Tensor:
+    """Of the sizes of whole numbers of at most 15 bits, how many bits are set; NaN where one is."""
+    sizes = codes.abs().round().nan_to_num().int()
+    return sum((sizes >> bit & 1 for bit in range(15)), start=0.0 * codes)

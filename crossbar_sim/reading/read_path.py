@@ -14,6 +14,7 @@ from crossbar_sim.counter_random import stream_key
 from crossbar_sim.hardware import Hardware
 from crossbar_sim.mapping.layout import Layout
 from crossbar_sim.reading.adc_circuits import ADCBank
+from crossbar_sim.reading.bit_serial import SlicedLevels, read_bits
 from crossbar_sim.reading.mvm import Conversion, Programmed, Reading, Singles, read
 
 RANGE_DECAY = np.float32(0.95)  # per batch in training mode: how fast a range register forgets an old peak
@@ -105,9 +106,7 @@ class ReadPath:
             result = self._product(x, full_drive)
         else:
             conversion = Conversion(self.dac_steps, self.adc_steps, registers.ranges, full_drive, self._bank)
-            result = self._analog(x, conversion)
-            if not self.layout.plain:
-                result.output = self.layout.put_together(result.output, self.transposed)
+            result = self._converted(x, conversion)
         if not (self.layout.plain or self.transposed):
             result.output = result.output * self._scale
         registers.reads += count
@@ -115,6 +114,16 @@ class ReadPath:
         registers.conversions += count * self._conversions
         if tracking and self.has_registers:
             registers.ranges = np.maximum(RANGE_DECAY * registers.ranges, result.peaks)
+        return result
+
+    def _converted(self, x: torch.Tensor, conversion: Conversion) -> Reading:
+        """Every sensed sum of every vector, converted; bits, slices and references put together."""
+        serial = self._serial
+        if serial is not None and serial.suit(conversion) and x.device.type == "cpu":
+            return read_bits(x, serial, conversion)
+        result = self._analog(x, conversion)
+        if not self.layout.plain:
+            result.output = self.layout.put_together(result.output, self.transposed)
         return result
 
     def _analog(self, x: torch.Tensor, conversion: Conversion) -> Reading:
@@ -140,18 +149,9 @@ class ReadPath:
     def _product(self, x: torch.Tensor, full_drive: float) -> Reading:
         """One product in place of all bits and slices, where no conversion can round or clip; the cells conduct as in
         the reads that it stands for: once per bit that is set."""
-        whole = self._whole
-        exact = Conversion(self.dac_steps, 0, np.ones(whole.grid, np.float32), full_drive)
-        result = read(x, whole, exact, self.key, self.registers.reads)
-        conduction = result.conduction
-        if self.hardware.dac.reads > 1:
-            codes = self._codes(x, full_drive)[0].abs()
-            magnitude = codes.nan_to_num().int().numpy()
-            bits_set = np.bitwise_count(magnitude).sum(axis=0)
-            conduction = (
-                float(bits_set @ whole.line_conductance.astype(float)) if bool(codes.isfinite().all()) else np.nan
-            )
-        return replace(result, conduction=conduction)
+        whole, serial = self._whole, self.hardware.dac.reads > 1
+        exact = Conversion(self.dac_steps, 0, np.ones(whole.grid, np.float32), full_drive, serial=serial)
+        return read(x, whole, exact, self.key, self.registers.reads)
 
     def _codes(self, x: torch.Tensor, full_drive: float) -> tuple[torch.Tensor, torch.Tensor]:
         """Signed DAC codes (vectors, lines) and the input that the largest code stands for (vectors, 1)."""
@@ -191,7 +191,7 @@ class ReadPath:
     def cells_changed(self, seen: NDArray[np.float64], row_of: NDArray[np.int64]) -> None:
         """Take note of the conductances (planes, rows, columns) that reads see from now on, and each input's row."""
         self._seen, self._row_of = seen, row_of
-        for derived in ("_whole", "_unscaled"):
+        for derived in ("_whole", "_unscaled", "_serial"):
             self.__dict__.pop(derived, None)
 
     @cached_property
@@ -206,7 +206,25 @@ class ReadPath:
         whole.current[:], whole.line_conductance[:] = current, parts.line_conductance[lines]
         whole.input_scale[:], whole.output_scale[:] = parts.input_scale[lines], parts.output_scale[:outputs]
         whole.tile_scale[:] = parts.tile_scale[:, :: layout.spec.slices]
+        if self._on_levels:
+            device, levels = self.hardware.device, self.hardware.cell_levels or 0
+            whole.settle(device.read_voltage * device.window * layout.swing / (levels**layout.spec.slices - 1))
         return whole
+
+    @property
+    def _on_levels(self) -> bool:
+        """Whether reads see every cell exactly on a level."""
+        return self.hardware.cells_stay_on_levels and not self.hardware.tile.wired
+
+    @cached_property
+    def _serial(self) -> SlicedLevels | None:
+        """The cells for bit-serial reads in whole numbers; None where they have to be read as currents."""
+        layout = self.layout
+        if self.hardware.dac.reads == 1 or layout.spec.references:
+            return None
+        return SlicedLevels.of(
+            self.programmed, layout.places_back if self.transposed else layout.places, layout.slice_weights
+        )
 
     @cached_property
     def _unscaled(self) -> Programmed:
