@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from crossbar_sim.counter_random import Key
+from crossbar_sim.counter_random import Key, uniforms_at
 from crossbar_sim.devices import DeviceModel, FlickerNoise, relaxed
 from crossbar_sim.devices.disturbance import disturbed, half_selected_pulses
-from crossbar_sim.devices.kernels import MOST_PULSES, program_cells, pulse_cells, uniforms_at
+from crossbar_sim.devices.kernels import MOST_PULSES, program_cells, pulse_cells
 from crossbar_sim.errors import SpecError
 from crossbar_sim.threads import side_by_side
 
@@ -219,6 +219,7 @@ class Crossbar:
     def _done(self, cells: NDArray[np.int64], result: _Results) -> Programming:
         """Fail the worn cells, disturb the others, and say what was done."""
         set_pulses, reset_pulses, verify_reads = result.counts
+        set_energy, reset_energy, verify_energy = result.joules
         felt = np.empty(0, np.int64)
         if self.lifetime is not None:
             self._wear_out(cells)
@@ -226,9 +227,10 @@ class Crossbar:
             felt = self._disturb(cells, set_pulses, reset_pulses)
         if self.lifetime is not None or self.device.disturbance is not None:
             result.achieved = self.conductance.reshape(-1)[cells]
+        squared_volts = self._squared_volts(set_pulses, reset_pulses, result.squared)
         return Programming(
-            cells, result.before, result.achieved, set_pulses, reset_pulses, verify_reads, *result.joules,
-            self._squared_volts(set_pulses, reset_pulses, result.squared), result.swing, felt,
+            cells, result.before, result.achieved, set_pulses, reset_pulses, verify_reads, set_energy, reset_energy,
+            verify_energy, squared_volts, result.swing, felt,
         )  # fmt: skip
 
     def _wear_out(self, cells: NDArray[np.int64]) -> None:

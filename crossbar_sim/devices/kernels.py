@@ -1,11 +1,11 @@
-"""Numba kernels of programming: write-verify, open loop, and blind pulses, on blocks of cells."""
+"""Numba kernels of devices: spread laws, and programming by write-verify, open loop or blind pulses."""
 
 from __future__ import annotations
 
 import numpy as np
 from numba import njit
 
-from crossbar_sim.counter_random import normal_pair, threefry
+from crossbar_sim.counter_random import normal_pair
 from crossbar_sim.devices.lanes import (
     BLOCK,
     DRAWS_PER_WRITE,
@@ -67,23 +67,18 @@ def pulses_between(steps, gone, goal):
     return np.log((steps[2] - gone) / (steps[2] - goal)) / -np.log1p(-steps[1])
 
 
-@njit(cache=True)
-def normals(counters, key):
-    """Two standard normal numbers per cell; cell i uses counter (i, counters[i])."""
-    z0, z1 = np.empty(counters.size), np.empty(counters.size)
-    for i in range(counters.size):
-        z0[i], z1[i] = normal_pair(np.uint32(i), counters[i], key[0], key[1])
-    return z0, z1
-
-
-@njit(cache=True)
-def uniforms_at(counters, key):
-    """One number in (0, 1) per cell; cell i uses counter (i, counters[i])."""
-    numbers = np.empty(counters.size)
-    for i in range(counters.size):
-        word, _ = threefry(np.uint32(i), counters[i], key[0], key[1])
-        numbers[i] = (float(word) + 0.5) * 2.0**-32
-    return numbers
+@njit(cache=True, error_model="numpy")
+def polynomial(conductance, conductance_scale, coefficients, sigma_scale):
+    """sigma_scale * max(sum_k c_k (G / conductance_scale)^k, 0) of many G in one pass."""
+    sigma = np.full(conductance.size, coefficients[-1])
+    for start in range(0, sigma.size, 1024):  # few enough to stay in the first-level cache
+        some, of = sigma[start : start + 1024], conductance[start : start + 1024]
+        for k in range(coefficients.size - 2, -1, -1):
+            for i in range(some.size):
+                some[i] = coefficients[k] + some[i] * (of[i] / conductance_scale)
+        for i in range(some.size):
+            some[i] = sigma_scale * max(some[i], 0.0)
+    return sigma
 
 
 @njit
@@ -107,13 +102,13 @@ def _order(expected, second, places):
     scale = PILES / (largest * (1.0 + 1e-9) + 1e-9)
     for i in range(expected.size):
         piles[second[i], PILES - np.int64(expected[i] * scale)] += 1
-    for kind in range(2):
+    for kind in (0, 1):
         for pile in range(PILES + 1):
             filled[kind], piles[kind, pile] = filled[kind] + piles[kind, pile], filled[kind]
     for i in range(expected.size):
-        kind, pile = second[i], PILES - np.int64(expected[i] * scale)
-        places[kind, piles[kind, pile]] = i
-        piles[kind, pile] += 1
+        mine = PILES - np.int64(expected[i] * scale)
+        places[second[i], piles[second[i], mine]] = i
+        piles[second[i], mine] += 1
     return filled
 
 
@@ -181,10 +176,8 @@ def _aim(was, goal, law, direction, most):
     down = (law[9], law[10], law[11], law[24], law[25], law[26])
     for i in range(was.size):
         rising = goal[i] >= was[i]
-        if rising:
-            pulses = pulses_between(up, was[i] - law[0], goal[i] - law[0])
-        else:
-            pulses = pulses_between(down, law[1] - was[i], law[1] - goal[i])
+        gone, end = (was[i] - law[0], goal[i] - law[0]) if rising else (law[1] - was[i], law[1] - goal[i])
+        pulses = pulses_between(up if rising else down, gone, end)
         direction[i], most[i] = np.inf if rising else -np.inf, np.rint(pulses)
 
 

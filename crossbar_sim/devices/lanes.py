@@ -59,8 +59,7 @@ def _close_up(cells, counter, place, count, keep, done):
     left, gone = 0, 0
     for i in range(count):
         keep[0, left], keep[1, gone] = i, i
-        live = np.int64(cells[LIVE, i])
-        left, gone = left + live, gone + 1 - live
+        left, gone = left + int(cells[LIVE, i]), gone + 1 - int(cells[LIVE, i])
     for row in range(GOAL):
         for k in range(gone):
             done[row, place[keep[1, k]]] = cells[row, keep[1, k]]

@@ -40,26 +40,18 @@ def retarget(
     """
     if not np.isfinite(weight).all():
         raise MappingError("weights to be mapped must be finite, got NaN or infinity; check the model's weights")
-    cells, goals = np.empty(target.size, np.int64), np.empty(target.size)
+    cells, goals = np.empty(target.size + 1, np.int64), np.empty(target.size + 1)
     spec, levels = layout.spec, device.levels if device.levels is not None else 0
     if spec.pair_update == "one_side":
         count = mapping_kernels.retarget_one_side(
-            weight,
-            limit,
-            spec.rows,
-            device.g_min,
-            device.window,
-            levels,
-            row_of,
-            layout.column_of,
-            target,
-            cells,
+            weight, limit, spec.rows, device.g_min, device.window, levels, row_of, layout.column_of, target, cells,
             goals,
-        )
+        )  # fmt: skip
     else:
         count = mapping_kernels.retarget(
-            weight, limit, spec.rows, device.g_min, device.window, levels, spec.sides, spec.mapping == "differential",
-            spec.slices, spec.slice_bits or 0, row_of, layout.column_of, target, cells, goals,
+            np.ascontiguousarray(weight.T), limit, spec.rows, device.g_min, device.window, levels, spec.sides,
+            spec.mapping == "differential", spec.slices, spec.slice_bits or 0, row_of, layout.column_of, target, cells,
+            goals,
         )  # fmt: skip
     if spec.references:
         count = _target_references(device, layout, target, cells, goals, count)
