@@ -118,6 +118,25 @@ def normal_pair(c0, c1, k0, k1):
     return radius * _sin_pi(np.float32(0.5) - size), radius * (sine if angle >= np.float32(0) else -sine)
 
 
+@njit(cache=True)
+def normals(counters, key):
+    """Two standard normal numbers per cell; cell i uses counter (i, counters[i])."""
+    z0, z1 = np.empty(counters.size), np.empty(counters.size)
+    for i in range(counters.size):
+        z0[i], z1[i] = normal_pair(np.uint32(i), counters[i], key[0], key[1])
+    return z0, z1
+
+
+@njit(cache=True)
+def uniforms_at(counters, key):
+    """One number in (0, 1) per cell; cell i uses counter (i, counters[i])."""
+    numbers = np.empty(counters.size)
+    for i in range(counters.size):
+        word, _ = threefry(np.uint32(i), counters[i], key[0], key[1])
+        numbers[i] = (float(word) + 0.5) * 2.0**-32
+    return numbers
+
+
 def torch_normal_pair(c0: torch.Tensor, c1: torch.Tensor, key: Key) -> tuple[torch.Tensor, torch.Tensor]:
     """The same two numbers as `normal_pair` (to about 1e-5), elementwise on any torch device."""
     mask = 0xFFFFFFFF

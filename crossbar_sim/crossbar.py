@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from crossbar_sim.counter_random import Key
+from crossbar_sim.counter_random import Key, uniforms_at
 from crossbar_sim.devices import DeviceModel, FlickerNoise, relaxed
 from crossbar_sim.devices.disturbance import disturbed, half_selected_pulses
-from crossbar_sim.devices.kernels import program_cells, uniforms_at
-from crossbar_sim.devices.pulse_kernels import MOST_PULSES, pulse_cells
+from crossbar_sim.devices.kernels import MOST_PULSES, program_cells, pulse_cells
 from crossbar_sim.errors import SpecError
+from crossbar_sim.threads import side_by_side
 
 Floats = NDArray[np.float64]
 PACE_DRAW, LIFETIME_DRAW, FAULT_DRAW = 1021, 1022, 1023
 """Counters of what a cell is born with: within its first write, beyond those of the pulses."""
+LEAST_CELLS = 4096
+"""Written cells that are worth a thread of their own."""
+NOTHING, NEVER = np.empty(0), np.empty(0, np.bool_)
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,20 @@ class Programming:
         return np.union1d(self.cells, self.disturbed) if self.disturbed.size else self.cells
 
 
+class _Results:
+    """Room for what kernels report of `count` written cells, as in `devices.kernels.program_cells`."""
+
+    def __init__(self, count: int, squares: bool) -> None:
+        self.before, self.achieved, self.swing = np.empty((3, count))
+        self.counts, self.joules = np.empty((3, count), np.int32), np.empty((3, count))
+        self.squared = np.empty(count if squares else 0)
+
+    @property
+    def arrays(self) -> tuple[NDArray[Any], ...]:
+        """In the order of the kernels' arguments."""
+        return self.before, self.achieved, self.counts, self.joules, self.swing
+
+
 class Crossbar:
     """Cells of one device, any array shape; freshly formed cells stand at g_min.
 
@@ -89,6 +109,7 @@ class Crossbar:
         self.lifetime: Floats | None = None
         self.pace: Floats | None = None
         self.disturbed: NDArray[np.int64] | None = None
+        self._laws: dict[float, Floats] = {}
         if device.disturbance is not None:
             if len(shape) < 2:
                 raise ValueError(f"disturbance needs word and bit lines: at least two axes of cells, got {shape}")
@@ -126,27 +147,20 @@ class Crossbar:
                 f"target conductances must lie in [{self.device.g_min:g}, {self.device.g_max:g}] S, "
                 f"got {target.min():g} to {target.max():g}; rescale the weights"
             )
-        law, count = self.device.programming_error, cells.size
-        sigma = law(target) if law is not None else np.full(count, -1.0 if self.device.programs_exactly else 0.0)
-        stuck = np.zeros(count, np.bool_) if self.stuck is None else self.stuck.reshape(-1)[cells]
-        pace = np.ones(count) if self.pace is None else self.pace.reshape(-1)[cells]
-        set_pulses, reset_pulses, verify_reads = np.empty((3, count), np.int32)
-        achieved, set_energy, reset_energy, verify_energy, squared, swing = np.empty((6, count))
-        conductance, present, writes = self.conductance.reshape(-1), self.present.reshape(-1), self.writes.reshape(-1)
-        before = present[cells]
-        stairs = self.device.incremental_amplitude
-        program_cells(
-            cells, writes[cells], before, target, sigma, stuck, pace, self.device.law(sense_energy),
-            None if stairs is None else stairs.numbers,
-            self.device.programming != "open_loop", self.device.programming == "erase_write_verify", self.key,
-            achieved, set_pulses, reset_pulses, verify_reads, set_energy, reset_energy, verify_energy, squared, swing,
+        law, stairs = self.device.programming_error, self.device.incremental_amplitude
+        blind = np.zeros(cells.size) if law is None else law(target)
+        sigma = NOTHING if self.device.programs_exactly else blind
+        numbers = None if stairs is None else stairs.numbers
+        closed_loop, erase_first = (
+            self.device.programming != "open_loop",
+            self.device.programming == "erase_write_verify",
+        )
+        result = _Results(cells.size, stairs is not None)
+        self._in_parts(
+            cells.size, program_cells, cells, target, sigma, *self._own, self._law(sense_energy), numbers, closed_loop,
+            erase_first, self.key, self.clock, self._state, *result.arrays, result.squared,
         )  # fmt: skip
-        conductance[cells] = achieved
-        felt = self._record(cells, stuck, set_pulses, reset_pulses, swing)
-        return Programming(
-            cells, before, conductance[cells], set_pulses, reset_pulses, verify_reads, set_energy, reset_energy,
-            verify_energy, self._squared_volts(set_pulses, reset_pulses, squared), swing, felt,
-        )  # fmt: skip
+        return self._done(cells, result)
 
     def _squared_volts(self, set_pulses: NDArray[np.int32], reset_pulses: NDArray[np.int32], squared: Floats) -> float:
         """Sum of V^2 over all pulses: exact products where every pulse has the same voltage."""
@@ -169,47 +183,66 @@ class Crossbar:
                 f"{self.device.name}: blind pulses have one voltage, but the device has incremental_amplitude; "
                 "leave that out, or program with verify reads"
             )
-        stuck = np.zeros(cells.size, np.bool_) if self.stuck is None else self.stuck.reshape(-1)[cells]
-        pace = np.ones(cells.size) if self.pace is None else self.pace.reshape(-1)[cells]
-        achieved, set_energy, reset_energy, swing, no_energy = np.zeros((5, cells.size))
-        conductance, writes = self.conductance.reshape(-1), self.writes.reshape(-1)
-        before = self.present.reshape(-1)[cells]
-        pulse_cells(
-            cells, writes[cells], before, counts, stuck, pace, self.device.law(0.0), self.key,
-            achieved, set_energy, reset_energy, swing,
+        result = _Results(cells.size, False)
+        self._in_parts(
+            cells.size, pulse_cells, cells, counts, *self._own, self._law(0.0), self.key, self.clock, self._state,
+            *result.arrays,
         )  # fmt: skip
-        conductance[cells] = achieved
-        set_pulses, reset_pulses = np.maximum(counts, 0).astype(np.int32), np.maximum(-counts, 0).astype(np.int32)
-        felt = self._record(cells, stuck, set_pulses, reset_pulses, swing)
-        return Programming(
-            cells, before, conductance[cells], set_pulses, reset_pulses, np.zeros(cells.size, np.int32), set_energy,
-            reset_energy, no_energy, self._squared_volts(set_pulses, reset_pulses, no_energy), swing, felt,
-        )  # fmt: skip
+        return self._done(cells, result)
 
-    def _record(
-        self, cells: NDArray[np.int64], stuck: NDArray[np.bool_], set_pulses: NDArray[np.int32],
-        reset_pulses: NDArray[np.int32], swing: Floats,
-    ) -> NDArray[np.int64]:  # fmt: skip
-        """Count a write, age the cells anew, fail the worn ones; returns the cells that the pulses disturbed."""
-        self.writes.reshape(-1)[cells] += 1
-        self.pulses.reshape(-1)[cells] += set_pulses + reset_pulses
-        self.swing.reshape(-1)[cells] += swing
-        self.written_at.reshape(-1)[cells] = self.clock
+    def _in_parts(self, count: int, kernel: Callable[..., None], *arguments: Any) -> None:
+        """A kernel over `count` cells, shared among threads; each cell's result depends on the cell alone."""
+        workers = max(1, min(numba.get_num_threads(), count // LEAST_CELLS))
+        side_by_side(
+            lambda worker: kernel(count * worker // workers, count * (worker + 1) // workers, *arguments), workers
+        )
+
+    @property
+    def _state(self) -> tuple[NDArray[Any], ...]:
+        """What a write changes, flat."""
+        arrays = (self.conductance, self.present, self.writes, self.pulses, self.swing, self.written_at)
+        return tuple(array.reshape(-1) for array in arrays)
+
+    @property
+    def _own(self) -> tuple[NDArray[np.bool_], Floats]:
+        """Stuck cells and paces, flat; empty where the device has no such effect."""
+        stuck = NEVER if self.stuck is None else self.stuck.reshape(-1)
+        return stuck, NOTHING if self.pace is None else self.pace.reshape(-1)
+
+    def _law(self, sense_energy: float) -> Floats:
+        """`DeviceModel.law`, worked out once."""
+        law = self._laws.get(sense_energy)
+        if law is None:
+            law = self._laws[sense_energy] = self.device.law(sense_energy)
+        return law
+
+    def _done(self, cells: NDArray[np.int64], result: _Results) -> Programming:
+        """Fail the worn cells, disturb the others, and say what was done."""
+        set_pulses, reset_pulses, verify_reads = result.counts
+        set_energy, reset_energy, verify_energy = result.joules
+        felt = np.empty(0, np.int64)
         if self.lifetime is not None:
-            self._wear_out(cells, stuck)
-        self.present.reshape(-1)[cells] = self.conductance.reshape(-1)[cells]
-        if self.device.disturbance is None:
-            return np.empty(0, np.int64)
-        return self._disturb(cells, set_pulses, reset_pulses)
+            self._wear_out(cells)
+        if self.device.disturbance is not None:
+            felt = self._disturb(cells, set_pulses, reset_pulses)
+        if self.lifetime is not None or self.device.disturbance is not None:
+            result.achieved = self.conductance.reshape(-1)[cells]
+        squared_volts = self._squared_volts(set_pulses, reset_pulses, result.squared)
+        return Programming(
+            cells, result.before, result.achieved, set_pulses, reset_pulses, verify_reads, set_energy, reset_energy,
+            verify_energy, squared_volts, result.swing, felt,
+        )  # fmt: skip
 
-    def _wear_out(self, cells: NDArray[np.int64], stuck: NDArray[np.bool_]) -> None:
+    def _wear_out(self, cells: NDArray[np.int64]) -> None:
         """Mark the cells whose last write was their last: from now on they are stuck."""
         assert self.lifetime is not None and self.stuck is not None and self.device.lifetime is not None
-        worn = cells[~stuck & (self.writes.reshape(-1)[cells] >= self.lifetime.reshape(-1)[cells])]
-        self.stuck.reshape(-1)[worn] = True
+        stuck = self.stuck.reshape(-1)
+        worn = cells[~stuck[cells] & (self.writes.reshape(-1)[cells] >= self.lifetime.reshape(-1)[cells])]
+        stuck[worn] = True
         if self.device.lifetime.stuck_at != "as_is":
             end = self.device.g_max if self.device.lifetime.stuck_at == "lrs" else self.device.g_min
             self.conductance.reshape(-1)[worn] = end
+            self.present.reshape(-1)[worn] = end
 
     def _disturb(
         self, cells: NDArray[np.int64], set_pulses: NDArray[np.int32], reset_pulses: NDArray[np.int32]

@@ -15,8 +15,7 @@ import numpy as np
 import torch
 from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, model_serializer
 
-from crossbar_sim.counter_random import stream_key
-from crossbar_sim.devices.kernels import uniforms_at
+from crossbar_sim.counter_random import stream_key, uniforms_at
 from crossbar_sim.matrix import MappedMatrix
 from crossbar_sim.spec import Spec
 

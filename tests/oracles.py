@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from crossbar_sim.devices import DeviceModel
 from crossbar_sim.reading.mvm import Conversion, Programmed
 
 
@@ -59,45 +58,3 @@ def naive_whole_read(x: np.ndarray, programmed: Programmed, conversion: Conversi
                 y[b, j] = single(np.longdouble(reading) * np.longdouble(step) + np.longdouble(y[b, j]))
         y[b] = y[b] * largest * programmed.output_scale
     return y, clipped
-
-
-def naive_write_verify(device: DeviceModel, start: float, goal: float, sense: float) -> dict[str, float]:
-    """Closed-loop programming of one cell without any spread, pulse by pulse."""
-    stairs = device.incremental_amplitude
-
-    def energy(kind: str, voltage: float, g: float) -> float:
-        current = voltage * g / (1 + g * device.access_resistance)
-        if kind == "set" and device.set_compliance_voltage is not None:
-            current = min(current, device.set_compliance_voltage * g)
-        return voltage * current * device.pulse_width
-
-    g, result = start, {"set": 0.0, "reset": 0.0, "verify": 0.0, "pulses": 0, "reads": 0, "squared": 0.0, "swing": 0.0}
-    kinds: list[str] = []  # polarities of the pulses of the loop so far
-    assert device.verify_acceptance is not None
-    if device.programming == "erase_write_verify" and g > device.g_min + device.verify_acceptance:
-        result["reset"] += energy("reset", device.reset_voltage, (g + device.g_min) / 2)
-        result["pulses"] += 1
-        result["squared"] += device.reset_voltage**2
-        result["swing"] += g - device.g_min
-        g = device.g_min
-    while True:
-        result["verify"] += device.read_voltage**2 * g * device.read_time + sense
-        result["reads"] += 1
-        if abs(g - goal) <= device.verify_acceptance:
-            return {**result, "g": g}
-        kind, nominal = ("set", device.set_voltage) if g < goal else ("reset", device.reset_voltage)
-        step, voltage = device.pulse_step, nominal
-        if stairs is not None:
-            in_a_row = 0
-            while in_a_row < len(kinds) and kinds[-1 - in_a_row] == kind:
-                in_a_row += 1
-            start_volt, stop = getattr(stairs, f"{kind}_start"), getattr(stairs, f"{kind}_stop")
-            voltage = min(start_volt + in_a_row * stairs.increment, stop)
-            step *= np.exp((voltage - nominal) / stairs.growth_voltage)
-        after = min(g + step, device.g_max) if kind == "set" else max(g - step, device.g_min)
-        result[kind] += energy(kind, voltage, (g + after) / 2)
-        result["pulses"] += 1
-        result["squared"] += voltage**2
-        result["swing"] += abs(after - g)
-        kinds.append(kind)
-        g = after

@@ -12,7 +12,6 @@ from hypothesis.extra.numpy import arrays
 from crossbar_sim import DeviceModel, SpecError
 from crossbar_sim.counter_random import stream_key
 from crossbar_sim.crossbar import Crossbar, Programming
-from tests.oracles import naive_write_verify
 
 DEVICES = ["milo2021", "wan2022"]
 STAIRS = {
@@ -51,29 +50,6 @@ def test_writing_some_cells_leaves_the_others_bit_identical(
         assert result.energy.sum() == pytest.approx(
             result.set_energy.sum() + result.reset_energy.sum() + result.verify_energy.sum()
         )
-
-
-@pytest.mark.parametrize("name", [*DEVICES, "wan2022_incremental", "milo2021_incremental"])
-def test_the_write_loop_equals_its_slow_twin(name: str) -> None:
-    device = DeviceModel.load(name.replace("milo2021_incremental", "milo2021"))
-    device = device.replace(cycle_to_cycle=0.0, programming_error=None)
-    if name == "milo2021_incremental":  # after an erase pulse, with compliance and an early stop of the staircase
-        device = device.replace(incremental_amplitude={**STAIRS, "set_stop": 1.4})
-    start, goal = targets(device, (200,), 2), targets(device, (200,), 3)
-    crossbar = Crossbar(device, (200,), stream_key(0, "twin"))
-    crossbar.conductance[:] = start
-    result = write(crossbar, goal, np.ones(200, bool), 2e-12)
-    volts = 0.0
-    for index in range(200):
-        slow = naive_write_verify(device, start[index], goal[index], 2e-12)
-        assert (result.pulses[index], result.verify_reads[index]) == (slow["pulses"], slow["reads"])
-        fast = (result.set_energy[index], result.reset_energy[index], result.verify_energy[index])
-        assert fast == pytest.approx((slow["set"], slow["reset"], slow["verify"]), rel=1e-9, abs=1e-25)
-        assert result.swing[index] == pytest.approx(slow["swing"], rel=1e-9)
-        volts += slow["squared"]
-    assert result.squared_volts == pytest.approx(volts, rel=1e-9)
-    np.testing.assert_allclose(crossbar.wear_cycles, result.swing / (2 * device.window), rtol=1e-15)
-    assert np.array_equal(crossbar.conductance, goal)  # without programming error the target is reached exactly
 
 
 def test_a_full_set_and_reset_is_one_cycle_of_wear() -> None:

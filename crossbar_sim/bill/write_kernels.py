@@ -6,6 +6,18 @@ import numpy as np
 from numba import njit
 
 
+@njit(error_model="numpy")
+def _locate(cell, inputs, outputs, tile_outputs, here):
+    """(row, column tile) of a cell, with the first cell of that tile's row and the one after its last; `here`: the
+    same of the cell before, which most often is its neighbour."""
+    if here[2] <= cell < here[3]:
+        return here
+    line, column = cell // outputs, cell % outputs
+    tile = column // tile_outputs
+    first, last = tile * tile_outputs, min((tile + 1) * tile_outputs, outputs)
+    return line % inputs, tile, cell - column + first, cell - column + last
+
+
 @njit(cache=True)
 def write_totals(
     cells, set_pulses, reset_pulses, verify_reads, set_energy, reset_energy, verify_energy, inputs, outputs, tile_rows,
@@ -22,6 +34,7 @@ def write_totals(
     seconds = np.full((inputs, column_tiles), -1.0)
     sets, resets, reads = 0, 0, 0
     set_joule, reset_joule, verify_joule = 0.0, 0.0, 0.0
+    here = (0, 0, 0, 0)
     for i in range(cells.size):
         sets += set_pulses[i]
         resets += reset_pulses[i]
@@ -29,8 +42,8 @@ def write_totals(
         set_joule += set_energy[i]
         reset_joule += reset_energy[i]
         verify_joule += verify_energy[i]
-        place = cells[i] % (inputs * outputs)
-        row, tile = place // outputs, place % outputs // tile_outputs
+        here = _locate(cells[i], inputs, outputs, tile_outputs, here)
+        row, tile = here[0], here[1]
         pulses = set_pulses[i] + reset_pulses[i]
         pulse_time = pulses * widths[0] + reset_pulses[i] * widths[1]
         time = pulse_time + verify_reads[i] * widths[2]
@@ -109,9 +122,10 @@ def add_tile_work(
 ):  # fmt: skip
     """Add joule of SET, RESET and verify reads, numbers of verify reads and of pulses to `work` (5, row tiles, column
     tiles), each at the tile of its cell."""
+    here = (0, 0, 0, 0)
     for i in range(cells.size):
-        place = cells[i] % (inputs * outputs)
-        t, u = place // outputs // tile_rows, place % outputs // tile_outputs
+        here = _locate(cells[i], inputs, outputs, tile_outputs, here)
+        t, u = here[0] // tile_rows, here[1]
         work[0, t, u] += set_energy[i]
         work[1, t, u] += reset_energy[i]
         work[2, t, u] += verify_energy[i]

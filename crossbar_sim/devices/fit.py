@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
 from crossbar_sim.citations import ASSUMPTION, OWN_DATA
-from crossbar_sim.counter_random import Key, stream_key
+from crossbar_sim.counter_random import Key, normals, stream_key
 from crossbar_sim.devices.base import DeviceModel
-from crossbar_sim.devices.kernels import normals
 from crossbar_sim.devices.pulses import LABELS, label_of, labelled_steps
 from crossbar_sim.errors import SpecError
 from crossbar_sim.spec import Provenance

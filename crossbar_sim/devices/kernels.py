@@ -1,22 +1,38 @@
-"""Numba kernel of programming: one cell at a time, pulse by pulse, with or without verify reads between."""
+"""Numba kernels of devices: spread laws, and programming by write-verify, open loop or blind pulses."""
 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
-from crossbar_sim.counter_random import normal_pair, threefry
+from crossbar_sim.counter_random import normal_pair
+from crossbar_sim.devices.lanes import (
+    BLOCK,
+    DRAWS_PER_WRITE,
+    GOAL,
+    LIVE,
+    MOST,
+    PACE,
+    RESET_JOULE,
+    RESETS,
+    ROWS,
+    SET_JOULE,
+    SETS,
+    SIEMENS,
+    SQUARED,
+    SWING,
+    VERIFY_JOULE,
+    WIDTH,
+    pulse_until_done,
+)
 
-DRAWS_PER_WRITE = 1024  # counter stride: pulses of one write use draws 1 to 751, draw 0 is the relaxation
+MOST_PULSES = 1500  # of one train: pulses use the draws 1 to 751 of a write
 
 
-@njit
-def _draw(cell, draw, k0, k1):
-    """`normal_pair`, compiled once instead of at each of its three places."""
-    return normal_pair(cell, draw, k0, k1)
+PILES = 256  # of cells with about as many pulses to come
 
 
-@njit
+@njit(error_model="numpy")
 def pulse_energy(voltage, conductance, access_resistance, compliance_voltage, width):
     """E = V I t with I = V G / (1 + G R_access), limited to compliance_voltage * G (driver's view)."""
     current = voltage * conductance / (1.0 + conductance * access_resistance)
@@ -34,7 +50,7 @@ def mean_step(steps, gone):
     return move
 
 
-@njit(inline="always")
+@njit
 def pulses_between(steps, gone, goal):
     """Pulses that lead along the mean curve from `gone` to `goal`, both in siemens from the starting end."""
     goal = min(goal, steps[5])
@@ -51,141 +67,229 @@ def pulses_between(steps, gone, goal):
     return np.log((steps[2] - gone) / (steps[2] - goal)) / -np.log1p(-steps[1])
 
 
+@njit(cache=True, error_model="numpy")
+def polynomial(conductance, conductance_scale, coefficients, sigma_scale):
+    """sigma_scale * max(sum_k c_k (G / conductance_scale)^k, 0) of many G in one pass."""
+    sigma = np.full(conductance.size, coefficients[-1])
+    for start in range(0, sigma.size, 1024):  # few enough to stay in the first-level cache
+        some, of = sigma[start : start + 1024], conductance[start : start + 1024]
+        for k in range(coefficients.size - 2, -1, -1):
+            for i in range(some.size):
+                some[i] = coefficients[k] + some[i] * (of[i] / conductance_scale)
+        for i in range(some.size):
+            some[i] = sigma_scale * max(some[i], 0.0)
+    return sigma
+
+
 @njit
-def stair(stairs, nominal, rising, run):
-    """Voltage of a pulse after `run` others of its polarity, and how many times as far it moves as a nominal one."""
-    increment, growth, set_start, set_stop, reset_start, reset_stop = stairs
-    start, stop = (set_start, set_stop) if rising else (reset_start, reset_stop)
-    voltage = min(start + run * increment, stop)
-    return voltage, np.exp((voltage - nominal) / growth)
+def _look(cells, state, was):
+    """Note the present conductance of cells; returns the writes that each has had."""
+    present, writes = state[1], state[2]
+    had = np.empty(cells.size, np.int64)
+    for i in range(cells.size):
+        was[i], had[i] = present[cells[i]], writes[cells[i]]
+    return had
 
 
-@njit(cache=True)
-def normals(counters, key):
-    """Two standard normal numbers per cell; cell i uses counter (i, counters[i])."""
-    z0, z1 = np.empty(counters.size), np.empty(counters.size)
-    for i in range(counters.size):
-        z0[i], z1[i] = normal_pair(np.uint32(i), counters[i], key[0], key[1])
-    return z0, z1
+@njit
+def _order(expected, second, places):
+    """Numbers of the cells by falling `expected`, to one part in PILES: those of `second` into places[1]; how many
+    are in each."""
+    piles, filled = np.zeros((2, PILES + 1), np.int64), np.zeros(2, np.int64)
+    largest = 0.0
+    for i in range(expected.size):
+        largest = max(largest, expected[i])
+    scale = PILES / (largest * (1.0 + 1e-9) + 1e-9)
+    for i in range(expected.size):
+        piles[second[i], PILES - np.int64(expected[i] * scale)] += 1
+    for kind in (0, 1):
+        for pile in range(PILES + 1):
+            filled[kind], piles[kind, pile] = filled[kind] + piles[kind, pile], filled[kind]
+    for i in range(expected.size):
+        mine = PILES - np.int64(expected[i] * scale)
+        places[second[i], piles[second[i], mine]] = i
+        piles[second[i], mine] += 1
+    return filled
 
 
-@njit(cache=True)
-def uniforms_at(counters, key):
-    """One number in (0, 1) per cell; cell i uses counter (i, counters[i])."""
-    numbers = np.empty(counters.size)
-    for i in range(counters.size):
-        word, _ = threefry(np.uint32(i), counters[i], key[0], key[1])
-        numbers[i] = (float(word) + 0.5) * 2.0**-32
-    return numbers
+@njit
+def _take(cells, place, count, writes, was, goal, most, stuck, pace, block, counter):
+    """Put the cells number place[: count] of `cells` into a block, with nothing done to them yet."""
+    block[:, :count] = 0.0
+    for k in range(count):
+        i = place[k]
+        cell = cells[i]
+        block[SIEMENS, k], block[GOAL, k], block[MOST, k], block[LIVE, k] = was[i], goal[i], most[i], 1.0
+        own = pace[cell] if pace.size else 1.0
+        block[PACE, k] = 0.0 if stuck.size and stuck[cell] else own
+        counter[0, k], counter[1, k] = np.uint32(cell), np.uint32(writes[i] * DRAWS_PER_WRITE)
 
 
-@njit(cache=True, parallel=True)
-def program_cells(
-    cells, write_index, conductance, target, sigma, stuck, pace, law, stairs, closed_loop, erase_first, key,
-    achieved, set_pulses, reset_pulses, verify_reads, set_energy, reset_energy, verify_energy, squared_volts, swing,
-):  # fmt: skip
-    """Program every cell in `cells` from `conductance` to `target`; results go into the last nine arrays.
+@njit
+def _report(done, start, stop, achieved, counts, joules, swing, squared):
+    """What was done to the cells of a block, into the results from entry `start` to `stop`."""
+    for i in range(stop - start):
+        achieved[start + i], swing[start + i] = done[SIEMENS, i], done[SWING, i]
+    for i in range(stop - start):
+        counts[0, start + i] = np.int32(done[SETS, i])
+        counts[1, start + i] = np.int32(done[RESETS, i])
+        counts[2, start + i] = 0
+    for part, row in enumerate((SET_JOULE, RESET_JOULE, VERIFY_JOULE)):
+        for i in range(stop - start):
+            joules[part, start + i] = done[row, i]
+    for i in range(min(stop - start, squared.size)):
+        squared[start + i] = done[SQUARED, i]
 
-    `sigma` is the published spread of the final state around its target (negative: the target is reached
-    exactly); it contains what the stopping rule leaves. Open-loop pulses add it to where they end. A `stuck`
-    cell takes its pulses and does not move; `pace` multiplies the cell's steps. `law` is `DeviceModel.law`.
-    `stairs` is None or the numbers of an incremental amplitude: None compiles into a kernel without it.
-    `squared_volts` is the sum of V^2 over a cell's pulses, `swing` that of the conductance's moves, siemens.
-    """
-    g_min, g_max, spread, window_spread, acceptance, max_pulses = law[0], law[1], law[2], law[3], law[4], int(law[5])
+
+@njit
+def _leave(cells, done, stuck, clock, state, achieved):
+    """Leave the cells of a block as they are now, one write older; those that are stuck have not moved."""
+    conductance, present, writes, pulses, moved, written_at = state
+    for i in range(cells.size):
+        cell = cells[i]
+        if stuck.size and stuck[cell]:
+            achieved[i] = present[cell]
+        conductance[cell] = achieved[i]
+        present[cell] = achieved[i]
+        writes[cell] += 1
+        pulses[cell] += np.int64(done[SETS, i] + done[RESETS, i])
+        moved[cell] += done[SWING, i]
+        written_at[cell] = clock
+
+
+@njit(error_model="numpy")
+def _erase(block, count, law):
+    """One RESET pulse that leads every cell to g_min."""
+    voltage, width, access = law[13], law[15], law[16]
+    for i in range(count):
+        g = block[SIEMENS, i]
+        after = law[0] if block[PACE, i] > 0.0 else g
+        block[RESET_JOULE, i] = pulse_energy(voltage, 0.5 * (g + after), access, 0.0, width)
+        block[RESETS, i], block[SQUARED, i] = 1.0, voltage * voltage
+        block[SWING, i], block[SIEMENS, i] = g - after, after
+
+
+@njit(error_model="numpy")
+def _aim(was, goal, law, direction, most):
+    """The open-loop train of each cell: which way, and as many pulses as the mean curve needs."""
     up = (law[6], law[7], law[8], law[21], law[22], law[23])
     down = (law[9], law[10], law[11], law[24], law[25], law[26])
-    least = law[27]
-    v_set, v_reset, set_width, reset_width = law[12], law[13], law[14], law[15]
-    r_access, v_compliance, v_read, t_read, e_sense = law[16], law[17], law[18], law[19], law[20]
-    k0, k1 = key
-    for i in prange(cells.size):
-        cell = np.uint32(cells[i])
-        first = np.uint32(write_index[i] * DRAWS_PER_WRITE)
-        g, goal = conductance[i], target[i]
-        n_set, n_reset, n_reads = 0, 0, 0
-        e_set, e_reset, e_verify = 0.0, 0.0, 0.0
-        volts, fallen, begin = 0.0, 0.0, g
-        if erase_first and g > g_min + acceptance:
-            after = g if stuck[i] else g_min
-            e_reset += pulse_energy(v_reset, 0.5 * (g + after), r_access, 0.0, reset_width)
-            volts += v_reset * v_reset
-            fallen += g - after
-            g = after
-            n_reset = 1
+    for i in range(was.size):
+        rising = goal[i] >= was[i]
+        gone, end = (was[i] - law[0], goal[i] - law[0]) if rising else (law[1] - was[i], law[1] - goal[i])
+        pulses = pulses_between(up if rising else down, gone, end)
+        direction[i], most[i] = np.inf if rising else -np.inf, np.rint(pulses)
+
+
+@njit(error_model="numpy")
+def _expect(cells, was, goal, stuck, pace, law, erased, expected):
+    """The pulses that a write-verify loop may need, for the order of the cells alone."""
+    up, down = law[6] + law[7] * law[8], law[9] + law[10] * law[11]
+    for i in range(was.size):
+        way = goal[i] - (law[0] if erased[i] else was[i])
+        pulses = way / up if way > 0.0 else -way / down
+        if pace.size:
+            pulses /= pace[cells[i]]
+        if stuck.size and stuck[cells[i]]:
+            pulses = law[5]
+        expected[i] = min(pulses, law[5])
+
+
+@njit(error_model="numpy")
+def _spread(done, cells, writes, start, law, key):
+    """The spread of whole open-loop trains, one number for each."""
+    g_min, g_max, spread, window_spread = law[0], law[1], law[2], law[3]
+    for i in range(start.size):
+        draw = np.uint32(writes[i] * DRAWS_PER_WRITE + 1)
+        z, _ = normal_pair(np.uint32(cells[i]), draw, key[0], key[1])
+        root = np.sqrt(max(done[SETS, i] + done[RESETS, i], 1.0))
+        g = done[SIEMENS, i]
+        end = g + (spread * abs(g - start[i]) / root + window_spread * root) * np.float64(z)
+        end = min(max(end, g_min), g_max)
+        done[SIEMENS, i] = end if done[SETS, i] + done[RESETS, i] > 0.0 else g
+
+
+@njit(error_model="numpy")
+def _relax(done, cells, writes, middle, sigma, key):
+    """Cells end sigma around `middle`, and not below zero."""
+    for i in range(sigma.size):
+        z, _ = normal_pair(np.uint32(cells[i]), np.uint32(writes[i] * DRAWS_PER_WRITE), key[0], key[1])
+        done[SIEMENS, i] = max(middle[i] + sigma[i] * np.float64(z), 0.0)
+
+
+@njit(cache=True, nogil=True)
+def program_cells(
+    begin, end, cells, target, sigma, stuck, pace, law, stairs, closed_loop, erase_first, key, clock, state,
+    before, achieved, counts, joules, swing, squared,
+):  # fmt: skip
+    """Program cells number `begin` to `end` of `cells` (flat indices) to `target`, siemens.
+
+    `sigma` is the published spread of the final state around its target (empty: the target is reached exactly); it
+    contains what the stopping rule leaves. Open-loop pulses add it to where they end. A `stuck` cell takes its pulses
+    and does not move; `pace` multiplies the cell's steps (both per cell of the array, or empty: none, one). `law` is
+    `DeviceModel.law`; `stairs` is None or the numbers of an incremental amplitude. state: conductance, present,
+    writes, pulses, swing and written_at of all cells, updated.
+    Results, per entry of `cells`: before and achieved, siemens; counts (3,) of SET pulses, RESET pulses, verify reads
+    and their joules (3,); swing, siemens, and squared, the sum of V^2 (empty: not wanted).
+    """
+    block, done, counter = np.zeros((ROWS, WIDTH)), np.zeros((ROWS, WIDTH)), np.zeros((2, WIDTH), np.uint32)
+    places, erased = np.zeros((2, WIDTH), np.int64), np.zeros(BLOCK, np.int64)
+    goals, most, expected = np.zeros(BLOCK), np.zeros(BLOCK), np.zeros(BLOCK)
+    for start in range(begin, end, BLOCK):
+        stop = min(start + BLOCK, end)
+        size = stop - start
+        some, goal, was = cells[start:stop], target[start:stop], before[start:stop]
+        writes = _look(some, state, was)
         if closed_loop:
-            z0, z1 = np.float32(0), np.float32(0)
-            run, rose = 0, False  # pulses of the present polarity so far, and that polarity
-            while True:
-                e_verify += v_read * v_read * g * t_read + e_sense
-                n_reads += 1
-                n_pulses = n_set + n_reset
-                if abs(g - goal) <= acceptance or n_pulses >= max_pulses:
-                    break
-                if n_pulses % 2 == 0 or n_reads == 1:
-                    z0, z1 = _draw(cell, first + np.uint32(1 + n_pulses // 2), k0, k1)
-                z = z0 if n_pulses % 2 == 0 else z1
-                rising = g < goal
-                voltage = v_set if rising else v_reset
-                mean = mean_step(up, g - g_min) if rising else mean_step(down, g_max - g)
-                if stairs is not None:
-                    run = run + 1 if n_reads > 1 and rising == rose else 0
-                    rose = rising
-                    voltage, stronger = stair(stairs, voltage, rising, run)
-                    mean *= stronger
-                    volts += voltage * voltage
-                move = pace[i] * mean * max(1.0 + spread * z, least) + window_spread * z
-                after = g + move if rising else g - move
-                after = min(max(after, min(g, g_min)), max(g, g_max))
-                if stuck[i]:
-                    after = g
-                if rising:
-                    e_set += pulse_energy(voltage, 0.5 * (g + after), r_access, v_compliance, set_width)
-                    n_set += 1
-                else:
-                    e_reset += pulse_energy(voltage, 0.5 * (g + after), r_access, 0.0, reset_width)
-                    n_reset += 1
-                    fallen += g - after
-                g = after
-            swing[i] = max(g - begin + 2.0 * fallen, 0.0)  # what rose is what fell and what remains
+            for i in range(size):
+                goals[i], most[i], erased[i] = goal[i], law[5], erase_first and was[i] > law[0] + law[4]
+            _expect(some, was, goal, stuck, pace, law, erased, expected)
         else:
-            start, rising = g, goal >= g
-            if rising:
-                count = pulses_between(up, g - g_min, goal - g_min)
-            else:
-                count = pulses_between(down, g_max - g, g_max - goal)
-            for _ in range(int(np.rint(count))):
-                if stuck[i]:
-                    after = g
-                elif rising:
-                    after = min(g + pace[i] * mean_step(up, g - g_min), g_max)
-                else:
-                    after = max(g - pace[i] * mean_step(down, g_max - g), g_min)
-                if rising:
-                    e_set += pulse_energy(v_set, 0.5 * (g + after), r_access, v_compliance, set_width)
-                    n_set += 1
-                else:
-                    e_reset += pulse_energy(v_reset, 0.5 * (g + after), r_access, 0.0, reset_width)
-                    n_reset += 1
-                    fallen += g - after
-                g = after
-            n_pulses = n_set + n_reset
-            swing[i] = max(g - begin + 2.0 * fallen, 0.0)
-            if n_pulses > 0 and not stuck[i]:
-                z0, z1 = _draw(cell, first + np.uint32(1), k0, k1)
-                root = np.sqrt(float(n_pulses))
-                g = min(max(g + (spread * abs(g - start) / root + window_spread * root) * z0, g_min), g_max)
-        if not stuck[i]:
-            if sigma[i] >= 0.0:
-                z0, z1 = _draw(cell, first, k0, k1)
-                g = max((goal if closed_loop else g) + sigma[i] * z0, 0.0)
-            else:
-                g = goal
-        achieved[i] = g
-        set_pulses[i] = n_set
-        reset_pulses[i] = n_reset
-        verify_reads[i] = n_reads
-        set_energy[i] = e_set
-        reset_energy[i] = e_reset
-        verify_energy[i] = e_verify
-        squared_volts[i] = volts if stairs is not None else v_set * v_set * n_set + v_reset * v_reset * n_reset
+            _aim(was, goal, law, goals, most)
+            expected[:size] = most[:size]
+        filled = _order(expected[:size], erased, places)
+        for kind in range(2):
+            place, count = places[kind], filled[kind]
+            _take(some, place, count, writes, was, goals, most, stuck, pace, block, counter)
+            if kind == 1:
+                _erase(block, count, law)
+            pulse_until_done(block, counter, place, count, kind, law, stairs, closed_loop, key, done)
+        if not closed_loop:
+            done[VERIFY_JOULE] = 0.0
+            _spread(done, some, writes, was, law, key)
+        if sigma.size:
+            _relax(done, some, writes, goal if closed_loop else done[SIEMENS], sigma[start:stop], key)
+        else:
+            done[SIEMENS, :size] = goal
+        _report(done, start, stop, achieved, counts, joules, swing, squared)
+        for i in range(size if closed_loop else 0):  # a verify read before each pulse and after the last
+            counts[2, start + i] = counts[0, start + i] + counts[1, start + i] + 1 - erased[i]
+        _leave(some, done, stuck, clock, state, achieved[start:stop])
+
+
+@njit(cache=True, nogil=True)
+def pulse_cells(
+    begin, end, cells, trains, stuck, pace, law, key, clock, state, before, achieved, counts, joules, swing
+):  # fmt: skip
+    """Give cells number `begin` to `end` of `cells` |trains| blind pulses each, SET where trains > 0, else RESET.
+
+    A pulse moves the cell by its mean step at the cell's state, times `pace`, with the spread of single pulses; no
+    pulse leaves the window, and none moves a `stuck` cell. Arguments and results as in `program_cells`.
+    """
+    block, done, counter = np.zeros((ROWS, WIDTH)), np.zeros((ROWS, WIDTH)), np.zeros((2, WIDTH), np.uint32)
+    places, alike, nothing = np.zeros((2, WIDTH), np.int64), np.zeros(BLOCK, np.int64), np.zeros(0)
+    direction, most = np.zeros(BLOCK), np.zeros(BLOCK)
+    for start in range(begin, end, BLOCK):
+        stop = min(start + BLOCK, end)
+        size = stop - start
+        some, was = cells[start:stop], before[start:stop]
+        writes = _look(some, state, was)
+        for i in range(size):
+            train = trains[start + i]
+            direction[i], most[i] = np.inf if train > 0 else -np.inf, abs(train)
+        _order(most[:size], alike, places)
+        _take(some, places[0], size, writes, was, direction, most, stuck, pace, block, counter)
+        pulse_until_done(block, counter, places[0], size, 0, law, None, True, key, done)
+        done[VERIFY_JOULE] = 0.0
+        _report(done, start, stop, achieved, counts, joules, swing, nothing)
+        _leave(some, done, stuck, clock, state, achieved[start:stop])

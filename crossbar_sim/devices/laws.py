@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from scipy.special import ndtri
 
+from crossbar_sim.devices.kernels import polynomial
 from crossbar_sim.spec import Spec
 from crossbar_sim.units import One, Siemens
 
@@ -37,8 +38,9 @@ class ConductancePolynomial(SourcedLaw):
 
     def __call__(self, conductance: Floats) -> Floats:
         """sigma in siemens, same shape as `conductance` (siemens)."""
-        x = np.asarray(conductance, dtype=np.float64) / self.conductance_scale
-        return self.sigma_scale * np.maximum(np.polynomial.polynomial.polyval(x, self.coefficients), 0.0)
+        x = np.ascontiguousarray(conductance, dtype=np.float64)
+        coefficients = np.array(self.coefficients)
+        return polynomial(x.reshape(-1), self.conductance_scale, coefficients, self.sigma_scale).reshape(x.shape)
 
     def __str__(self) -> str:
         return f"polynomial {list(self.coefficients)}"

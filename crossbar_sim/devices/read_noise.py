@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Discriminator, Field, Tag
 
-from crossbar_sim.counter_random import Key
-from crossbar_sim.devices.kernels import DRAWS_PER_WRITE, uniforms_at
+from crossbar_sim.counter_random import Key, uniforms_at
+from crossbar_sim.devices.lanes import DRAWS_PER_WRITE
 from crossbar_sim.devices.laws import ConductancePolynomial, SourcedLaw, StateLaw
 from crossbar_sim.units import One, Second, Siemens
 

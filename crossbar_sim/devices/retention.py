@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from crossbar_sim.counter_random import Key
-from crossbar_sim.devices.kernels import DRAWS_PER_WRITE, normals
+from crossbar_sim.counter_random import Key, normals
+from crossbar_sim.devices.lanes import DRAWS_PER_WRITE
 from crossbar_sim.devices.laws import SourcedLaw, StateLaw
 from crossbar_sim.units import Joule, Second, Siemens
 

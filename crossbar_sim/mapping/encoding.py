@@ -41,26 +41,18 @@ def retarget(
     targets. A sliced weight is rounded to slices x slice_bits bits, whose digits lie evenly in the window; without
     levels every slice holds the weight itself. Weights must be finite.
     """
-    cells, goals = np.empty(target.size, np.int64), np.empty(target.size)
+    cells, goals = np.empty(target.size + 1, np.int64), np.empty(target.size + 1)
     spec, levels = layout.spec, device.levels if device.levels is not None else 0
     if spec.pair_update == "one_side":
         count = mapping_kernels.retarget_one_side(
-            weight,
-            limit,
-            spec.rows,
-            device.g_min,
-            device.window,
-            levels,
-            row_of,
-            layout.column_of,
-            target,
-            cells,
+            weight, limit, spec.rows, device.g_min, device.window, levels, row_of, layout.column_of, target, cells,
             goals,
-        )
+        )  # fmt: skip
     else:
         count = mapping_kernels.retarget(
-            weight, limit, spec.rows, device.g_min, device.window, levels, spec.sides, spec.mapping == "differential",
-            spec.slices, spec.slice_bits or 0, row_of, layout.column_of, target, cells, goals,
+            np.ascontiguousarray(weight.T), limit, spec.rows, device.g_min, device.window, levels, spec.sides,
+            spec.mapping == "differential", spec.slices, spec.slice_bits or 0, row_of, layout.column_of, target, cells,
+            goals,
         )  # fmt: skip
     if spec.references:
         count = _target_references(device, layout, target, cells, goals, count)

@@ -6,6 +6,24 @@ import numpy as np
 from numba import njit
 
 
+@njit(error_model="numpy")
+def _fractions(weight, k, sign, limit, one_sided, slices, slice_bits, shift, levels, fraction):
+    """How much of the window the cells of input k hold: of |weight| or of its digits at `shift`, on levels or not."""
+    codes, base = 2.0 ** (slices * slice_bits) - 1.0, np.int64(2**slice_bits)
+    steps = levels - 1
+    for j in range(fraction.size):
+        share = sign * weight[k, j] / limit[j]
+        share = share if one_sided else 0.5 + 0.5 * share
+        fraction[j] = min(max(share, 0.0), 1.0)
+    if levels > 0 and slices == 1:
+        for j in range(fraction.size):
+            fraction[j] = np.rint(fraction[j] * steps) / steps
+    elif levels > 0:
+        for j in range(fraction.size):
+            digit = (np.int64(np.rint(fraction[j] * codes)) >> shift) % base
+            fraction[j] = digit / (base - 1)
+
+
 @njit(cache=True)
 def clamp(weight, largest):
     """Move weights (outputs, inputs) into -largest ... largest (outputs, inputs or 1), in place; whether they then are
@@ -29,42 +47,27 @@ def retarget(
 ):  # fmt: skip
     """Write the target conductances of `weight` into `target`; return how many differ from before.
 
-    weight (outputs, inputs); limit (row tiles, outputs), row tiles of `rows` inputs; target (planes, inputs,
+    weight (inputs, outputs); limit (row tiles, outputs), row tiles of `rows` inputs; target (planes, inputs,
     columns) siemens, NaN where nothing was ever programmed, plane = slice * sides + side; levels per cell (0:
     continuous); row_of (inputs,), column_of (outputs,). The flat indices of the cells that differ and their new
-    targets go, plane by
-    plane in ascending order, into `cells` and `goals` (at least as long as target). A weight beyond its limit is
-    clipped.
+    targets go, plane by plane and input by input, into `cells` and `goals`, which have one entry more than target. A
+    weight beyond its limit is clipped.
     """
-    outputs, inputs = weight.shape
+    inputs, outputs = weight.shape
     columns = target.shape[2]
-    codes = 2.0 ** (slices * slice_bits) - 1.0
-    base = np.int64(2**slice_bits)
-    steps = levels - 1
+    fraction = np.empty(outputs)
     count = 0
     for plane in range(slices * sides):
         sign = 1.0 - 2.0 * (plane % sides)
         shift = np.int64(slice_bits * (plane // sides))
         for k in range(inputs):
-            t, row = k // rows, row_of[k]
+            _fractions(weight, k, sign, limit[k // rows], one_sided, slices, slice_bits, shift, levels, fraction)
+            aimed, first = target[plane, row_of[k]], (plane * inputs + row_of[k]) * columns
             for j in range(outputs):
-                fraction = sign * weight[j, k] / limit[t, j]
-                if not one_sided:
-                    fraction = 0.5 + 0.5 * fraction
-                fraction = min(max(fraction, 0.0), 1.0)
-                if levels > 0:
-                    if slices == 1:
-                        fraction = np.rint(fraction * steps) / steps
-                    else:
-                        digit = (np.int64(np.rint(fraction * codes)) >> shift) % base
-                        fraction = digit / (base - 1)
-                goal = g_min + window * fraction
-                column = column_of[j]
-                if goal != target[plane, row, column]:
-                    target[plane, row, column] = goal
-                    cells[count] = (plane * inputs + row) * columns + column
-                    goals[count] = goal
-                    count += 1
+                goal, column = g_min + window * fraction[j], column_of[j]
+                cells[count], goals[count] = first + column, goal
+                count += goal != aimed[column]
+                aimed[column] = goal
     return count
 
 

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from crossbar_sim.converters import ADC
-from crossbar_sim.counter_random import Key
-from crossbar_sim.devices.kernels import uniforms_at
+from crossbar_sim.counter_random import Key, uniforms_at
 
 GAIN_DRAW, OFFSET_DRAW, UNIT_DRAW = 0, 1, 2
 

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from crossbar_sim.counter_random import Key
-from crossbar_sim.devices.kernels import uniforms_at
+from crossbar_sim.counter_random import Key, uniforms_at
 from crossbar_sim.spec import Spec
 
 Integers = NDArray[np.int64]
