@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from crossbar_sim import DeviceModel, MappingError, SpecError
 from crossbar_sim.bill.adc_energy import survey_energy
 from crossbar_sim.mapping.encoding import to_conductance, to_weight
+from crossbar_sim.mapping.kernels import clamp
 from crossbar_sim.mapping.layout import Layout
 from crossbar_sim.mapping.tiles import TileSpec, column_scale, cut, tile_scale
 
@@ -154,3 +155,17 @@ def test_adc_energy_against_the_published_regression(
     bits: int, nanometre: float, rate: float, picojoule: float
 ) -> None:
     assert survey_energy(bits, nanometre * 1e-9, rate) == pytest.approx(picojoule * 1e-12, rel=1e-3)
+
+
+@pytest.mark.parametrize("inputs", [1, 4])
+def test_clamp_is_numpys_and_finds_what_is_not_finite(inputs: int) -> None:
+    """`largest` per weight, or per output; an infinite weight is clipped, NaN stays."""
+    generator = np.random.default_rng(0)
+    weight = generator.standard_normal((3, 4)).astype(np.float32)
+    weight[0, 0] = np.inf
+    largest = generator.uniform(0.1, 1.0, (3, inputs)).astype(np.float32)
+    expected = np.clip(weight, -largest, largest)
+    assert clamp(weight, largest)
+    np.testing.assert_array_equal(weight, expected)
+    weight[2, 3] = np.nan
+    assert not clamp(weight, largest) and np.isnan(weight[2, 3])

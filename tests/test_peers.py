@@ -87,5 +87,6 @@ def test_growth_is_drawn() -> None:
 
 def test_profile_groups() -> None:
     assert group("/x/crossbar_sim/reading/mvm_kernels.py:read_tiles") == "compiled reads"
+    assert group("/x/crossbar_sim/mapping/encoding.py:retarget") == "around programming"
     assert group("/x/site-packages/torch/nn/linear.py:forward") == "torch"
     assert group("~:<built-in method numpy.empty>") == "numpy and Python"

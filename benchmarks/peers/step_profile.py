@@ -11,11 +11,12 @@ from benchmarks.peers.case import OURS, threads
 from benchmarks.peers.systems import case_step
 
 GROUPS = {
-    "compiled reads": ("mvm_kernels.py", "drive_kernels.py", "bit_kernels.py", "level_kernels.py"),
-    "around reads": ("mvm.py", "bit_serial.py", "read_path.py", "threads.py"),
-    "compiled programming": ("devices/kernels.py", "mapping_kernels.py"),
-    "around programming": ("crossbar.py", "mapping.py", "devices/"), "matrix": ("matrix.py",),
-    "billing": ("billing.py", "ledger.py"), "counting digital work": ("flop_counter.py", "_python_dispatch.py"),
+    "compiled reads": ("read_kernels.py", "mvm_kernels.py", "drive_kernels.py", "bit_kernels.py", "level_kernels.py"),
+    "around reads": ("crossbar_sim/reading/", "threads.py"),
+    "compiled programming": ("devices/kernels.py", "mapping/kernels.py"),
+    "around programming": ("crossbar.py", "crossbar_sim/mapping/", "crossbar_sim/devices/", "crossbar_sim/wires/"),
+    "matrix and layers": ("matrix.py", "crossbar_sim/layers/"), "billing": ("crossbar_sim/bill/",),
+    "counting digital work": ("flop_counter.py", "_python_dispatch.py", "digital_operations.py"),
     "method and loop": ("peft_methods/", "benchmarks/"), "torch": ("torch/", "torch._C"),
 }  # fmt: skip
 

@@ -120,7 +120,7 @@ def case_program() -> Case:
 
 def case_step() -> Case:
     """25 steps of LoRA on the shipped vision transformer: on tiles with reprogramming and billing, and digital."""
-    case = Case("step", "25 steps of LoRA, shipped vision transformer, batch 16", TORCH)
+    case = Case("step", "25 steps of LoRA, shipped vision transformer, batch 10", TORCH)
     data = few_shot(get_task("fliplr"), 5, 0)
     method = LoRA(rank=4, steps=25)
 
