@@ -161,9 +161,10 @@ def _note(columns, unit, t, sensed, tile_outputs, peaks, clipped):
     """Largest |current| and clipped conversions of four columns, to their tiles."""
     for c in range(sensed.size):
         u = sensed[c] // tile_outputs
-        largest, count = np.int64(0), np.int64(0)
+        largest, count = np.int32(0), np.int32(0)
         for v in range(VECTORS):
-            largest, count = max(largest, np.int64(columns[c, 32 + v])), count + columns[c, 64 + v]
+            largest = max(largest, np.int32(columns[c, 32 + v]))
+            count = np.int32(count + np.int32(columns[c, 64 + v]))
         peaks[t, u] = max(peaks[t, u], np.float32(largest) * unit)
         clipped[t, u] += count
 

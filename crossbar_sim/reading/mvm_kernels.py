@@ -100,17 +100,16 @@ def read_tiles(
     ampere, used if adc_steps > 0. peaks and clipped (row tiles, column tiles) receive the largest |current| and the
     clipped conversions.
     The noise of (vector b, row tile t, output j) has the counter (first_read + b, t, j).
-    A panel of one tile's conductances stays in the first-level cache while the vectors pass it; where they are no more
-    than one block, it is read where it lies.
+    A panel of one tile's cells stays in the cache while the vectors pass it.
     """
     count, outputs = output.shape
     row_tiles, tile_inputs = len(codes), codes.shape[2]
     panels = matrix.shape[1] // PANEL
-    in_place = count <= WIDE and matrix.itemsize == 4
     noisy = squares.size > 0
     k0, k1 = key
     total = np.empty((count + WIDE, PANEL), np.float32)
-    panel, spread = np.empty((2, tile_inputs, PANEL), np.float32)
+    whole = matrix.itemsize < 4
+    panel = np.empty((tile_inputs, PANEL), np.float32)
     sigmas, normals = np.empty((2, WIDE, PANEL), np.float32)
     columns = np.empty((4, PANEL), np.float32)
     to_code, to_current = np.zeros((2, row_tiles, panels * PANEL), np.float32)
@@ -123,14 +122,11 @@ def read_tiles(
         for t in range(row_tiles):
             top = t * tile_inputs
             depth = min(tile_inputs, inputs - top)
-            if in_place:
-                weights, stride = matrix.ctypes.data + top * matrix.strides[0] + 4 * left, matrix.strides[0]
-                variances = variance.ctypes.data + top * variance.strides[0] + 4 * left
-            else:
-                weights, variances, stride = panel.ctypes.data, spread.ctypes.data, 4 * PANEL
+            if whole:
                 _copy_panel(matrix, top, left, panel)
-                if noisy and not even:
-                    _copy_panel(variance, top, left, spread)
+                weights, stride = panel.ctypes.data, 4 * PANEL
+            else:
+                weights, stride = matrix.ctypes.data + top * matrix.strides[0] + 4 * left, matrix.strides[0]
             _start_columns(columns, to_code[t, left:], to_current[t, left:])
             row = 0
             while row < count:
@@ -139,8 +135,11 @@ def read_tiles(
                     if even:
                         _spread(even_sigma[t, row:], rows, sigmas)
                     else:
-                        power = squares.ctypes.data + t * squares.strides[0] + row * squares.strides[1]
-                        deviate(rows, power, squares.strides[1], variances, stride, depth, sigmas.ctypes.data)
+                        deviate(
+                            rows, squares.ctypes.data + t * squares.strides[0] + row * squares.strides[1],
+                            squares.strides[1], variance.ctypes.data + top * variance.strides[0] + 4 * left,
+                            variance.strides[0], depth, sigmas.ctypes.data,
+                        )  # fmt: skip
                     first_pair = np.uint32((t * panels + p) * PAIRS)
                     draw(rows, np.uint32(first_read + row), first_pair, k0, k1, normals.ctypes.data)
                 read(
