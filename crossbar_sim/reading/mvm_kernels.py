@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 
 from crossbar_sim.reading.drive_kernels import largest_size
-from crossbar_sim.reading.microkernel import NARROW, PANEL, WIDE, deviate, read, read_whole
+from crossbar_sim.reading.microkernel import LANES, NARROW, PANEL, WIDE, deviate, read, read_whole
 from crossbar_sim.reading.noise_block import draw
 
 PAIRS = PANEL // 2  # normal numbers come in pairs
@@ -62,11 +62,13 @@ def vectors_per_pass(inputs: int, code_bytes: int, count: int) -> int:
 
 
 @njit
-def _spread(sigma, rows, sigmas):
-    """One sigma per vector, to all columns of a panel."""
-    for r in range(rows):
-        for j in range(PANEL):
-            sigmas[r, j] = sigma[r]
+def _even_spread(squares, variance):
+    """sigma of every tile and vector, LANES times, where only they differ."""
+    spread = np.empty((squares.shape[0], squares.shape[1], LANES), np.float32)
+    for t in range(spread.shape[0]):
+        for b in range(spread.shape[1]):
+            spread[t, b] = np.sqrt(squares[t, b, 0] * variance)
+    return spread
 
 
 @njit
@@ -115,7 +117,7 @@ def read_tiles(
     to_code, to_current = np.zeros((2, row_tiles, panels * PANEL), np.float32)
     unit, limit = np.float32(unit), np.float32(adc_steps)
     _adc_columns(ranges, tile_scale, unit, adc_steps, tile_outputs, to_code, to_current)
-    even_sigma = np.sqrt(squares[:, :, 0] * variance[0, 0])
+    spread = _even_spread(squares if even else squares[:0], variance[0, 0])
     for p in range(panels):
         left, right = p * PANEL, min((p + 1) * PANEL, outputs)
         total[:] = np.float32(0)
@@ -131,21 +133,23 @@ def read_tiles(
             row = 0
             while row < count:
                 rows = _rows(count - row)
+                sigma, sigma_stride, apart = 0, 4 * PANEL, 2 * PANEL
                 if noisy:
                     if even:
-                        _spread(even_sigma[t, row:], rows, sigmas)
+                        sigma, sigma_stride, apart = spread[t, row:].ctypes.data, 4 * LANES, 0
                     else:
+                        sigma = sigmas.ctypes.data
                         deviate(
                             rows, squares.ctypes.data + t * squares.strides[0] + row * squares.strides[1],
                             squares.strides[1], variance.ctypes.data + top * variance.strides[0] + 4 * left,
-                            variance.strides[0], depth, sigmas.ctypes.data,
+                            variance.strides[0], depth, sigma,
                         )  # fmt: skip
                     first_pair = np.uint32((t * panels + p) * PAIRS)
                     draw(rows, np.uint32(first_read + row), first_pair, k0, k1, normals.ctypes.data)
                 read(
                     rows, codes.ctypes.data + t * codes.strides[0] + row * codes.strides[1], codes.strides[1],
-                    weights, stride, depth, sigmas.ctypes.data if noisy else 0, normals.ctypes.data,
-                    columns.ctypes.data, limit, total.ctypes.data + row * 4 * PANEL, 4 * PANEL,
+                    weights, stride, depth, sigma, sigma_stride, apart, normals.ctypes.data, columns.ctypes.data,
+                    limit, total.ctypes.data + row * 4 * PANEL, 4 * PANEL,
                 )  # fmt: skip
                 row += rows
             _note(columns, t, left, right, tile_outputs, unit, peaks, clipped)
