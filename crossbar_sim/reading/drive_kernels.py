@@ -13,7 +13,7 @@ ZERO_CODE = 128  # a code is stored as an unsigned byte this far above it
 
 
 @njit
-def largest_size(x):
+def _largest(x):
     """max|x|, by the bits of the numbers, which grow with them; NaN if any is."""
     bits = x.view(np.int32)
     largest = np.int32(0)
@@ -34,7 +34,7 @@ def _drive(x, input_scale, steps, full_drive, whole, codes):
             if abs(codes[k]) > full_drive:
                 codes[k] = full_drive if codes[k] > 0 else -full_drive
     else:
-        largest = largest_size(codes)
+        largest = _largest(codes)
     inverse = np.float32(1) / largest if largest >= SMALLEST else np.float32(0)
     if steps > 0:
         wide = np.float32(steps)

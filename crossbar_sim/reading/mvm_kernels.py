@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from crossbar_sim.reading.drive_kernels import largest_size
 from crossbar_sim.reading.microkernel import LANES, NARROW, PANEL, WIDE, deviate, read, read_whole
 from crossbar_sim.reading.noise_block import draw
 
@@ -46,12 +45,13 @@ def _start_columns(columns, to_code, to_current):
 @njit
 def _note(columns, t, left, right, tile_outputs, unit, peaks, clipped):
     """Largest |current| and clipped conversions of one panel, to their tiles."""
-    peak, over = columns[2], columns[3].view(np.int32)
+    counts = columns.view(np.int32)
     for u in range(left // tile_outputs, (right - 1) // tile_outputs + 1):
-        start, stop = max(left, u * tile_outputs) - left, min(right, (u + 1) * tile_outputs) - left
-        peaks[t, u] = max(peaks[t, u], largest_size(peak[start:stop]) * unit)
-        for j in range(start, stop):
-            clipped[t, u] += over[j]
+        peak, over = np.float32(0), 0
+        for j in range(max(left, u * tile_outputs) - left, min(right, (u + 1) * tile_outputs) - left):
+            peak, over = max(peak, columns[2, j]), over + counts[3, j]
+        peaks[t, u] = max(peaks[t, u], peak * unit)
+        clipped[t, u] += over
 
 
 def vectors_per_pass(inputs: int, code_bytes: int, count: int) -> int:
