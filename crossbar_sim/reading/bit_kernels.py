@@ -149,11 +149,11 @@ def converters(ranges, unit, steps, largest, to_code, same, unclipped):
 @njit
 def _set_columns(columns, to_code, same, unclipped, t, sensed, tile_outputs):
     """What `bit_blocks` needs of four columns' converters; `sensed`: their places."""
-    shorts, floats = columns, columns.view(np.float32)
     columns[:] = 0
+    factors = columns.view(np.float32)
     for c in range(sensed.size):
         u = sensed[c] // tile_outputs
-        floats[c, 0], shorts[c, 2], shorts[c, 3] = to_code[t, u], same[t, u], unclipped[t, u]
+        factors[c, 0], columns[c, 2], columns[c, 3] = to_code[t, u], same[t, u], unclipped[t, u]
 
 
 @njit
@@ -171,7 +171,7 @@ def _note(columns, unit, t, sensed, tile_outputs, peaks, clipped):
 
 @njit
 def _mirror(tables, offset):
-    """The second half: of the first half's sums, the negative ones."""
+    """The second half: the first half's sums with the other sign."""
     half = tables.size // 2
     for i in range(half):
         tables[half + i] = np.uint8(2 * offset) - tables[i]
