@@ -48,11 +48,12 @@ def _convert(code: Code, sums: list[list[Any]], columns: Any, limit: Any, worth:
     itself and up to which none is clipped (int16, at 4 and 6) and, updated, the largest |sum| and the count of clipped
     conversions (32 int16 each, at 64 and 128).
     """
-    builder = code.builder
-    size, sizes = code.function("llvm.abs.v32i16", SHORTS, [SHORTS, ir.IntType(1)]), []
-    step, worths, beyond = WORD(COLUMN_BYTES), code.splat(worth), None
+    builder, flag = code.builder, ir.IntType(1)
+    size, sizes = code.function("llvm.abs.v32i16", SHORTS, [SHORTS, flag]), []
+    step, worths = WORD(COLUMN_BYTES), code.splat(worth)
+    beyond = every(ir.VectorType(flag, VECTORS), 0)
     for c, bits in enumerate(sums):
-        sizes.append([builder.call(size, [one, ir.Constant(ir.IntType(1), 0)]) for one in bits])
+        sizes.append([builder.call(size, [one, flag(0)]) for one in bits])
         largest = sizes[c][0]
         for other in sizes[c][1:]:
             largest = builder.select(builder.icmp_signed(">", other, largest), other, largest)
@@ -60,13 +61,10 @@ def _convert(code: Code, sums: list[list[Any]], columns: Any, limit: Any, worth:
         peak = code.load(place, SHORTS)
         code.store(builder.select(builder.icmp_signed(">", largest, peak), largest, peak), place)
         same = code.splat(code.load(code.at(columns, step, c, 4), SHORT), VECTORS)
-        over = builder.icmp_signed(">", largest, same)
-        beyond = over if beyond is None else builder.or_(beyond, over)
+        beyond = builder.or_(beyond, builder.icmp_signed(">", largest, same))
     rounded, whole, end = (builder.append_basic_block(name) for name in ("rounded", "whole", "converted"))
-    some = builder.icmp_unsigned(
-        "!=", builder.bitcast(beyond, ir.IntType(VECTORS)), ir.Constant(ir.IntType(VECTORS), 0)
-    )
-    builder.cbranch(some, rounded, whole)
+    some = builder.bitcast(beyond, INTEGER)  # a bit of each vector
+    builder.cbranch(builder.icmp_unsigned("!=", some, INTEGER(0)), rounded, whole)
 
     halves = [ir.Constant(INTEGERS, list(range(LANES * half, LANES * (half + 1)))) for half in range(2)]
 

@@ -147,30 +147,31 @@ def converters(ranges, unit, steps, largest, to_code, same, unclipped):
 
 
 @njit
-def _set_columns(columns, to_code, same, unclipped, t, sensed, tile_outputs):
-    """What `bit_blocks` needs of four columns' converters; `sensed`: their places."""
-    shorts, floats = columns, columns.view(np.float32)
+def _set_columns(columns, to_code, same, unclipped, t, tiles):
+    """What `bit_blocks` needs of four columns' converters; `tiles`: their column tiles."""
     columns[:] = 0
-    for c in range(sensed.size):
-        u = sensed[c] // tile_outputs
-        floats[c, 0], shorts[c, 2], shorts[c, 3] = to_code[t, u], same[t, u], unclipped[t, u]
+    factors = columns.view(np.float32)
+    for c in range(tiles.size):
+        u = tiles[c]
+        factors[c, 0], columns[c, 2], columns[c, 3] = to_code[t, u], same[t, u], unclipped[t, u]
 
 
 @njit
-def _note(columns, unit, t, sensed, tile_outputs, peaks, clipped):
+def _note(columns, unit, t, tiles, peaks, clipped):
     """Largest |current| and clipped conversions of four columns, to their tiles."""
-    for c in range(sensed.size):
-        u = sensed[c] // tile_outputs
-        largest, count = np.int64(0), np.int64(0)
+    for c in range(tiles.size):
+        u = tiles[c]
+        largest, count = np.int32(0), np.int32(0)
         for v in range(VECTORS):
-            largest, count = max(largest, np.int64(columns[c, 32 + v])), count + columns[c, 64 + v]
+            largest = max(largest, np.int32(columns[c, 32 + v]))
+            count = np.int32(count + np.int32(columns[c, 64 + v]))
         peaks[t, u] = max(peaks[t, u], np.float32(largest) * unit)
         clipped[t, u] += count
 
 
 @njit
 def _mirror(tables, offset):
-    """The second half: of the first half's sums, the negative ones."""
+    """The second half: the first half's sums with the other sign."""
     half = tables.size // 2
     for i in range(half):
         tables[half + i] = np.uint8(2 * offset) - tables[i]
@@ -200,7 +201,7 @@ def read_bits_looked_up(
     signs = drives.shape[3] // half
     offset = LINES * largest_level
     together = 255 // (2 * offset) if largest_level > 0 else 2 * half
-    blocks, width = drives.shape[1], output.shape[1]
+    blocks, width, tile_of = drives.shape[1], output.shape[1], places // tile_outputs
     tables = aligned(2 * half * TABLE_BYTES)
     columns = np.empty((COLUMNS, COLUMN_BYTES // 2), np.int16)
     total, codes = np.zeros((2, COLUMNS, blocks * VECTORS), np.float32)
@@ -210,8 +211,8 @@ def read_bits_looked_up(
         for t in range(drives.shape[0]):
             groups = -(-min(tile_inputs, inputs - t * tile_inputs) // LINES)
             for s in range(places.shape[0]):
-                sensed = places[s, first : first + COLUMNS]
-                _set_columns(columns, to_code, same, unclipped, t, sensed, tile_outputs)
+                tiles = tile_of[s, first : first + COLUMNS]
+                _set_columns(columns, to_code, same, unclipped, t, tiles)
                 tabulate(levels[s, t, first // COLUMNS].ctypes.data, half, offset, tables.ctypes.data)
                 if signs > 1:
                     _mirror(tables, offset)
@@ -225,11 +226,11 @@ def read_bits_looked_up(
                             np.float32(1 << (LOOKED_UP_BITS * q)), codes.ctypes.data + 4 * VECTORS * block,
                             codes.strides[0],
                         )  # fmt: skip
-                for c in range(sensed.size):
-                    factor = to_current[t, sensed[c] // tile_outputs] * worth[s]
+                for c in range(tiles.size):
+                    factor = to_current[t, tiles[c]] * worth[s]
                     row = 4 * VECTORS * blocks * c
                     add_up(codes.ctypes.data + row, factor, blocks, total.ctypes.data + row)
-                _note(columns, unit, t, sensed, tile_outputs, peaks, clipped)
+                _note(columns, unit, t, tiles, peaks, clipped)
         _put(total, largest, steps, output_scale, places[0, first : first + COLUMNS], first, output)
 
 
@@ -239,7 +240,7 @@ def read_bits_packed(
     to_current, output_scale, largest, dac_steps, output, peaks, clipped,
 ):  # fmt: skip
     """`read_bits_looked_up` on any processor, bit for bit; drives: as in `drive_packed`."""
-    blocks, width = drives.shape[1], output.shape[1]
+    blocks, width, tile_of = drives.shape[1], output.shape[1], places // tile_outputs
     cells = np.empty((COLUMNS, tile_inputs), np.float32)
     columns = np.empty((COLUMNS, COLUMN_BYTES // 2), np.int16)
     total, codes = np.zeros((2, COLUMNS, blocks * VECTORS), np.float32)
@@ -249,8 +250,8 @@ def read_bits_packed(
         for t in range(drives.shape[0]):
             depth = min(tile_inputs, inputs - t * tile_inputs)
             for s in range(places.shape[0]):
-                sensed = places[s, first : first + COLUMNS]
-                _set_columns(columns, to_code, same, unclipped, t, sensed, tile_outputs)
+                tiles = tile_of[s, first : first + COLUMNS]
+                _set_columns(columns, to_code, same, unclipped, t, tiles)
                 for c in range(COLUMNS):
                     for k in range(depth):
                         cells[c, k] = levels[s, t, first // COLUMNS, k // LINES, c, k % LINES]
@@ -263,9 +264,9 @@ def read_bits_packed(
                             depth, columns.ctypes.data, limit, np.float32(1 << (PACKED_BITS * pair)),
                             codes.ctypes.data + 4 * VECTORS * block, codes.strides[0],
                         )  # fmt: skip
-                for c in range(sensed.size):
-                    factor = to_current[t, sensed[c] // tile_outputs] * worth[s]
+                for c in range(tiles.size):
+                    factor = to_current[t, tiles[c]] * worth[s]
                     row = 4 * VECTORS * blocks * c
                     add_up(codes.ctypes.data + row, factor, blocks, total.ctypes.data + row)
-                _note(columns, unit, t, sensed, tile_outputs, peaks, clipped)
+                _note(columns, unit, t, tiles, peaks, clipped)
         _put(total, largest, steps, output_scale, places[0, first : first + COLUMNS], first, output)

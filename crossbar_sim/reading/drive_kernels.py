@@ -13,19 +13,8 @@ ZERO_CODE = 128  # a code is stored as an unsigned byte this far above it
 
 
 @njit
-def largest_size(x):
-    """max|x|, by the bits of the numbers, which grow with them; NaN if any is."""
-    bits = x.view(np.int32)
-    largest = np.int32(0)
-    for k in range(bits.size):
-        largest = max(largest, np.int32(bits[k] & np.int32(0x7FFFFFFF)))
-    found = np.int32(largest)
-    return found.view(np.float32)
-
-
-@njit
 def _largest_of(x, b, input_scale):
-    """`largest_size` of vector b of x s."""
+    """max|x s| of vector b, by the bits of the numbers, which grow with them; NaN if any is."""
     largest = np.int32(0)
     for k in range(input_scale.size):
         scaled = np.float32(x[b, k] * input_scale[k])

@@ -222,15 +222,16 @@ def _deviate(
 @intrinsic
 def _read(
     typing_context: Any, rows: Any, codes: Any, codes_stride: Any, panel: Any, panel_stride: Any, depth: Any,
-    sigma: Any, normal: Any, columns: Any, limit: Any, total: Any, total_stride: Any,
+    sigma: Any, sigma_stride: Any, apart: Any, normal: Any, columns: Any, limit: Any, total: Any, total_stride: Any,
 ) -> Any:  # fmt: skip
     """total[r, 0:32] += ADC(codes[r] @ panel + sigma[r] * normal[r]), float32, for WIDE or NARROW rows r.
 
-    sigma (rows, 32), address 0 for no noise; normal (2 halves, WIDE, 16); columns and limit: see `Code.convert`.
+    sigma: 16 numbers for each row and, `apart` bytes further, for the other half of the columns, address 0 for no
+    noise; normal (2 halves, WIDE, 16); columns and limit: see `Code.convert`.
     """
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        sigma, normal, columns, limit, total, total_stride = values[6:]
+        sigma, sigma_stride, apart, normal, columns, limit, total, total_stride = values[6:]
 
         def block(rows: int) -> None:
             code = Code(builder)
@@ -243,7 +244,7 @@ def _read(
             disturbed = [
                 [
                     code.fma(
-                        code.load(code.at(sigma, WORD(128), r, 64 * half), FLOATS),
+                        code.load(builder.add(code.at(sigma, sigma_stride, r), builder.mul(apart, WORD(half))), FLOATS),
                         code.load(code.at(normal, WORD(64), half * WIDE + r), FLOATS), row[half],
                     ) for half in range(2)
                 ] for r, row in enumerate(sums)
@@ -260,7 +261,7 @@ def _read(
         _for_rows(builder, values[0], block)
         return context.get_dummy_value()
 
-    return types.void(*[types.int64] * 9, types.float32, *[types.int64] * 2), generate
+    return types.void(*[types.int64] * 11, types.float32, *[types.int64] * 2), generate
 
 
 @intrinsic

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from crossbar_sim.reading.drive_kernels import largest_size
-from crossbar_sim.reading.microkernel import NARROW, PANEL, WIDE, deviate, read, read_whole
+from crossbar_sim.reading.microkernel import LANES, NARROW, PANEL, WIDE, deviate, read, read_whole
 from crossbar_sim.reading.noise_block import draw
 
 PAIRS = PANEL // 2  # normal numbers come in pairs
@@ -45,20 +44,23 @@ def _start_columns(columns, to_code, to_current):
 @njit
 def _note(columns, t, left, right, tile_outputs, unit, peaks, clipped):
     """Largest |current| and clipped conversions of one panel, to their tiles."""
-    peak, over = columns[2], columns[3].view(np.int32)
+    counts = columns.view(np.int32)
     for u in range(left // tile_outputs, (right - 1) // tile_outputs + 1):
-        start, stop = max(left, u * tile_outputs) - left, min(right, (u + 1) * tile_outputs) - left
-        peaks[t, u] = max(peaks[t, u], largest_size(peak[start:stop]) * unit)
-        for j in range(start, stop):
-            clipped[t, u] += over[j]
+        peak, over = np.float32(0), 0
+        for j in range(max(left, u * tile_outputs) - left, min(right, (u + 1) * tile_outputs) - left):
+            peak, over = max(peak, columns[2, j]), over + counts[3, j]
+        peaks[t, u] = max(peaks[t, u], peak * unit)
+        clipped[t, u] += over
 
 
 @njit
-def _spread(sigma, rows, sigmas):
-    """One sigma per vector, to all columns of a panel."""
-    for r in range(rows):
-        for j in range(PANEL):
-            sigmas[r, j] = sigma[r]
+def _even_spread(squares, variance):
+    """sigma of every tile and vector, LANES times, where only they differ."""
+    spread = np.empty((squares.shape[0], squares.shape[1], LANES), np.float32)
+    for t in range(spread.shape[0]):
+        for b in range(spread.shape[1]):
+            spread[t, b] = np.sqrt(squares[t, b, 0] * variance)
+    return spread
 
 
 @njit
@@ -92,53 +94,54 @@ def read_tiles(
     ampere, used if adc_steps > 0. peaks and clipped (row tiles, column tiles) receive the largest |current| and the
     clipped conversions.
     The noise of (vector b, row tile t, output j) has the counter (first_read + b, t, j).
-    A panel of one tile's conductances stays in the first-level cache while the vectors pass it; where they are no more
-    than one block, it is read where it lies.
+    A panel of one tile's cells stays in the cache while the vectors pass it.
     """
     count, outputs = output.shape
     row_tiles, tile_inputs = len(codes), codes.shape[2]
     panels = matrix.shape[1] // PANEL
-    in_place = count <= WIDE and matrix.itemsize == 4
     noisy = squares.size > 0
     k0, k1 = key
     total = np.empty((count + WIDE, PANEL), np.float32)
-    panel, spread = np.empty((2, tile_inputs, PANEL), np.float32)
+    whole = matrix.itemsize < 4
+    panel = np.empty((tile_inputs, PANEL), np.float32)
     sigmas, normals = np.empty((2, WIDE, PANEL), np.float32)
     columns = np.empty((4, PANEL), np.float32)
     to_code, to_current = np.zeros((2, row_tiles, panels * PANEL), np.float32)
     unit, limit = np.float32(unit), np.float32(adc_steps)
     _adc_columns(ranges, tile_scale, unit, adc_steps, tile_outputs, to_code, to_current)
-    even_sigma = np.sqrt(squares[:, :, 0] * variance[0, 0])
+    spread = _even_spread(squares if even else squares[:0], variance[0, 0])
     for p in range(panels):
         left, right = p * PANEL, min((p + 1) * PANEL, outputs)
         total[:] = np.float32(0)
         for t in range(row_tiles):
             top = t * tile_inputs
             depth = min(tile_inputs, inputs - top)
-            if in_place:
-                weights, stride = matrix.ctypes.data + top * matrix.strides[0] + 4 * left, matrix.strides[0]
-                variances = variance.ctypes.data + top * variance.strides[0] + 4 * left
-            else:
-                weights, variances, stride = panel.ctypes.data, spread.ctypes.data, 4 * PANEL
+            if whole:
                 _copy_panel(matrix, top, left, panel)
-                if noisy and not even:
-                    _copy_panel(variance, top, left, spread)
+                weights, stride = panel.ctypes.data, 4 * PANEL
+            else:
+                weights, stride = matrix.ctypes.data + top * matrix.strides[0] + 4 * left, matrix.strides[0]
             _start_columns(columns, to_code[t, left:], to_current[t, left:])
             row = 0
             while row < count:
                 rows = _rows(count - row)
+                sigma, sigma_stride, apart = 0, 4 * PANEL, 2 * PANEL
                 if noisy:
                     if even:
-                        _spread(even_sigma[t, row:], rows, sigmas)
+                        sigma, sigma_stride, apart = spread[t, row:].ctypes.data, 4 * LANES, 0
                     else:
-                        power = squares.ctypes.data + t * squares.strides[0] + row * squares.strides[1]
-                        deviate(rows, power, squares.strides[1], variances, stride, depth, sigmas.ctypes.data)
+                        sigma = sigmas.ctypes.data
+                        deviate(
+                            rows, squares.ctypes.data + t * squares.strides[0] + row * squares.strides[1],
+                            squares.strides[1], variance.ctypes.data + top * variance.strides[0] + 4 * left,
+                            variance.strides[0], depth, sigma,
+                        )  # fmt: skip
                     first_pair = np.uint32((t * panels + p) * PAIRS)
                     draw(rows, np.uint32(first_read + row), first_pair, k0, k1, normals.ctypes.data)
                 read(
                     rows, codes.ctypes.data + t * codes.strides[0] + row * codes.strides[1], codes.strides[1],
-                    weights, stride, depth, sigmas.ctypes.data if noisy else 0, normals.ctypes.data,
-                    columns.ctypes.data, limit, total.ctypes.data + row * 4 * PANEL, 4 * PANEL,
+                    weights, stride, depth, sigma, sigma_stride, apart, normals.ctypes.data, columns.ctypes.data,
+                    limit, total.ctypes.data + row * 4 * PANEL, 4 * PANEL,
                 )  # fmt: skip
                 row += rows
             _note(columns, t, left, right, tile_outputs, unit, peaks, clipped)
