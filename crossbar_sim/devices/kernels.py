@@ -232,9 +232,9 @@ def program_cells(
     Results, per entry of `cells`: before and achieved, siemens; counts (3,) of SET pulses, RESET pulses, verify reads
     and their joules (3,); swing, siemens, and squared, the sum of V^2 (empty: not wanted).
     """
-    block, done, counter = np.zeros((ROWS, WIDTH)), np.zeros((ROWS, WIDTH)), np.zeros((2, WIDTH), np.uint32)
-    places, erased = np.zeros((2, WIDTH), np.int64), np.zeros(BLOCK, np.int64)
-    goals, most, expected = np.zeros(BLOCK), np.zeros(BLOCK), np.zeros(BLOCK)
+    block, done, counter = np.empty((ROWS, WIDTH)), np.empty((ROWS, WIDTH)), np.empty((2, WIDTH), np.uint32)
+    places, erased = np.empty((2, WIDTH), np.int64), np.zeros(BLOCK, np.int64)
+    goals, most, expected = np.empty(BLOCK), np.empty(BLOCK), np.empty(BLOCK)
     for start in range(begin, end, BLOCK):
         stop = min(start + BLOCK, end)
         size = stop - start
@@ -276,9 +276,9 @@ def pulse_cells(
     A pulse moves the cell by its mean step at the cell's state, times `pace`, with the spread of single pulses; no
     pulse leaves the window, and none moves a `stuck` cell. Arguments and results as in `program_cells`.
     """
-    block, done, counter = np.zeros((ROWS, WIDTH)), np.zeros((ROWS, WIDTH)), np.zeros((2, WIDTH), np.uint32)
-    places, alike, nothing = np.zeros((2, WIDTH), np.int64), np.zeros(BLOCK, np.int64), np.zeros(0)
-    direction, most = np.zeros(BLOCK), np.zeros(BLOCK)
+    block, done, counter = np.empty((ROWS, WIDTH)), np.empty((ROWS, WIDTH)), np.empty((2, WIDTH), np.uint32)
+    places, alike, nothing = np.empty((2, WIDTH), np.int64), np.zeros(BLOCK, np.int64), np.empty(0)
+    direction, most = np.empty(BLOCK), np.empty(BLOCK)
     for start in range(begin, end, BLOCK):
         stop = min(start + BLOCK, end)
         size = stop - start

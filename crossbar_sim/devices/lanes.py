@@ -153,7 +153,9 @@ def pulse_until_done(cells, counter, place, count, before, law, stairs, noisy, k
     """
     up = (law[6], law[7], law[8], law[21], law[22])
     down = (law[9], law[10], law[11], law[24], law[25])
-    normal, keep = np.zeros((2, WIDTH), np.float32), np.zeros((2, WIDTH), np.int64)
+    normal, keep = np.empty((2, WIDTH), np.float32), np.empty((2, WIDTH), np.int64)
+    if not noisy:
+        normal[:] = np.float32(0)
     pulse = before
     while count > 0:
         left = _verify(cells, count, law[4], law[18], law[19], law[20])
