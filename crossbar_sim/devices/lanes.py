@@ -72,9 +72,8 @@ def _close_up(cells, counter, place, count, keep, done):
 
 
 @njit(error_model="numpy")
-def _draw(counter, count, pulse, k0, k1, normal):
-    """The normal numbers of pulse number `pulse` and of its neighbour: two pulses share a draw."""
-    draw = np.uint32(1 + pulse // 2)
+def draw_pairs(counter, count, draw, k0, k1, normal):
+    """Two normal numbers for each cell from draw number `draw` of its write."""
     for i in range(count):
         normal[0, i], normal[1, i] = normal_pair(counter[0, i], counter[1, i] + draw, k0, k1)
 
@@ -164,7 +163,7 @@ def pulse_until_done(cells, counter, place, count, before, law, stairs, noisy, k
         if fresh and 2 * left <= count:
             count = _close_up(cells, counter, place, count, keep, done)
         if noisy and fresh:
-            _draw(counter, count, pulse, key[0], key[1], normal)
+            draw_pairs(counter, count, np.uint32(1 + pulse // 2), key[0], key[1], normal)  # two pulses share a draw
         mean_steps(cells, count, up, down, law[0], law[1], law[12], law[13])
         if stairs is not None:
             _raise_amplitude(cells, count, stairs, pulse == before)
