@@ -24,6 +24,7 @@ from crossbar_sim.devices.lanes import (
     WIDTH,
     draw_pairs,
     pulse_until_done,
+    whole,
 )
 
 MOST_PULSES = 1500  # of one train: pulses use the draws 1 to 751 of a write
@@ -115,7 +116,7 @@ def _order(expected, second, places):
 def _take(cells, place, count, first, was, goal, most, stuck, pace, block, counter):
     """Put the cells number place[: count] of `cells` into a block, with nothing done to them yet."""
     for row in range(ROWS):
-        for k in range(count):
+        for k in range(whole(count)):
             block[row, k] = 0.0
     for k in range(count):
         i = place[k]
