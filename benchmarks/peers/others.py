@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import importlib.util
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from benchmarks.peers.case import Run
 
@@ -75,19 +78,7 @@ def crosssim(kind: str, x: Singles, weight: Singles, full: float, lossless: bool
 def aihwkit(kind: str, x: Singles, weight: Singles, full: float, lossless: bool) -> Run:
     """aihwkit's AnalogLinearMapped on its C++ inference tile."""
     layers = importlib.import_module("aihwkit.nn")
-    configs = importlib.import_module("aihwkit.simulator.configs")
-    choices = importlib.import_module("aihwkit.simulator.parameters.enums")
-    config: Any = configs.InferenceRPUConfig()
-    config.mapping.max_input_size = config.mapping.max_output_size = 128
-    config.mapping.digital_bias, config.mapping.weight_scaling_omega = False, 0.0
-    forward = config.forward
-    forward.inp_res = forward.out_res = -1 if lossless else 1 / 254
-    forward.inp_bound, forward.out_bound = 1.0, 1e6 if lossless else full
-    forward.out_noise = forward.inp_noise = forward.w_noise = 0.0
-    forward.bound_management = choices.BoundManagementType.NONE
-    forward.noise_management = choices.NoiseManagementType.NONE
-    if kind == "C" and not lossless:
-        forward.w_noise, forward.w_noise_type = 0.01, choices.WeightNoiseType.ADDITIVE_CONSTANT
+    config = inference_tile(full, 0.01 if kind == "C" else 0.0, lossless)
     layer: Any = layers.AnalogLinearMapped(weight.shape[1], weight.shape[0], bias=False, rpu_config=config)
     layer.set_weights(torch.from_numpy(weight))
     layer.eval()
@@ -100,3 +91,50 @@ def aihwkit(kind: str, x: Singles, weight: Singles, full: float, lossless: bool)
             return layer(inputs)
 
     return run
+
+
+def inference_tile(full: float, noise: float, lossless: bool = False) -> Any:
+    """aihwkit's tiles of 128 x 128 with 8-bit converters; full: ADC range; noise: of every read, in largest weights."""
+    configs = importlib.import_module("aihwkit.simulator.configs")
+    choices = importlib.import_module("aihwkit.simulator.parameters.enums")
+    config: Any = configs.InferenceRPUConfig()
+    config.mapping.max_input_size = config.mapping.max_output_size = 128
+    config.mapping.digital_bias, config.mapping.weight_scaling_omega = False, 0.0
+    forward = config.forward
+    forward.inp_res = forward.out_res = -1 if lossless else 1 / 254
+    forward.inp_bound, forward.out_bound = 1.0, 1e6 if lossless else full
+    forward.out_noise = forward.inp_noise = forward.w_noise = 0.0
+    forward.bound_management = choices.BoundManagementType.NONE
+    forward.noise_management = choices.NoiseManagementType.NONE
+    if noise and not lossless:
+        forward.w_noise, forward.w_noise_type = noise, choices.WeightNoiseType.ADDITIVE_CONSTANT
+    return config
+
+
+def aihwkit_models(digital: nn.Module, images: torch.Tensor, full: float) -> Iterator[tuple[str, Run]]:
+    """The model on aihwkit's C++ inference tiles, without and with read noise; inputs scaled by their largest."""
+    convert = importlib.import_module("aihwkit.nn.conversion").convert_to_analog
+    choices = importlib.import_module("aihwkit.simulator.parameters.enums")
+    for name, noise in (("aihwkit", 0.0), ("aihwkit, noisy cells", 0.01)):
+        config = inference_tile(full, noise)
+        config.mapping.digital_bias = True
+        config.forward.noise_management = choices.NoiseManagementType.ABS_MAX
+        model = convert(copy.deepcopy(digital), config).eval()
+        yield name, partial(_forward, model, images)
+
+
+@torch.no_grad()
+def _forward(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
+    result: torch.Tensor = model(images)
+    return result
+
+
+def aihwkit_programming(weight: torch.Tensor) -> Run:
+    """aihwkit's programming error of a ReRAM array: one number per cell, no pulses, no energy."""
+    layers = importlib.import_module("aihwkit.nn")
+    config = inference_tile(1.0, 0.0)
+    config.noise_model = importlib.import_module("aihwkit.inference.noise.reram").ReRamWan2022NoiseModel()
+    layer: Any = layers.AnalogLinearMapped(weight.shape[1], weight.shape[0], bias=False, rpu_config=config)
+    layer.set_weights(weight)
+    layer.eval()
+    return lambda: layer.program_analog_weights()

@@ -14,8 +14,8 @@ from torch import nn
 
 from benchmarks.backbones import VisionTransformer, load_backbone
 from benchmarks.peers.case import OURS, Case, relative_error
-from benchmarks.peers.others import installed
-from benchmarks.peers.products import INPUTS, OUTPUTS, VECTORS, hardware
+from benchmarks.peers.others import aihwkit_models, aihwkit_programming, installed
+from benchmarks.peers.products import INPUTS, OUTPUTS, RANGE, VECTORS, hardware
 from benchmarks.tasks import few_shot, get_task
 from crossbar_sim import Hardware, map_model
 from crossbar_sim.bill.ledger import Ledger
@@ -85,6 +85,8 @@ def case_model() -> Case:
     case.add(TORCH, forward(digital))
     case.add(OURS, forward(analog), relative_error(forward(analog)(), expected))
     case.add(f"{OURS}, noisy cells", forward(noisy))
+    for name, run in aihwkit_models(digital, images, RANGE) if installed("aihwkit") else ():
+        case.add(name, run)
     return case
 
 
@@ -115,6 +117,8 @@ def case_program() -> Case:
     case.add(f"{OURS}, write-verify", rewrite(milo))
     case.add(f"{OURS}, open loop", rewrite(milo.replace(device=milo.device.replace(programming="open_loop"))))
     case.add(f"{OURS}, 128 levels", rewrite(noisy.replace(device=device)))
+    if installed("aihwkit"):
+        case.add("aihwkit, a normal number per cell", aihwkit_programming(weights[0]))
     return case
 
 

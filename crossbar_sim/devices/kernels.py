@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from crossbar_sim.counter_random import normal_pair
 from crossbar_sim.devices.lanes import (
     BLOCK,
     DRAWS_PER_WRITE,
@@ -23,7 +22,9 @@ from crossbar_sim.devices.lanes import (
     SWING,
     VERIFY_JOULE,
     WIDTH,
+    draw_pairs,
     pulse_until_done,
+    whole,
 )
 
 MOST_PULSES = 1500  # of one train: pulses use the draws 1 to 751 of a write
@@ -82,13 +83,12 @@ def polynomial(conductance, conductance_scale, coefficients, sigma_scale):
 
 
 @njit
-def _look(cells, state, was):
-    """Note the present conductance of cells; returns the writes that each has had."""
+def _look(cells, state, was, counter):
+    """Note the present conductance of cells, and the counters of this write: (cell, first draw)."""
     present, writes = state[1], state[2]
-    had = np.empty(cells.size, np.int64)
     for i in range(cells.size):
-        was[i], had[i] = present[cells[i]], writes[cells[i]]
-    return had
+        was[i] = present[cells[i]]
+        counter[0, i], counter[1, i] = np.uint32(cells[i]), np.uint32(writes[cells[i]] * DRAWS_PER_WRITE)
 
 
 @njit
@@ -113,32 +113,32 @@ def _order(expected, second, places):
 
 
 @njit
-def _take(cells, place, count, writes, was, goal, most, stuck, pace, block, counter):
+def _take(cells, place, count, first, was, goal, most, stuck, pace, block, counter):
     """Put the cells number place[: count] of `cells` into a block, with nothing done to them yet."""
-    block[:, :count] = 0.0
+    for row in range(ROWS):
+        for k in range(whole(count)):
+            block[row, k] = 0.0
     for k in range(count):
         i = place[k]
-        cell = cells[i]
         block[SIEMENS, k], block[GOAL, k], block[MOST, k], block[LIVE, k] = was[i], goal[i], most[i], 1.0
-        own = pace[cell] if pace.size else 1.0
-        block[PACE, k] = 0.0 if stuck.size and stuck[cell] else own
-        counter[0, k], counter[1, k] = np.uint32(cell), np.uint32(writes[i] * DRAWS_PER_WRITE)
+        own = pace[cells[i]] if pace.size else 1.0
+        block[PACE, k] = 0.0 if stuck.size and stuck[cells[i]] else own
+        counter[0, k], counter[1, k] = first[0, i], first[1, i]
 
 
 @njit
-def _report(done, start, stop, achieved, counts, joules, swing, squared):
-    """What was done to the cells of a block, into the results from entry `start` to `stop`."""
+def _report(done, start, stop, verified, erased, achieved, counts, joules, swing, squared):
+    """What was done to the cells of a block, into the results from entry `start` to `stop`; with `verified` pulses
+    there is a read before each, other than an erasing one, and one after the last."""
     for i in range(stop - start):
         achieved[start + i], swing[start + i] = done[SIEMENS, i], done[SWING, i]
-    for i in range(stop - start):
-        counts[0, start + i] = np.int32(done[SETS, i])
-        counts[1, start + i] = np.int32(done[RESETS, i])
-        counts[2, start + i] = 0
-    for part, row in enumerate((SET_JOULE, RESET_JOULE, VERIFY_JOULE)):
-        for i in range(stop - start):
-            joules[part, start + i] = done[row, i]
-    for i in range(min(stop - start, squared.size)):
-        squared[start + i] = done[SQUARED, i]
+        joules[0, start + i], joules[1, start + i] = done[SET_JOULE, i], done[RESET_JOULE, i]
+        joules[2, start + i] = done[VERIFY_JOULE, i] if verified else 0.0
+        sets, resets = int(done[SETS, i]), int(done[RESETS, i])
+        counts[0, start + i], counts[1, start + i] = sets, resets
+        counts[2, start + i] = sets + resets + 1 - erased[i] if verified else 0
+        if squared.size:
+            squared[start + i] = done[SQUARED, i]
 
 
 @njit
@@ -170,51 +170,48 @@ def _erase(block, count, law):
 
 
 @njit(error_model="numpy")
-def _aim(was, goal, law, direction, most):
+def _aim(was, goal, law, direction, most, expected):
     """The open-loop train of each cell: which way, and as many pulses as the mean curve needs."""
     up = (law[6], law[7], law[8], law[21], law[22], law[23])
     down = (law[9], law[10], law[11], law[24], law[25], law[26])
     for i in range(was.size):
         rising = goal[i] >= was[i]
         gone, end = (was[i] - law[0], goal[i] - law[0]) if rising else (law[1] - was[i], law[1] - goal[i])
-        pulses = pulses_between(up if rising else down, gone, end)
-        direction[i], most[i] = np.inf if rising else -np.inf, np.rint(pulses)
+        pulses = np.rint(pulses_between(up if rising else down, gone, end))
+        direction[i], most[i], expected[i] = np.inf if rising else -np.inf, pulses, pulses
 
 
 @njit(error_model="numpy")
-def _expect(cells, was, goal, stuck, pace, law, erased, expected):
-    """The pulses that a write-verify loop may need, for the order of the cells alone."""
+def _expect(cells, was, goal, stuck, pace, law, erase_first, goals, most, erased, expected):
+    """What a write-verify loop is to do; the pulses that it may need are for the order of the cells alone."""
     up, down = law[6] + law[7] * law[8], law[9] + law[10] * law[11]
     for i in range(was.size):
+        erased[i] = erase_first and was[i] > law[0] + law[4]
         way = goal[i] - (law[0] if erased[i] else was[i])
         pulses = way / up if way > 0.0 else -way / down
         if pace.size:
             pulses /= pace[cells[i]]
         if stuck.size and stuck[cells[i]]:
             pulses = law[5]
-        expected[i] = min(pulses, law[5])
+        goals[i], most[i], expected[i] = goal[i], law[5], min(pulses, law[5])
 
 
 @njit(error_model="numpy")
-def _spread(done, cells, writes, start, law, key):
-    """The spread of whole open-loop trains, one number for each."""
+def _end(done, was, goal, sigma, law, closed_loop, trained, relaxed):
+    """Where the cells end: after an open-loop train as far beside its mean as trained[0] draws, then `sigma` (empty:
+    exactly at the goal) around that or, in a closed loop, around the goal, as relaxed[0] draws, not below zero."""
     g_min, g_max, spread, window_spread = law[0], law[1], law[2], law[3]
-    for i in range(start.size):
-        draw = np.uint32(writes[i] * DRAWS_PER_WRITE + 1)
-        z, _ = normal_pair(np.uint32(cells[i]), draw, key[0], key[1])
-        root = np.sqrt(max(done[SETS, i] + done[RESETS, i], 1.0))
-        g = done[SIEMENS, i]
-        end = g + (spread * abs(g - start[i]) / root + window_spread * root) * np.float64(z)
-        end = min(max(end, g_min), g_max)
-        done[SIEMENS, i] = end if done[SETS, i] + done[RESETS, i] > 0.0 else g
-
-
-@njit(error_model="numpy")
-def _relax(done, cells, writes, middle, sigma, key):
-    """Cells end sigma around `middle`, and not below zero."""
+    for i in range(was.size):
+        g, pulses = done[SIEMENS, i], done[SETS, i] + done[RESETS, i]
+        root = np.sqrt(max(pulses, 1.0))
+        end = g + (spread * abs(g - was[i]) / root + window_spread * root) * np.float64(trained[0, i])
+        end = min(max(end, g_min), g_max) if pulses > 0.0 else g
+        done[SIEMENS, i] = goal[i] if closed_loop else end
     for i in range(sigma.size):
-        z, _ = normal_pair(np.uint32(cells[i]), np.uint32(writes[i] * DRAWS_PER_WRITE), key[0], key[1])
-        done[SIEMENS, i] = max(middle[i] + sigma[i] * np.float64(z), 0.0)
+        done[SIEMENS, i] = max(done[SIEMENS, i] + sigma[i] * np.float64(relaxed[0, i]), 0.0)
+    if sigma.size == 0:
+        for i in range(was.size):
+            done[SIEMENS, i] = goal[i]
 
 
 @njit(cache=True, nogil=True)
@@ -232,38 +229,29 @@ def program_cells(
     Results, per entry of `cells`: before and achieved, siemens; counts (3,) of SET pulses, RESET pulses, verify reads
     and their joules (3,); swing, siemens, and squared, the sum of V^2 (empty: not wanted).
     """
-    block, done, counter = np.zeros((ROWS, WIDTH)), np.zeros((ROWS, WIDTH)), np.zeros((2, WIDTH), np.uint32)
-    places, erased = np.zeros((2, WIDTH), np.int64), np.zeros(BLOCK, np.int64)
-    goals, most, expected = np.zeros(BLOCK), np.zeros(BLOCK), np.zeros(BLOCK)
+    block, done, places = np.empty((ROWS, WIDTH)), np.empty((ROWS, WIDTH)), np.empty((2, WIDTH), np.int64)
+    first, counter = np.empty((2, WIDTH), np.uint32), np.empty((2, WIDTH), np.uint32)
+    trained, relaxed = np.empty((2, WIDTH), np.float32), np.empty((2, WIDTH), np.float32)
+    goals, most, expected, erased = np.empty(BLOCK), np.empty(BLOCK), np.empty(BLOCK), np.zeros(BLOCK, np.int64)
     for start in range(begin, end, BLOCK):
         stop = min(start + BLOCK, end)
-        size = stop - start
         some, goal, was = cells[start:stop], target[start:stop], before[start:stop]
-        writes = _look(some, state, was)
+        _look(some, state, was, first)
         if closed_loop:
-            for i in range(size):
-                goals[i], most[i], erased[i] = goal[i], law[5], erase_first and was[i] > law[0] + law[4]
-            _expect(some, was, goal, stuck, pace, law, erased, expected)
+            _expect(some, was, goal, stuck, pace, law, erase_first, goals, most, erased, expected)
         else:
-            _aim(was, goal, law, goals, most)
-            expected[:size] = most[:size]
-        filled = _order(expected[:size], erased, places)
+            _aim(was, goal, law, goals, most, expected)
+        filled = _order(expected[: stop - start], erased, places)
         for kind in range(2):
             place, count = places[kind], filled[kind]
-            _take(some, place, count, writes, was, goals, most, stuck, pace, block, counter)
+            _take(some, place, count, first, was, goals, most, stuck, pace, block, counter)
             if kind == 1:
                 _erase(block, count, law)
             pulse_until_done(block, counter, place, count, kind, law, stairs, closed_loop, key, done)
-        if not closed_loop:
-            done[VERIFY_JOULE] = 0.0
-            _spread(done, some, writes, was, law, key)
-        if sigma.size:
-            _relax(done, some, writes, goal if closed_loop else done[SIEMENS], sigma[start:stop], key)
-        else:
-            done[SIEMENS, :size] = goal
-        _report(done, start, stop, achieved, counts, joules, swing, squared)
-        for i in range(size if closed_loop else 0):  # a verify read before each pulse and after the last
-            counts[2, start + i] = counts[0, start + i] + counts[1, start + i] + 1 - erased[i]
+        draw_pairs(first, stop - start, np.uint32(1), key[0], key[1], trained)
+        draw_pairs(first, stop - start, np.uint32(0), key[0], key[1], relaxed)
+        _end(done, was, goal, sigma[start:stop], law, closed_loop, trained, relaxed)
+        _report(done, start, stop, closed_loop, erased, achieved, counts, joules, swing, squared)
         _leave(some, done, stuck, clock, state, achieved[start:stop])
 
 
@@ -276,20 +264,18 @@ def pulse_cells(
     A pulse moves the cell by its mean step at the cell's state, times `pace`, with the spread of single pulses; no
     pulse leaves the window, and none moves a `stuck` cell. Arguments and results as in `program_cells`.
     """
-    block, done, counter = np.zeros((ROWS, WIDTH)), np.zeros((ROWS, WIDTH)), np.zeros((2, WIDTH), np.uint32)
-    places, alike, nothing = np.zeros((2, WIDTH), np.int64), np.zeros(BLOCK, np.int64), np.zeros(0)
-    direction, most = np.zeros(BLOCK), np.zeros(BLOCK)
+    block, done, places = np.empty((ROWS, WIDTH)), np.empty((ROWS, WIDTH)), np.empty((2, WIDTH), np.int64)
+    first, counter = np.empty((2, WIDTH), np.uint32), np.empty((2, WIDTH), np.uint32)
+    direction, most, none = np.empty(BLOCK), np.empty(BLOCK), np.zeros(BLOCK, np.int64)
     for start in range(begin, end, BLOCK):
         stop = min(start + BLOCK, end)
-        size = stop - start
         some, was = cells[start:stop], before[start:stop]
-        writes = _look(some, state, was)
-        for i in range(size):
+        _look(some, state, was, first)
+        for i in range(stop - start):
             train = trains[start + i]
             direction[i], most[i] = np.inf if train > 0 else -np.inf, abs(train)
-        _order(most[:size], alike, places)
-        _take(some, places[0], size, writes, was, direction, most, stuck, pace, block, counter)
-        pulse_until_done(block, counter, places[0], size, 0, law, None, True, key, done)
-        done[VERIFY_JOULE] = 0.0
-        _report(done, start, stop, achieved, counts, joules, swing, nothing)
+        _order(most[: stop - start], none, places)
+        _take(some, places[0], stop - start, first, was, direction, most, stuck, pace, block, counter)
+        pulse_until_done(block, counter, places[0], stop - start, 0, law, None, True, key, done)
+        _report(done, start, stop, False, none, achieved, counts, joules, swing, most[:0])
         _leave(some, done, stuck, clock, state, achieved[start:stop])

@@ -13,6 +13,7 @@ from numba import njit
 from crossbar_sim.counter_random import normal_pair
 
 BLOCK = 512
+LANES = 16  # loops run over whole vectors of cells; those beyond the last cell are done
 WIDTH = BLOCK + 8  # numbers from row to row: rows a multiple of 4096 bytes apart would wait for each other
 DRAWS_PER_WRITE = 1024  # counter stride: pulses of one write use draws 1 to 751, draw 0 is the relaxation
 
@@ -24,6 +25,12 @@ pulses; with a rising amplitude the pulses of the present polarity before this o
 LIVE, STEP, VOLT = range(13, 16)
 """Of this round: whether the cell is not done, the mean move of its pulse, siemens, and its voltage."""
 ROWS = 16
+
+
+@njit
+def whole(count):
+    """The lanes of so many cells."""
+    return (count + LANES - 1) // LANES * LANES
 
 
 @njit(error_model="numpy")
@@ -66,15 +73,16 @@ def _close_up(cells, counter, place, count, keep, done):
     for row in range(LIVE + 1):
         for k in range(left):
             cells[row, k] = cells[row, keep[0, k]]
+    for k in range(left, count):
+        cells[LIVE, k] = 0.0
     for k in range(left):
         counter[0, k], counter[1, k], place[k] = counter[0, keep[0, k]], counter[1, keep[0, k]], place[keep[0, k]]
     return left
 
 
 @njit(error_model="numpy")
-def _draw(counter, count, pulse, k0, k1, normal):
-    """The normal numbers of pulse number `pulse` and of its neighbour: two pulses share a draw."""
-    draw = np.uint32(1 + pulse // 2)
+def draw_pairs(counter, count, draw, k0, k1, normal):
+    """Two normal numbers for each cell from draw number `draw` of its write."""
     for i in range(count):
         normal[0, i], normal[1, i] = normal_pair(counter[0, i], counter[1, i] + draw, k0, k1)
 
@@ -153,18 +161,21 @@ def pulse_until_done(cells, counter, place, count, before, law, stairs, noisy, k
     """
     up = (law[6], law[7], law[8], law[21], law[22])
     down = (law[9], law[10], law[11], law[24], law[25])
-    normal, keep = np.zeros((2, WIDTH), np.float32), np.zeros((2, WIDTH), np.int64)
+    normal, keep = np.empty((2, WIDTH), np.float32), np.empty((2, WIDTH), np.int64)
+    if not noisy:
+        normal[:] = np.float32(0)
     pulse = before
     while count > 0:
-        left = _verify(cells, count, law[4], law[18], law[19], law[20])
+        left = _verify(cells, whole(count), law[4], law[18], law[19], law[20])
         count = _shorten(cells, place, count, done)
         fresh = pulse % 2 == 0 or pulse == before
         if fresh and 2 * left <= count:
             count = _close_up(cells, counter, place, count, keep, done)
+        lanes = whole(count)
         if noisy and fresh:
-            _draw(counter, count, pulse, key[0], key[1], normal)
-        mean_steps(cells, count, up, down, law[0], law[1], law[12], law[13])
+            draw_pairs(counter, lanes, np.uint32(1 + pulse // 2), key[0], key[1], normal)  # two pulses share a draw
+        mean_steps(cells, lanes, up, down, law[0], law[1], law[12], law[13])
         if stairs is not None:
-            _raise_amplitude(cells, count, stairs, pulse == before)
-        _pulse(cells, count, normal[pulse % 2], law)
+            _raise_amplitude(cells, lanes, stairs, pulse == before)
+        _pulse(cells, lanes, normal[pulse % 2], law)
         pulse += 1
