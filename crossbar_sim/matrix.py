@@ -9,11 +9,14 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from crossbar_sim.bill.billing import bill_programming, bill_read
+from crossbar_sim.bill.billing import bill_programming, bill_read, bill_writes
 from crossbar_sim.bill.ledger import Ledger
 from crossbar_sim.bill.tile_energy import TileWork
+from crossbar_sim.bill.update_costs import count_update
+from crossbar_sim.bill.write_costs import WriteCounts
 from crossbar_sim.counter_random import stream_key
 from crossbar_sim.crossbar import Crossbar, Programming
+from crossbar_sim.devices.coincidence import draw
 from crossbar_sim.errors import MappingError
 from crossbar_sim.hardware import Hardware
 from crossbar_sim.mapping.encoding import retarget, to_weight
@@ -21,6 +24,7 @@ from crossbar_sim.mapping.kernels import prepare_reads
 from crossbar_sim.mapping.layout import Layout
 from crossbar_sim.mapping.pulsing import pulsed_cells
 from crossbar_sim.mapping.tiles import Tile, column_scale, cut, tile_scale
+from crossbar_sim.outer_product import pulse_outer_product, update_scheme
 from crossbar_sim.reading.read_path import ReadPath, Registers
 from crossbar_sim.wear.levelling import Rows
 from crossbar_sim.wires.tile import SeenCells
@@ -33,7 +37,8 @@ class MappedMatrix(nn.Module):
     outputs) is the same with a scale per tile in it. `worn` are cells that held another matrix before.
     Gradients reach x through the transposed tiles and `master` as the digital outer product of the
     output gradient and the input. `program()` writes the cells whose target level differs.
-    `task_writes` counts, per cell, the writes of the 'adapt' phases.
+    `task_writes` counts, per cell, the writes of the 'adapt' phases. Where `factors` is a list, backward passes put
+    (input, output gradient) there for `update` instead of their product into the gradient of `master`.
     """
 
     def __init__(
@@ -71,6 +76,7 @@ class MappedMatrix(nn.Module):
         self.rows = Rows(hardware.wear_levelling, inputs, hardware.tile.rows, levelling_key)
         self.task_writes = np.zeros(self.crossbar.writes.shape, np.int64)
         self.tile_work = TileWork(self.layout)
+        self.factors: list[tuple[torch.Tensor, torch.Tensor]] | None = None
         self._seen = SeenCells(hardware.tile, self.tiles, self.crossbar.present)
         self._paths = {
             back: ReadPath(hardware, self.layout, self.scale, of_tile, back, seed, name) for back in (False, True)
@@ -150,12 +156,50 @@ class MappedMatrix(nn.Module):
         self.master.copy_(self.weight())
         return result
 
-    def _written(self, result: Programming) -> None:
-        """Count and bill what was written."""
+    @torch.no_grad()
+    def update(self, x: torch.Tensor, error: torch.Tensor, learning_rate: float, bits: int = 31) -> Programming:
+        """W <- W - learning_rate error^T x by stochastic pulse trains on all rows and columns at once.
+
+        x (samples, inputs), error (samples, outputs) dL/dy, learning_rate in weight per (x error); trains of at most
+        `bits` slots. The mean is that of the digital step as far as every pulse moves a weight by the device's mean
+        pulse and no cell needs more than `bits` of one sample (`devices.coincidence`). The master then follows the
+        cells. Raises MappingError where the mapping, and SpecError where the device or the bill, has no such update.
+        """
+        outputs, inputs = self.master.shape
+        if x.shape != (len(x), inputs) or error.shape != (len(x), outputs):
+            raise MappingError(
+                f"{self.name}: an update takes x (samples, {inputs}) and error (samples, {outputs}), got "
+                f"{tuple(x.shape)} and {tuple(error.shape)}"
+            )
+        if not (bool(x.isfinite().all()) and bool(error.isfinite().all())):
+            raise MappingError(f"{self.name}: NaN or infinity in an update; lower the learning rate or check the data")
+        if not learning_rate > 0:
+            raise MappingError(f"{self.name}: the learning rate of an update must be positive, got {learning_rate:g}")
+        scheme = update_scheme(self.hardware)
+        signal, share = (tensor.detach().double().cpu().numpy() for tensor in (x, error))
+        trains = draw(
+            signal, share / self.limit[:, None], learning_rate / scheme.share, bits, self.crossbar.key,
+            self.crossbar.samples,
+        )  # fmt: skip
+        result = pulse_outer_product(
+            self.crossbar, trains, scheme.cells, self.rows.row_of, self.layout.column_of, self.layout.spec.rows
+        )
+        self.target.reshape(-1)[result.cells] = np.nan
+        self._written(result, count_update(self.hardware, result, trains, self.layout))
+        if result.count:
+            self._prepare_reads()
+            self.master.copy_(self.weight())
+        return result
+
+    def _written(self, result: Programming, counts: WriteCounts | None = None) -> None:
+        """Count and bill what was written; counts: of operations that are not billed cell by cell."""
+        if counts is not None:
+            bill_writes(self.hardware, self.ledger, self.name, counts)
         if result.count:
             if self.ledger.current_phase.startswith("adapt"):
                 self.task_writes.reshape(-1)[result.cells] += 1
-            bill_programming(self.hardware, self.ledger, self.name, result, self.crossbar.present)
+            if counts is None:
+                bill_programming(self.hardware, self.ledger, self.name, result, self.crossbar.present)
             if self.ledger.billing:
                 self.tile_work.add(self.ledger.current_phase, result)
             self._seen.update(result.moved)
@@ -259,4 +303,7 @@ class _AnalogProduct(torch.autograd.Function):
         flat = gradient.reshape(-1, gradient.shape[-1])
         to_input = ctx.matrix.gradient_to_input(flat).reshape(ctx.shape) if ctx.needs_input_grad[0] else None
         (x,) = ctx.saved_tensors
+        if x is not None and ctx.matrix.factors is not None:
+            ctx.matrix.factors.append((x.detach(), flat))
+            return to_input, None, None
         return to_input, None if x is None else flat.T @ x, None
