@@ -129,10 +129,9 @@ def _move(lanes, now, pace, rising, z, numbers, moved, joule):
         mean += (up_bulge if up else down_bulge) * _exp((up_fall if up else down_fall) * gone)
         move = pace[n] * mean * max(one + spread * z[n], least)
         move += window_spread * z[n] if pace[n] > zero else zero
-        end = u + move if up else u - move
-        end = min(max(end, min(u, zero)), max(u, one))
-        moved[n] = end - u
-        mid = base + half * (u + end)
+        move = min(max(move if up else -move, min(u, zero) - u), max(u, one) - u)
+        moved[n] = move
+        mid = base + u + half * move
         joule[n] = (up_joule if up else down_joule) * mid * min(one / (one + mid * access), limit if up else one)
 
 
