@@ -19,7 +19,7 @@ from crossbar_sim.crossbar import Crossbar, Programming
 from crossbar_sim.devices.coincidence import draw
 from crossbar_sim.errors import MappingError
 from crossbar_sim.hardware import Hardware
-from crossbar_sim.mapping.encoding import retarget, to_weight
+from crossbar_sim.mapping.encoding import read_weights, retarget
 from crossbar_sim.mapping.kernels import prepare_reads
 from crossbar_sim.mapping.layout import Layout
 from crossbar_sim.mapping.pulsing import pulsed_cells
@@ -100,9 +100,9 @@ class MappedMatrix(nn.Module):
 
     def weight(self) -> torch.Tensor:
         """The weights (outputs, inputs) that the present conductances stand for."""
-        cells = self.crossbar.present[:, self.rows.row_of]
-        achieved = to_weight(cells, self.limit, self.hardware.device, self.layout)
-        return torch.from_numpy(np.ascontiguousarray(achieved.T)).to(self.master)
+        weight = np.empty((self.layout.outputs, self.layout.inputs), np.float32)
+        read_weights(self.crossbar.present, self.limit, self.hardware.device, self.layout, self.rows.row_of, weight)
+        return torch.from_numpy(weight).to(self.master)
 
     @torch.no_grad()
     def program(self) -> Programming:

@@ -84,8 +84,10 @@ def naive_pulse(crossbar: Crossbar, g: np.ndarray[Any, Any], cell: tuple[int, ..
     pace = 1.0 if crossbar.pace is None else crossbar.pace[cell]
     gone = now - device.g_min if rising else device.g_max - now
     factor = 1 + device.cycle_to_cycle * z
-    step = pace * float(device.steps(not rising)(np.array(gone))) * (
-        factor if device.pulses_may_reverse else max(factor, 0.0)
+    step = (
+        pace
+        * float(device.steps(not rising)(np.array(gone)))
+        * (factor if device.pulses_may_reverse else max(factor, 0.0))
     )
     step += (device.cycle_to_cycle_window or 0.0) * device.window * z
     after = min(max(now + step if rising else now - step, min(now, device.g_min)), max(now, device.g_max))
@@ -93,9 +95,7 @@ def naive_pulse(crossbar: Crossbar, g: np.ndarray[Any, Any], cell: tuple[int, ..
         after = now
     g[cell] = after
     mean = (now + after) / 2
-    voltage, width = (
-        (device.set_voltage, device.pulse_width) if rising else (device.reset_voltage, device.reset_width)
-    )
+    voltage, width = (device.set_voltage, device.pulse_width) if rising else (device.reset_voltage, device.reset_width)
     current = voltage * mean / (1 + mean * device.access_resistance)
     if rising and device.set_compliance_voltage is not None:
         current = min(current, device.set_compliance_voltage * mean)
@@ -347,7 +347,9 @@ def test_lines_and_time_are_billed_by_the_trains(milo: Hardware) -> None:
         assert chip.ledger.time("adapt") == pytest.approx(2 * (1 + 2) * slot, rel=1e-12)
         up, down = device.set_voltage**2, device.reset_voltage**2
         rows = 2 * (3 + 2) * up
-        if columns == 1:  # sample 0: one phase, one column up and one down; sample 1: a column in both phases; two tiles
+        if (
+            columns == 1
+        ):  # sample 0: one phase, one column up and one down; sample 1: a column in both phases; two tiles
             volts = 2 * 2 * ((up + down) + (up + down))
         else:  # a pair charges a column up and one down, in each phase
             volts = 2 * 2 * (2 * (up + down) + 2 * (up + down))
