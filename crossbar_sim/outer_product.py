@@ -23,9 +23,6 @@ from crossbar_sim.devices.coincidence_kernels import (
 from crossbar_sim.errors import SpecError
 from crossbar_sim.hardware import Hardware
 
-LISTED = 1 << 22
-"""Columns listed at a time: of so many samples as fit."""
-
 
 @dataclass(frozen=True)
 class Scheme:
@@ -90,35 +87,27 @@ def pulse_outer_product(
     Where cells end does not depend on the number of threads, nor on how samples are cut into batches. Raises SpecError
     for devices whose pulses the parallel update cannot give.
     """
-    device = crossbar.device
-    check_device(device)
+    check_device(crossbar.device)
     shape, inputs = crossbar.present.shape, trains.rows.shape[1]
-    nothing = np.empty((0, 0, 0))
-    pace = nothing if crossbar.pace is None else crossbar.pace
-    stuck = nothing.astype(np.bool_) if crossbar.stuck is None else crossbar.stuck
-    before, law = crossbar.present.copy(), pulse_law(device)
-    pulses, energy, swing = np.zeros((2, *shape), np.int32), np.zeros((2, *shape)), np.zeros(shape)
+    pace = np.empty((0, 0, 0)) if crossbar.pace is None else crossbar.pace
+    stuck = np.empty((0, 0, 0), np.bool_) if crossbar.stuck is None else crossbar.stuck
     key = stream_key(int(crossbar.key[0]), str(int(crossbar.key[1])), "coincidences")
-    longest, samples = max(int(trains.slots.max(initial=0)), 1), len(trains.slots)
-    together = max(1, LISTED // (longest * column_of.size))
-    for first in range(0, samples, together):
-        some = slice(first, first + together)
-        slots = trains.slots[some]
-        for tile, top in enumerate(range(0, inputs, tile_rows)):
-            listed = np.empty((slots.size, longest, column_of.size), np.uint32)
-            counts = np.zeros((slots.size, longest), np.int64)
-            list_columns(trains.columns[tile, some], slots, column_of, listed, counts)
-            pulse_coincidences(
-                row_of[top : top + tile_rows], np.ascontiguousarray(trains.rows[some, top : top + tile_rows]), listed,
-                counts, slots, scheme, crossbar.present, pace, stuck, law, key, crossbar.samples + first, top,
-                pulses, energy, swing,
-            )  # fmt: skip
-    crossbar.samples += samples
+    before, law = crossbar.present.copy(), pulse_law(crossbar.device)
+    pulses, energy, swing = np.empty((2, *shape), np.int32), np.empty((2, *shape), np.float32), np.empty(shape)
+    starts = np.zeros((len(trains.slots), int(trains.slots.max(initial=0)) + 1), np.int64)
+    listed = np.empty(1 + int(np.bitwise_count(trains.columns).sum(axis=(1, 2)).max()), np.uint32)
+    for tile, top in enumerate(range(0, inputs, tile_rows)):
+        list_columns(trains.columns[tile], trains.slots, column_of, starts, listed)
+        pulse_coincidences(
+            row_of[top : top + tile_rows], np.ascontiguousarray(trains.rows[:, top : top + tile_rows]), starts, listed,
+            trains.slots, scheme, crossbar.present, pace, stuck, law, key, crossbar.samples, top, pulses, energy, swing,
+        )  # fmt: skip
+    crossbar.samples += len(trains.slots)
     return _record(crossbar, before, pulses, energy, swing)
 
 
 def _record(
-    crossbar: Crossbar, before: NDArray[np.float64], pulses: NDArray[np.int32], energy: NDArray[np.float64],
+    crossbar: Crossbar, before: NDArray[np.float64], pulses: NDArray[np.int32], energy: NDArray[np.float32],
     swing: NDArray[np.float64],
 ) -> Programming:  # fmt: skip
     """Count the write and its wear; what it did, cell by cell."""

@@ -46,18 +46,20 @@ def draw_trains(signal, chance, slots, key, first_sample, first_line, trains):
             trains[s, k] = words[k] | negative << np.uint32(SLOTS)
 
 
-@njit(cache=True, parallel=True)
-def list_columns(trains, slots, column_of, listed, counts):
-    """listed[s, slot, :counts[s, slot]]: 2 column_of[j] + (1 where the signal is negative) of the lines j that have a
-    pulse, in order."""
-    for s in prange(trains.shape[0]):
+@njit(cache=True)
+def list_columns(trains, slots, column_of, starts, listed):
+    """listed[starts[s, slot] : starts[s, slot + 1]]: 2 column_of[j] + (1 where the signal is negative) of the lines j
+    that have a pulse, in order; starts (samples, one more than the most slots); listed: room for every pulse and for
+    one more."""
+    at = 0
+    for s in range(trains.shape[0]):
+        starts[s, 0] = at
         for slot in range(slots[s]):
-            count = 0
             for j in range(trains.shape[1]):
                 word = trains[s, j]
-                listed[s, slot, count] = np.uint32(2 * column_of[j]) + (word >> np.uint32(SLOTS))
-                count += (word >> np.uint32(slot)) & np.uint32(1)
-            counts[s, slot] = count
+                listed[at] = np.uint32(2 * column_of[j]) + (word >> np.uint32(SLOTS))
+                at += (word >> np.uint32(slot)) & np.uint32(1)
+            starts[s, slot + 1] = at
 
 
 @njit(inline="always")
@@ -135,19 +137,58 @@ def _move(lanes, now, pace, rising, z, numbers, moved, joule):
         joule[n] = (up_joule if up else down_joule) * mid * min(one / (one + mid * access), limit if up else one)
 
 
+@njit
+def _copy(source, target):
+    for i in range(target.size):
+        target[i] = source[i]
+
+
+@njit
+def _find_row(row, present, pace, stuck, g, paces):
+    """The cells of a row, before any pulse; a stuck cell has no pace."""
+    columns = present.shape[2]
+    for side in range(len(present)):
+        here = slice(side * columns, (side + 1) * columns)
+        speeds = paces[here]
+        _copy(present[side, row], g[here])
+        if pace.size > 0:
+            _copy(pace[side, row], speeds)
+        else:
+            speeds[:] = 1
+        if stuck.size > 0:
+            dead = stuck[side, row]
+            for column in range(columns):
+                speeds[column] *= np.float32(not dead[column])
+
+
+@njit
+def _leave_row(row, g, taken, drawn, swung, present, pulses, energy, swing):
+    """The cells of a row after all pulses, and what they took."""
+    planes, _, columns = present.shape
+    for side in range(planes):
+        here = slice(side * columns, (side + 1) * columns)
+        _copy(g[here], present[side, row])
+        _copy(swung[here], swing[side, row])
+        for polarity in range(2):
+            part = slice((polarity * planes + side) * columns, (polarity * planes + side + 1) * columns)
+            _copy(taken[part], pulses[polarity, side, row])
+            _copy(drawn[part], energy[polarity, side, row])
+
+
 @njit(cache=True, parallel=True)
 def pulse_coincidences(
-    rows, trains, listed, counts, slots, scheme, present, pace, stuck, law, key, first_sample, first_line,
+    rows, trains, starts, listed, slots, scheme, present, pace, stuck, law, key, first_sample, first_line,
     pulses, energy, swing,
 ):  # fmt: skip
     """Give cells a pulse wherever their row and their column have one in the same slot; samples in order, each slot by
     slot.
 
-    rows, trains (samples, rows): the rows of `present` (planes, rows, columns) siemens that are driven, and their
-    trains; listed, counts: from `list_columns`; law: from `coincidence.pulse_law`. pace and stuck (as present) may be
-    empty. A row's normal numbers have the counter (256 (line segments + segment) + i, 32 sample + slot), where line
-    counts from first_line and a segment is LANES listed columns. pulses, energy (2, planes, rows, columns: SET and
-    RESET) and swing receive what is added.
+    rows (driven,): the driven rows of `present` (planes, rows, columns) siemens; trains (samples, driven): theirs;
+    starts, listed: from `list_columns`; law: from `coincidence.pulse_law`; pace and stuck, of the cells, may be empty.
+    pulses, energy (2, planes, rows, columns; SET first) and swing receive what the cells of the driven rows took.
+
+    The normal numbers of a row have the counters (256 (line segments + segment) + i, 32 sample + slot); lines are
+    counted from first_line, and a segment is LANES of the columns listed for the slot.
     """
     planes, _, columns = present.shape
     g_min, g_max, window, least_held = law[0], law[1], law[1] - law[0], law[2]
@@ -160,34 +201,23 @@ def pulse_coincidences(
         now, speed = np.zeros(2 * LANES, np.float32), np.zeros(2 * LANES, np.float32)
         z, moved = np.zeros(2 * LANES, np.float32), np.zeros(2 * LANES, np.float32)
         joule = np.zeros(2 * LANES, np.float32)
-        g, paces = np.empty(width), np.ones(width, np.float32)
-        taken, drawn, swung = np.empty(2 * width, np.int32), np.empty(2 * width), np.empty(width)
+        g, paces, swung = np.empty(width), np.empty(width, np.float32), np.empty(width)
+        taken, drawn = np.empty(2 * width, np.int32), np.empty(2 * width)
         for r in range(block * ROWS, min((block + 1) * ROWS, rows.size)):
-            row = rows[r]
             taken[:], drawn[:], swung[:] = 0, 0.0, 0.0
-            for side in range(planes):
-                for column in range(columns):
-                    g[side * columns + column] = present[side, row, column]
-                if pace.size > 0:
-                    for column in range(columns):
-                        paces[side * columns + column] = pace[side, row, column]
-                if stuck.size > 0:
-                    for column in range(columns):
-                        if stuck[side, row, column]:
-                            paces[side * columns + column] = 0
-                        elif pace.size == 0:
-                            paces[side * columns + column] = 1
+            _find_row(rows[r], present, pace, stuck, g, paces)
             for s in range(trains.shape[0]):
                 word = trains[s, r]
                 negative = np.uint32(word >> np.uint32(SLOTS))
                 for slot in range(slots[s]):
                     if (word >> np.uint32(slot)) & np.uint32(1) == 0:
                         continue
-                    for segment in range((counts[s, slot] + LANES - 1) // LANES):
-                        first = segment * LANES
+                    start, stop = starts[s, slot], starts[s, slot + 1]
+                    for segment in range((stop - start + LANES - 1) // LANES):
+                        first = start + segment * LANES
                         count = _choose_cells(
-                            listed[s, slot], first, min(counts[s, slot] - first, LANES), negative, scheme,
-                            np.uint32(columns), least_held, g, cell, rising,
+                            listed, first, min(stop - first, LANES), negative, scheme, np.uint32(columns), least_held,
+                            g, cell, rising,
                         )  # fmt: skip
                         lanes = (count + BLOCK - 1) // BLOCK * BLOCK
                         for n in range(count):
@@ -208,16 +238,7 @@ def pulse_coincidences(
                             taken[polar] += np.int32(1)
                             drawn[polar] += joule[n]
                             swung[at] += abs(after - before)
-            for side in range(planes):
-                for column in range(columns):
-                    at = side * columns + column
-                    present[side, row, column] = g[at]
-                    swing[side, row, column] += swung[at]
-                for polarity in range(2):
-                    for column in range(columns):
-                        at = polarity * width + side * columns + column
-                        pulses[polarity, side, row, column] += taken[at]
-                        energy[polarity, side, row, column] += drawn[at]
+            _leave_row(rows[r], g, taken, drawn, swung, present, pulses, energy, swing)
 
 
 @njit(cache=True, parallel=True)
