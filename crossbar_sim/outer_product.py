@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,6 @@ from crossbar_sim.devices.coincidence_kernels import (
     BOTH_CELLS,
     CELL_OF_THE_SIGN,
     ONE_CELL,
-    gather_touched,
     list_columns,
     pulse_coincidences,
     record_pulses,
@@ -93,37 +93,42 @@ def pulse_outer_product(
     stuck = np.empty((0, 0, 0), np.bool_) if crossbar.stuck is None else crossbar.stuck
     key = stream_key(int(crossbar.key[0]), str(int(crossbar.key[1])), "coincidences")
     before, law = crossbar.present.copy(), pulse_law(crossbar.device)
-    pulses, energy, swing = np.empty((2, *shape), np.int32), np.empty((2, *shape), np.float32), np.empty(shape)
+    done = Done(
+        np.empty((2, *shape), np.int32), np.empty((2, *shape), np.float32), np.empty(shape),
+        np.empty(shape[:2], np.int64),
+    )  # fmt: skip
     starts = np.zeros((len(trains.slots), int(trains.slots.max(initial=0)) + 1), np.int64)
     listed = np.empty(1 + int(np.bitwise_count(trains.columns).sum(axis=(1, 2)).max()), np.uint32)
     for tile, top in enumerate(range(0, inputs, tile_rows)):
         list_columns(trains.columns[tile], trains.slots, column_of, starts, listed)
         pulse_coincidences(
             row_of[top : top + tile_rows], np.ascontiguousarray(trains.rows[:, top : top + tile_rows]), starts, listed,
-            trains.slots, scheme, crossbar.present, pace, stuck, law, key, crossbar.samples, top, pulses, energy, swing,
+            trains.slots, scheme, crossbar.present, pace, stuck, law, key, crossbar.samples, top, *done,
         )  # fmt: skip
     crossbar.samples += len(trains.slots)
-    return _record(crossbar, before, pulses, energy, swing)
+    return _record(crossbar, before, done)
 
 
-def _record(
-    crossbar: Crossbar, before: NDArray[np.float64], pulses: NDArray[np.int32], energy: NDArray[np.float32],
-    swing: NDArray[np.float64],
-) -> Programming:  # fmt: skip
+class Done(NamedTuple):
+    """What the pulses of a batch did: pulses and joule (2, planes, rows, columns; SET first), siemens moved, and how
+    many cells of each row (planes, rows) took any."""
+
+    pulses: NDArray[np.int32]
+    energy: NDArray[np.float32]
+    swing: NDArray[np.float64]
+    touched: NDArray[np.int64]
+
+
+def _record(crossbar: Crossbar, before: NDArray[np.float64], done: Done) -> Programming:
     """Count the write and its wear; what it did, cell by cell."""
-    columns = before.shape[-1]
-    present, pulses, energy, swing = (
-        crossbar.present.reshape(-1, columns), pulses.reshape(2, -1, columns), energy.reshape(2, -1, columns),
-        swing.reshape(-1, columns),
-    )  # fmt: skip
-    touched = np.empty(len(present), np.int64)
-    kept = (crossbar.conductance, crossbar.writes, crossbar.pulses, crossbar.swing, crossbar.written_at)
-    record_pulses(pulses, swing, present, crossbar.clock, tuple(state.reshape(-1, columns) for state in kept), touched)
-    start, count = np.cumsum(touched) - touched, int(touched.sum())
+    columns, count, touched = before.shape[-1], int(done.touched.sum()), done.touched.reshape(-1)
     cells, set_pulses, reset_pulses = np.empty(count, np.int64), np.empty(count, np.int32), np.empty(count, np.int32)
     was, achieved, set_energy, reset_energy, swung = (np.empty(count) for _ in range(5))
-    gather_touched(
-        start, pulses, energy, swing, before.reshape(-1, columns), present, cells, was, achieved, set_pulses,
+    kept = (crossbar.conductance, crossbar.writes, crossbar.pulses, crossbar.swing, crossbar.written_at)
+    record_pulses(
+        np.cumsum(touched) - touched, done.pulses.reshape(2, -1, columns), done.energy.reshape(2, -1, columns),
+        done.swing.reshape(-1, columns), before.reshape(-1, columns), crossbar.present.reshape(-1, columns),
+        crossbar.clock, tuple(state.reshape(-1, columns) for state in kept), cells, was, achieved, set_pulses,
         reset_pulses, set_energy, reset_energy, swung,
     )  # fmt: skip
     if crossbar.lifetime is not None:

@@ -257,7 +257,7 @@ MAPPINGS = pytest.mark.parametrize(("mapping", "steps"), [("offset", 2), ("two_s
 @MAPPINGS
 @pytest.mark.parametrize("spread", [0.0, 0.3])
 def test_mean_and_variance_of_an_update(milo: Hardware, mapping: str, steps: int, spread: float) -> None:
-    """On linear cells the mean is the digital step. For p = p_x p_d, a step D of the weight and the relative spread s of
+    """On linear cells the mean is the digital step. For p = p_x p_d, a step D of the weight and a relative spread s of
     pulses (s / sqrt(2) where two cells take them), the variance is D^2 slots p (1 - p + s^2): within 5 standard errors
     over the diagonal, whose cells share no train."""
     size, rate, x = 600, 0.01, 0.8
@@ -318,7 +318,8 @@ def test_an_update_is_billed_counted_and_read_back(milo: Hardware, mapping: str)
     assert components["verify reads"] == components["verify sensing"] == 0 < components["line charging"]
     assert ledger.energy("adapt") == pytest.approx(sum(components.values()), rel=1e-12)
     by_tile = chip.energy_by_tile("adapt")
-    assert len(by_tile) == len(matrix.tiles) and math.fsum(by_tile.values()) == ledger.energy("adapt")
+    assert len(by_tile) == len(matrix.tiles)
+    assert math.fsum(by_tile.values()) == pytest.approx(ledger.energy("adapt"), rel=1e-15)
     assert ledger.writes("adapt") == result.count == matrix.task_writes.sum()
     assert (matrix.crossbar.writes - writes_before == matrix.task_writes).all()
     assert np.isnan(matrix.target.reshape(-1)[result.cells]).all()

@@ -162,7 +162,7 @@ def _find_row(row, present, pace, stuck, g, paces):
 
 
 @njit
-def _leave_row(row, g, taken, drawn, swung, present, pulses, energy, swing):
+def _leave_row(row, g, taken, drawn, swung, present, pulses, energy, swing, touched):
     """The cells of a row after all pulses, and what they took."""
     planes, _, columns = present.shape
     for side in range(planes):
@@ -173,19 +173,24 @@ def _leave_row(row, g, taken, drawn, swung, present, pulses, energy, swing):
             part = slice((polarity * planes + side) * columns, (polarity * planes + side + 1) * columns)
             _copy(taken[part], pulses[polarity, side, row])
             _copy(drawn[part], energy[polarity, side, row])
+        up, down, count = pulses[0, side, row], pulses[1, side, row], 0
+        for column in range(columns):
+            count += up[column] + down[column] > 0
+        touched[side, row] = count
 
 
 @njit(cache=True, parallel=True)
 def pulse_coincidences(
     rows, trains, starts, listed, slots, scheme, present, pace, stuck, law, key, first_sample, first_line,
-    pulses, energy, swing,
+    pulses, energy, swing, touched,
 ):  # fmt: skip
     """Give cells a pulse wherever their row and their column have one in the same slot; samples in order, each slot by
     slot.
 
     rows (driven,): the driven rows of `present` (planes, rows, columns) siemens; trains (samples, driven): theirs;
     starts, listed: from `list_columns`; law: from `coincidence.pulse_law`; pace and stuck, of the cells, may be empty.
-    pulses, energy (2, planes, rows, columns; SET first) and swing receive what the cells of the driven rows took.
+    pulses, energy (2, planes, rows, columns; SET first) and swing receive what the cells of the driven rows took,
+    touched (planes, rows) how many cells took any pulse.
 
     The normal numbers of a row have the counters (256 (line segments + segment) + i, 32 sample + slot); lines are
     counted from first_line, and a segment is LANES of the columns listed for the slot.
@@ -238,45 +243,34 @@ def pulse_coincidences(
                             taken[polar] += np.int32(1)
                             drawn[polar] += joule[n]
                             swung[at] += abs(after - before)
-            _leave_row(rows[r], g, taken, drawn, swung, present, pulses, energy, swing)
+            _leave_row(rows[r], g, taken, drawn, swung, present, pulses, energy, swing, touched)
 
 
 @njit(cache=True, parallel=True)
-def record_pulses(pulses, swing, present, clock, kept, touched):
-    """Count one write of every cell that took pulses, and note where it stands; touched (lines,): how many in each.
+def record_pulses(
+    first, pulses, energy, swing, before, present, clock, kept, cells, was, achieved, set_pulses, reset_pulses,
+    set_energy, reset_energy, swung,
+):  # fmt: skip
+    """Count one write of every cell that took pulses, and list these cells (flat indices, ascending) and what they did.
 
-    Arrays (lines, columns), pulses (2, lines, columns); kept: conductance, writes, pulses, swing, time of the write.
+    All (lines, columns), pulses and energy (2, lines, columns); kept: conductance, writes, pulses, swing and time of
+    the write. first (lines,): where the cells of each line begin in the last eight arrays.
     """
     conductance, writes, all_pulses, all_swing, written_at = kept
-    for line in prange(present.shape[0]):
-        total = 0
-        for column in range(present.shape[1]):
-            taken = pulses[0, line, column] + pulses[1, line, column]
-            if taken > 0:
-                total += 1
-                conductance[line, column] = present[line, column]
-                writes[line, column] += 1
-                all_pulses[line, column] += taken
-                all_swing[line, column] += swing[line, column]
-                written_at[line, column] = clock
-        touched[line] = total
-
-
-@njit(cache=True, parallel=True)
-def gather_touched(
-    start, pulses, energy, swing, before, after, cells, was, achieved, set_pulses, reset_pulses, set_energy,
-    reset_energy, swung,
-):  # fmt: skip
-    """The flat indices of the cells that took pulses, ascending, and what they did; start (lines,): where the cells of
-    each line begin in the last eight arrays."""
     columns = swing.shape[1]
     for line in prange(swing.shape[0]):
-        at = start[line]
+        at = first[line]
         for column in range(columns):
-            if pulses[0, line, column] + pulses[1, line, column] > 0:
+            up, down = pulses[0, line, column], pulses[1, line, column]
+            if up + down > 0:
                 cells[at] = line * columns + column
-                was[at], achieved[at] = before[line, column], after[line, column]
-                set_pulses[at], reset_pulses[at] = pulses[0, line, column], pulses[1, line, column]
+                was[at], achieved[at] = before[line, column], present[line, column]
+                set_pulses[at], reset_pulses[at] = up, down
                 set_energy[at], reset_energy[at] = energy[0, line, column], energy[1, line, column]
                 swung[at] = swing[line, column]
                 at += 1
+                conductance[line, column] = present[line, column]
+                writes[line, column] += 1
+                all_pulses[line, column] += up + down
+                all_swing[line, column] += swing[line, column]
+                written_at[line, column] = clock
