@@ -41,6 +41,8 @@ class MappedMatrix(nn.Module):
     (input, output gradient) there for `update` instead of their product into the gradient of `master`.
     """
 
+    factors: list[tuple[torch.Tensor, torch.Tensor]] | None = None
+
     def __init__(
         self, hardware: Hardware, ledger: Ledger, seed: int, name: str, weight: torch.Tensor,
         scale: NDArray[np.float64] | None = None,
@@ -76,7 +78,6 @@ class MappedMatrix(nn.Module):
         self.rows = Rows(hardware.wear_levelling, inputs, hardware.tile.rows, levelling_key)
         self.task_writes = np.zeros(self.crossbar.writes.shape, np.int64)
         self.tile_work = TileWork(self.layout)
-        self.factors: list[tuple[torch.Tensor, torch.Tensor]] | None = None
         self._seen = SeenCells(hardware.tile, self.tiles, self.crossbar.present)
         self._paths = {
             back: ReadPath(hardware, self.layout, self.scale, of_tile, back, seed, name) for back in (False, True)

@@ -368,6 +368,7 @@ def test_updates_without_a_pulse_change_nothing(milo: Hardware) -> None:
         ({"tile": {"mapping": "two_sided", "pair_update": "one_side"}}, "choose pair_update = 'both'"),
         ({"tile": {"access": "passive"}}, "choose access = '1T1R'"),
         ({"device": {"disturbance": OTHER_EFFECTS["disturbance"]}}, "leave it out, or use the update rule open_loop"),
+        ({"name": "milo2021_full_chip", "accounting": "neurosim"}, "choose accounting = 'physical'"),
         ({"device": "wan2022_incremental"}, "have one voltage, but the device has incremental_amplitude"),
     ],
 )
@@ -375,10 +376,11 @@ def test_hardware_without_such_an_update_is_refused_before_the_first_step(
     milo: Hardware, change: dict[str, Any], sentence: str
 ) -> None:
     device = change.get("device", {})
-    hardware = milo.replace(
+    hardware = Hardware.load(change.get("name", milo.name))
+    hardware = hardware.replace(
         device=DeviceModel.load(device) if isinstance(device, str) else milo.device.replace(**device),
-        tile=milo.tile.replace(**change.get("tile", {})),
-    )
+        tile=hardware.tile.replace(**change.get("tile", {})), accounting=change.get("accounting", "physical"),
+    )  # fmt: skip
     _, matrix = chips_matrix(hardware, 3, 4)
     with pytest.raises(SpecError, match=sentence):
         matrix.update(torch.ones(1, 4), torch.ones(1, 3), 1.0)
