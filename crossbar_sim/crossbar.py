@@ -87,7 +87,8 @@ class Crossbar:
 
     Attributes: conductance (siemens, as programmed), present (siemens, now: the same array for a device without
     retention), writes (program operations per cell), pulses (per cell), swing (sum of |dG| over all pulses, siemens),
-    clock (seconds since the cells were made), written_at (clock of each cell's last write). None where the device
+    clock (seconds since the cells were made), written_at (clock of each cell's last write), samples (of pulsed outer
+    products so far). None where the device
     has no such effect: stuck (cells that no pulse moves), lifetime (writes until a cell is stuck), pace (the cell's
     step relative to the device's), disturbed (pulses of other cells that each cell felt).
 
@@ -104,6 +105,7 @@ class Crossbar:
         self.pulses = np.zeros(shape, dtype=np.int64)
         self.swing = np.zeros(shape, dtype=np.float64)
         self.clock = 0.0
+        self.samples = 0
         self.written_at = np.zeros(shape, dtype=np.float64)
         self.stuck: NDArray[np.bool_] | None = None
         self.lifetime: Floats | None = None
@@ -222,7 +224,7 @@ class Crossbar:
         set_energy, reset_energy, verify_energy = result.joules
         felt = np.empty(0, np.int64)
         if self.lifetime is not None:
-            self._wear_out(cells)
+            self.wear_out(cells)
         if self.device.disturbance is not None:
             felt = self._disturb(cells, set_pulses, reset_pulses)
         if self.lifetime is not None or self.device.disturbance is not None:
@@ -233,7 +235,7 @@ class Crossbar:
             verify_energy, squared_volts, result.swing, felt,
         )  # fmt: skip
 
-    def _wear_out(self, cells: NDArray[np.int64]) -> None:
+    def wear_out(self, cells: NDArray[np.int64]) -> None:
         """Mark the cells whose last write was their last: from now on they are stuck."""
         assert self.lifetime is not None and self.stuck is not None and self.device.lifetime is not None
         stuck = self.stuck.reshape(-1)

@@ -11,18 +11,22 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from crossbar_sim.bill.billing import bill_programming, bill_read
+from crossbar_sim.bill.billing import bill_programming, bill_read, bill_writes
 from crossbar_sim.bill.ledger import Ledger
 from crossbar_sim.bill.tile_energy import TileWork
+from crossbar_sim.bill.update_costs import count_update
+from crossbar_sim.bill.write_costs import WriteCounts
 from crossbar_sim.counter_random import stream_key
 from crossbar_sim.crossbar import Crossbar, Programming
+from crossbar_sim.devices.coincidence import draw
 from crossbar_sim.errors import MappingError
 from crossbar_sim.hardware import Hardware
-from crossbar_sim.mapping.encoding import retarget, to_weight
+from crossbar_sim.mapping.encoding import read_weights, retarget
 from crossbar_sim.mapping.kernels import clamp, prepare_reads
 from crossbar_sim.mapping.layout import Layout
 from crossbar_sim.mapping.pulsing import pulsed_cells
 from crossbar_sim.mapping.tiles import Tile, column_scale, cut, tile_scale
+from crossbar_sim.outer_product import pulse_outer_product, update_scheme
 from crossbar_sim.reading.read_path import ReadPath, Registers
 from crossbar_sim.wear.levelling import Rows
 from crossbar_sim.wires.tile import SeenCells
@@ -37,8 +41,11 @@ class MappedMatrix(nn.Module):
     outputs) is the same with a scale per tile in it. `worn` are cells that held another matrix before.
     Gradients reach x through the transposed tiles and `master` as the digital outer product of the
     output gradient and the input. `program()` writes the cells whose target level differs.
-    `task_writes` counts, per cell, the writes of the 'adapt' phases.
+    `task_writes` counts, per cell, the writes of the 'adapt' phases. Where `factors` is a list, backward passes put
+    (input, output gradient) there for `update` instead of their product into the gradient of `master`.
     """
+
+    factors: list[tuple[torch.Tensor, torch.Tensor]] | None = None
 
     def __init__(
         self, hardware: Hardware, ledger: Ledger, seed: int, name: str, weight: torch.Tensor,
@@ -99,9 +106,9 @@ class MappedMatrix(nn.Module):
 
     def weight(self) -> torch.Tensor:
         """The weights (outputs, inputs) that the present conductances stand for."""
-        cells = self.crossbar.present[:, self.rows.row_of]
-        achieved = to_weight(cells, self.limit, self.hardware.device, self.layout)
-        return torch.from_numpy(np.ascontiguousarray(achieved.T)).to(self.master)
+        weight = np.empty((self.layout.outputs, self.layout.inputs), np.float32)
+        read_weights(self.crossbar.present, self.limit, self.hardware.device, self.layout, self.rows.row_of, weight)
+        return torch.from_numpy(weight).to(self.master)
 
     def program(self) -> Programming:
         """Write the cells whose target level differs from what they were last programmed to; returns what the write of
@@ -161,12 +168,50 @@ class MappedMatrix(nn.Module):
         self.master.copy_(self.weight())
         return result
 
-    def _written(self, result: Programming) -> None:
-        """Count and bill what was written."""
+    @torch.no_grad()
+    def update(self, x: torch.Tensor, error: torch.Tensor, learning_rate: float, bits: int = 31) -> Programming:
+        """W <- W - learning_rate error^T x by stochastic pulse trains on all rows and columns at once.
+
+        x (samples, inputs), error (samples, outputs) dL/dy, learning_rate in weight per (x error); trains of at most
+        `bits` slots. The mean is that of the digital step as far as every pulse moves a weight by the device's mean
+        pulse and no cell needs more than `bits` of one sample (`devices.coincidence`). The master then follows the
+        cells. Raises MappingError where the mapping, and SpecError where the device or the bill, has no such update.
+        """
+        outputs, inputs = self.master.shape
+        if x.shape != (len(x), inputs) or error.shape != (len(x), outputs):
+            raise MappingError(
+                f"{self.name}: an update takes x (samples, {inputs}) and error (samples, {outputs}), got "
+                f"{tuple(x.shape)} and {tuple(error.shape)}"
+            )
+        if not (bool(x.isfinite().all()) and bool(error.isfinite().all())):
+            raise MappingError(f"{self.name}: NaN or infinity in an update; lower the learning rate or check the data")
+        if not learning_rate > 0:
+            raise MappingError(f"{self.name}: the learning rate of an update must be positive, got {learning_rate:g}")
+        scheme = update_scheme(self.hardware)
+        signal, share = (tensor.detach().double().cpu().numpy() for tensor in (x, error))
+        trains = draw(
+            signal, share / self.limit[:, None], learning_rate / scheme.share, bits, self.crossbar.key,
+            self.crossbar.samples,
+        )  # fmt: skip
+        result = pulse_outer_product(
+            self.crossbar, trains, scheme.cells, self.rows.row_of, self.layout.column_of, self.layout.spec.rows
+        )
+        self.target.reshape(-1)[result.cells] = np.nan
+        self._written(result, count_update(self.hardware, result, trains, self.layout))
+        if result.count:
+            self._prepare_reads()
+            self.master.copy_(self.weight())
+        return result
+
+    def _written(self, result: Programming, counts: WriteCounts | None = None) -> None:
+        """Count and bill what was written; counts: of operations that are not billed cell by cell."""
+        if counts is not None:
+            bill_writes(self.hardware, self.ledger, self.name, counts)
         if result.count:
             if self.ledger.current_phase.startswith("adapt"):
                 self.task_writes.reshape(-1)[result.cells] += 1
-            bill_programming(self.hardware, self.ledger, self.name, result, self.crossbar.present)
+            if counts is None:
+                bill_programming(self.hardware, self.ledger, self.name, result, self.crossbar.present)
             if self.ledger.billing:
                 self.tile_work.add(self.ledger.current_phase, result)
             self._seen.update(result.moved)
@@ -267,5 +312,10 @@ class _AnalogProduct(torch.autograd.Function):
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None, None]:
         flat = gradient.reshape(-1, gradient.shape[-1])
         to_input = ctx.matrix.gradient_to_input(flat).reshape(ctx.shape) if ctx.needs_input_grad[0] else None
-        to_master = flat.T @ ctx.saved_tensors[0] if ctx.needs_input_grad[1] else None
-        return to_input, to_master, None
+        if not ctx.needs_input_grad[1]:
+            return to_input, None, None
+        (x,) = ctx.saved_tensors
+        if ctx.matrix.factors is not None:
+            ctx.matrix.factors.append((x.detach(), flat))
+            return to_input, None, None
+        return to_input, flat.T @ x, None

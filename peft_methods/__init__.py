@@ -14,7 +14,7 @@ from peft_methods.lorahub import LoRAHub
 from peft_methods.pasta import PASTA
 from peft_methods.pool import Pool
 from peft_methods.training import accuracy, fine_tune
-from peft_methods.update_rules import RULES, MixedPrecision, OpenLoopPulses, SignPulses, WriteVerify
+from peft_methods.update_rules import RULES, MixedPrecision, OpenLoopPulses, SignPulses, StochasticPulses, WriteVerify
 from peft_methods.vera import VeRA
 from peft_methods.vpt import VPT
 from peft_methods.wegeft import WeGeFT
@@ -39,5 +39,6 @@ METHODS: dict[str, type[Method]] = {
 __all__ = [
     "IA3", "METHODS", "PASTA", "RULES", "VPT", "Adapter", "BitFit", "Bottleneck", "DoRA", "FullFineTuning",
     "LinearProbe", "LoRA", "LoRAFA", "LoRAFusion", "LoRAHub", "Method", "MethodError", "MixedPrecision",
-    "OpenLoopPulses", "Pool", "SignPulses", "VeRA", "WeGeFT", "WriteVerify", "accuracy", "fine_tune",
+    "OpenLoopPulses", "Pool", "SignPulses", "StochasticPulses", "VeRA", "WeGeFT", "WriteVerify", "accuracy",
+    "fine_tune",
 ]  # fmt: skip

@@ -195,6 +195,7 @@ class Adapter:
             parameter.copy_(value)
         with ledger_of(self.chip).phase("adapt/update"):
             for matrix in self.matrices:
+                matrix.factors = None
                 if matrix.master in self._originals:
                     matrix.program()
         if self.chip is not None:

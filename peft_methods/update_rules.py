@@ -16,7 +16,9 @@ import torch
 from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, model_serializer
 
 from crossbar_sim.counter_random import stream_key, uniforms_at
+from crossbar_sim.devices.coincidence_kernels import SLOTS
 from crossbar_sim.matrix import MappedMatrix
+from crossbar_sim.outer_product import update_scheme
 from crossbar_sim.spec import Spec
 
 
@@ -40,7 +42,7 @@ class UpdateRule(Spec, ABC):
     """From the optimiser to the cells.
 
     keeps_value: a float copy of every weight is kept in SRAM (needed by weight decay and by DoRA's norms).
-    uses_optimizer: AdamW says how far; else the sign of the gradient alone decides.
+    uses_optimizer: AdamW says how far; else the rule decides from the gradient, or from its two factors.
     """
 
     papers: ClassVar[tuple[str, ...]] = ()
@@ -194,6 +196,48 @@ class MixedPrecision(UpdateRule):
         return AccumulatingWriter(matrix, self.granularity)
 
 
+class StochasticPulses(UpdateRule):
+    """W <- W - learning_rate d^T x by random pulse trains on the rows (x) and columns (d, the output's gradient) of a
+    tile: a cell takes a pulse where both coincide (Gokmen and Vlasov 2016).
+
+    `learning_rate`: weight per product of gradient and input, constant; neither the method's own nor its schedule is
+    used. `bits`: longest train of one sample. Neither optimiser nor gradient nor copy is kept in SRAM.
+    """
+
+    rule: Literal["stochastic_pulses"] = "stochastic_pulses"
+    learning_rate: Annotated[float, Field(gt=0)] = 0.05
+    bits: Annotated[int, Field(ge=1, le=SLOTS)] = SLOTS
+
+    papers: ClassVar[tuple[str, ...]] = ("gokmen2016",)
+    keeps_value: ClassVar[bool] = False
+    uses_optimizer: ClassVar[bool] = False
+
+    @property
+    def costs(self) -> StepCosts:
+        return StepCosts(kept=0, reads=0, writes=0, adds=0, multiplies=0)
+
+    def writer(self, matrix: MappedMatrix) -> Writer:
+        return OuterProductWriter(matrix, self)
+
+
+class OuterProductWriter(Writer):
+    """`StochasticPulses` of one matrix."""
+
+    def __init__(self, matrix: MappedMatrix, rule: StochasticPulses) -> None:
+        super().__init__(matrix)
+        update_scheme(matrix.hardware)  # refuses what cannot be updated before the first step
+        self.rule = rule
+        self.factors: list[tuple[torch.Tensor, torch.Tensor]] = []
+        matrix.factors = self.factors
+
+    def write(self, last: bool) -> int:
+        if not self.factors:
+            return 0
+        x, error = (torch.cat(parts) for parts in zip(*self.factors, strict=True))
+        self.factors.clear()
+        return self.matrix.update(x, error, self.rule.learning_rate, self.rule.bits).count
+
+
 class ChangeWriter(Writer):
     """A writer that turns the change of the master since its last write into blind pulses."""
 
@@ -259,7 +303,9 @@ def _by_name(value: Any) -> Any:
 
 
 AnyRule = Annotated[
-    Annotated[WriteVerify | SignPulses | OpenLoopPulses | MixedPrecision, Field(discriminator="rule")],
+    Annotated[
+        WriteVerify | SignPulses | OpenLoopPulses | MixedPrecision | StochasticPulses, Field(discriminator="rule")
+    ],
     BeforeValidator(_by_name),
 ]
 RULES: Mapping[str, type[UpdateRule]] = {
@@ -267,4 +313,5 @@ RULES: Mapping[str, type[UpdateRule]] = {
     "sign_pulses": SignPulses,
     "open_loop_pulses": OpenLoopPulses,
     "mixed_precision": MixedPrecision,
+    "stochastic_pulses": StochasticPulses,
 }

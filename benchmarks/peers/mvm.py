@@ -15,17 +15,19 @@ from tyro.conf import arg
 from benchmarks.peers.case import Case, measure
 from benchmarks.peers.products import case_b, case_c, case_d
 from benchmarks.peers.systems import backward_case, case_e, case_model, case_program, case_step
+from benchmarks.peers.update import case_update
 
 CASES: dict[str, Callable[[], Case]] = {
     "B": case_b, "C": case_c, "D": case_d, "E": case_e, "model": case_model, "program": case_program,
-    "step": case_step, "backward": backward_case,
+    "step": case_step, "backward": backward_case, "update": case_update,
 }  # fmt: skip
 PACKAGES = ("torch", "numpy", "numba", "llvmlite", "aihwkit", "cross-sim", "badcrossbar")
 
 
 def main(
     case: Annotated[
-        Literal["B", "C", "D", "E", "model", "program", "step", "backward", "all"], arg(help="which work to do")
+        Literal["B", "C", "D", "E", "model", "program", "step", "backward", "update", "all"],
+        arg(help="which work to do"),
     ] = "B",
     threads: Annotated[int, arg(metavar="N", help="compute threads")] = 1,
     rounds: Annotated[int, arg(metavar="N", help="how often each simulator runs")] = 15,

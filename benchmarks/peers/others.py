@@ -138,3 +138,22 @@ def aihwkit_programming(weight: torch.Tensor) -> Run:
     layer.set_weights(weight)
     layer.eval()
     return lambda: layer.program_analog_weights()
+
+
+def aihwkit_updates(x: torch.Tensor, goal: torch.Tensor, error: torch.Tensor, rate: float) -> Iterator[tuple[str, Run]]:
+    """aihwkit's analog SGD on its ReRamES preset: the update of the tile alone, and a whole step."""
+    layers, optimizers = importlib.import_module("aihwkit.nn"), importlib.import_module("aihwkit.optim")
+    presets = importlib.import_module("aihwkit.simulator.presets")
+    layer: Any = layers.AnalogLinear(x.shape[1], goal.shape[1], bias=False, rpu_config=presets.ReRamESPreset())
+    optimizer: Any = optimizers.AnalogSGD(layer.parameters(), lr=rate)
+    optimizer.regroup_param_groups()
+
+    def step() -> None:
+        optimizer.zero_grad()
+        torch.nn.functional.mse_loss(layer(x), goal).backward()
+        optimizer.step()
+
+    step()  # hands the learning rate to the tile
+    tile: Any = next(layer.analog_tiles())
+    yield "update alone", lambda: tile.update(x, error)
+    yield "a whole step", step

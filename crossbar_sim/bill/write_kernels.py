@@ -131,3 +131,41 @@ def add_tile_work(
         work[2, t, u] += verify_energy[i]
         work[3, t, u] += verify_reads[i]
         work[4, t, u] += set_pulses[i] + reset_pulses[i]
+
+
+@njit(cache=True)
+def _ones(word):
+    count = 0
+    while word:
+        word &= word - np.uint32(1)
+        count += 1
+    return count
+
+
+@njit(cache=True)
+def line_charges(rows, columns, slots):
+    """Of pulse trains, rows (samples, inputs) and columns (row tiles, samples, outputs) with the sign in bit 31: pulses
+    of all rows, rows with any, slots of all samples and phases, column pulses that would raise a single cell and those
+    that would lower it, in all phases (one per sign of the rows)."""
+    pulses = np.uint32(0x7FFFFFFF)
+    row_pulses, driven, all_slots, rising, falling = 0, 0, 0, 0, 0
+    for s in range(len(rows)):
+        has = np.zeros(2, np.int64)
+        for word in rows[s]:
+            count = _ones(word & pulses)
+            row_pulses += count
+            if count > 0:
+                driven += 1
+                has[word >> np.uint32(31)] = 1
+        all_slots += slots[s] * has.sum()
+        for tile in range(len(columns)):
+            up, down = 0, 0
+            for word in columns[tile, s]:
+                count = _ones(word & pulses)
+                if word >> np.uint32(31) == 1:
+                    up += count
+                else:
+                    down += count
+            rising += up * has[0] + down * has[1]
+            falling += down * has[0] + up * has[1]
+    return row_pulses, driven, all_slots, rising, falling

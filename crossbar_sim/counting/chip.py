@@ -209,6 +209,9 @@ class CountedMatrix(MappedMatrix):
     def pulse(self, pulses: NDArray[np.int64]) -> Programming:
         raise MappingError(f"{self.name} is only counted: blind pulses depend on data; simulate, or write with verify")
 
+    def update(self, x: torch.Tensor, error: torch.Tensor, learning_rate: float, bits: int = 31) -> Programming:
+        raise MappingError(f"{self.name} is only counted: pulse trains depend on data; simulate, or write with verify")
+
     def wait(self, seconds: float) -> None:
         """Nothing ages."""
 

@@ -73,5 +73,17 @@ def _target_references(
 
 def to_weight(conductance: Floats, limit: Floats, device: DeviceModel, layout: Layout) -> Floats:
     """Weights (inputs, outputs) that conductances (planes, inputs, columns) stand for; limit as in `to_conductance`."""
-    largest = np.repeat(limit, layout.spec.rows, axis=0)[: layout.inputs]
-    return largest * layout.net(conductance) / (device.window * layout.swing)
+    weight = np.empty((layout.outputs, layout.inputs))
+    read_weights(conductance, limit, device, layout, np.arange(layout.inputs), weight)
+    return weight.T
+
+
+def read_weights(
+    conductance: Floats, limit: Floats, device: DeviceModel, layout: Layout, row_of: NDArray[np.int64],
+    weight: NDArray[np.floating],
+) -> None:  # fmt: skip
+    """As `to_weight`, into `weight` (outputs, inputs), with input k on row row_of[k]."""
+    mapping_kernels.read_weights(
+        conductance, limit, layout.spec.rows, device.window * layout.swing, layout.spec.sides, layout.slice_weights,
+        row_of, layout.column_of, layout.reference_of, weight,
+    )  # fmt: skip

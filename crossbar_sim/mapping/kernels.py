@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+from numba import njit, prange
+
+BLOCK = 32  # rows and columns of a matrix that are transposed together
 
 
 @njit(error_model="numpy")
@@ -106,6 +108,32 @@ def retarget_one_side(weight, limit, rows, g_min, window, levels, row_of, column
                     goals[count] = goal
                     count += 1
     return count
+
+
+@njit(cache=True, parallel=True, error_model="numpy")
+def read_weights(
+    conductance, limit, rows, full, sides, slice_weights, row_of, column_of, reference_of, weight
+):  # fmt: skip
+    """weight (outputs, inputs) = limit * net conductance / full, of conductances (planes, inputs, columns) siemens.
+
+    limit (row tiles, outputs), row tiles of `rows` inputs; planes as in `retarget`; slice_weights (slices,): what full
+    scale of each is worth; reference_of (outputs,): column subtracted from each output's, empty: none; full: siemens.
+    """
+    outputs, inputs = weight.shape
+    for block in prange((inputs + BLOCK - 1) // BLOCK):
+        for first in range(0, outputs, BLOCK):
+            for k in range(block * BLOCK, min((block + 1) * BLOCK, inputs)):
+                row, t = row_of[k], k // rows
+                for j in range(first, min(first + BLOCK, outputs)):
+                    net = 0.0
+                    for s in range(slice_weights.size):
+                        g = conductance[s * sides, row, column_of[j]]
+                        if sides == 2:
+                            g -= conductance[s * sides + 1, row, column_of[j]]
+                        if reference_of.size > 0:
+                            g -= conductance[s * sides, row, reference_of[j]]
+                        net += slice_weights[s] * g
+                    weight[j, k] = limit[t, j] * net / full
 
 
 @njit(cache=True)

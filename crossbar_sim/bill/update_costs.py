@@ -1,0 +1,31 @@
+"""What the pulsed outer product costs: cells conduct as their pulses say, lines are charged as their trains say."""
+
+from __future__ import annotations
+
+from crossbar_sim.bill.write_costs import WriteCounts
+from crossbar_sim.bill.write_kernels import line_charges
+from crossbar_sim.crossbar import Programming
+from crossbar_sim.devices.coincidence import PulseTrains
+from crossbar_sim.hardware import Hardware
+from crossbar_sim.mapping.layout import Layout
+
+
+def count_update(hardware: Hardware, result: Programming, trains: PulseTrains, layout: Layout) -> WriteCounts:
+    """Counts of one batch: every row and column of every tile is driven at once, samples follow one another.
+
+    A sample has a phase for the rows with a positive input and one for those with a negative one, if there are any,
+    since a column carries one polarity for all rows at a time. Each phase has the sample's slots, each as long as the
+    longer pulse. A row's line is charged in every slot in which its train has a pulse; a column's in every phase too,
+    to the voltage of the pulse that its cells would take (of a pair, one column for SET and one for RESET).
+    """
+    device = hardware.device
+    row_pulses, driven, slots, rising, falling = line_charges(trains.rows, trains.columns, trains.slots)
+    if layout.spec.sides == 2:
+        rising = falling = rising + falling
+    return WriteCounts(
+        cells=result.count, set_pulses=int(result.set_pulses.sum()), reset_pulses=int(result.reset_pulses.sum()),
+        verify_reads=0, word_line_slots=row_pulses * layout.column_tiles, rows=driven * layout.column_tiles,
+        set_energy=float(result.set_energy.sum()), reset_energy=float(result.reset_energy.sum()),
+        verify_cell_energy=0.0, squared_volts=rising * device.set_voltage**2 + falling * device.reset_voltage**2,
+        time=slots * max(device.pulse_width, device.reset_width),
+    )  # fmt: skip

@@ -1,0 +1,418 @@
+"""The pulsed outer product: a slow twin, the statistics of trains and updates, bookkeeping, the bill, refusals."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numba
+import numpy as np
+import pytest
+import torch
+
+from crossbar_sim import Chip, DeviceModel, Hardware, SpecError
+from crossbar_sim.bill.ledger import Ledger
+from crossbar_sim.counter_random import normal_pair, stream_key
+from crossbar_sim.crossbar import Crossbar, Programming
+from crossbar_sim.devices.coincidence import PulseTrains, draw, train_lengths
+from crossbar_sim.devices.coincidence_kernels import BOTH_CELLS, CELL_OF_THE_SIGN, LANES, ONE_CELL
+from crossbar_sim.errors import MappingError
+from crossbar_sim.matrix import MappedMatrix
+from crossbar_sim.outer_product import pulse_outer_product
+from peft_methods.update_rules import StochasticPulses
+from tests.conftest import ASSUMED, OTHER_EFFECTS
+
+KEY = stream_key(0, "test")
+PLANES = {ONE_CELL: 1, BOTH_CELLS: 2, CELL_OF_THE_SIGN: 2}
+
+
+def bit(word: np.uint32, slot: int) -> int:
+    return int(word) >> slot & 1
+
+
+def naive_cells(scheme: int, rises: bool, g: np.ndarray[Any, Any], place: tuple[int, int], device: DeviceModel) -> Any:
+    """(plane, whether SET) of the cells that take a pulse which should raise or lower a weight."""
+    if scheme == ONE_CELL:
+        return [(0, rises)]
+    if scheme == BOTH_CELLS:
+        return [(0, rises), (1, not rises)]
+    plus, minus = g[0][place], g[1][place]
+    least = device.g_min + 0.5 * device.pulse_step
+    if plus > least and plus >= minus:
+        return [(0, rises)]
+    if minus > least and minus > plus:
+        return [(1, not rises)]
+    return [(0, True)] if rises else [(1, True)]
+
+
+def twin(
+    crossbar: Crossbar, trains: PulseTrains, scheme: int, row_of: Any, column_of: Any, tile_rows: int
+) -> tuple[np.ndarray[Any, Any], ...]:
+    """Conductances, SET and RESET pulses and joule of every cell: sample by sample, slot by slot, cell by cell."""
+    device, g = crossbar.device, crossbar.present.copy()
+    pulses, energy = np.zeros((2, *g.shape), np.int64), np.zeros((2, *g.shape))
+    key = stream_key(int(KEY[0]), str(int(KEY[1])), "coincidences")
+    segments = -(-g.shape[2] // LANES)
+    for s, slots in enumerate(trains.slots):
+        for slot in range(slots):
+            for k in np.flatnonzero([bit(word, slot) for word in trains.rows[s]]):
+                words = trains.columns[k // tile_rows, s]
+                hit = np.flatnonzero([bit(word, slot) for word in words])
+                for segment in range(segments):
+                    part = hit[segment * LANES : (segment + 1) * LANES]
+                    lanes = []
+                    for j in part:
+                        place = (row_of[k], column_of[j])
+                        rises = bit(words[j], 31) != bit(trains.rows[s, k], 31)
+                        lanes += [(place, *cell) for cell in naive_cells(scheme, rises, g, place, device)]
+                    if scheme == BOTH_CELLS:
+                        lanes = lanes[::2] + lanes[1::2]
+                    half = -(-len(lanes) // 32) * 16
+                    for n, (place, plane, rising) in enumerate(lanes):
+                        pair = ((k * segments) + segment) * LANES + n % half
+                        counter = np.uint32((crossbar.samples + s) * 32 + slot)
+                        z = float(normal_pair(np.uint32(pair), counter, *key)[n // half])
+                        cell = (plane, *place)
+                        energy[(int(not rising), *cell)] += naive_pulse(crossbar, g, cell, rising, z)
+                        pulses[(int(not rising), *cell)] += 1
+    return g, pulses, energy
+
+
+def naive_pulse(crossbar: Crossbar, g: np.ndarray[Any, Any], cell: tuple[int, ...], rising: bool, z: float) -> float:
+    """Move one cell by one pulse; joule."""
+    device, now = crossbar.device, g[cell]
+    pace = 1.0 if crossbar.pace is None else crossbar.pace[cell]
+    gone = now - device.g_min if rising else device.g_max - now
+    factor = 1 + device.cycle_to_cycle * z
+    step = (
+        pace
+        * float(device.steps(not rising)(np.array(gone)))
+        * (factor if device.pulses_may_reverse else max(factor, 0.0))
+    )
+    step += (device.cycle_to_cycle_window or 0.0) * device.window * z
+    after = min(max(now + step if rising else now - step, min(now, device.g_min)), max(now, device.g_max))
+    if crossbar.stuck is not None and crossbar.stuck[cell]:
+        after = now
+    g[cell] = after
+    mean = (now + after) / 2
+    voltage, width = (device.set_voltage, device.pulse_width) if rising else (device.reset_voltage, device.reset_width)
+    current = voltage * mean / (1 + mean * device.access_resistance)
+    if rising and device.set_compliance_voltage is not None:
+        current = min(current, device.set_compliance_voltage * mean)
+    return float(voltage * current * width)
+
+
+def signals(samples: int, inputs: int, outputs: int, tiles: int = 1) -> tuple[Any, Any]:
+    generator = np.random.default_rng(samples)
+    return generator.standard_normal((samples, inputs)), generator.standard_normal((tiles, samples, outputs))
+
+
+def ready(device: DeviceModel, shape: tuple[int, int, int]) -> Crossbar:
+    """Cells all over the window, some of them at its lower end."""
+    crossbar = Crossbar(device, shape, KEY)
+    share = np.random.default_rng(1).uniform(-0.3, 1, shape)
+    crossbar.conductance[:] = device.g_min + device.window * np.maximum(share, 0)
+    return crossbar
+
+
+DEVICES = {
+    "milo2021": {}, "gong2018_es": {}, "gong2018_sb": {"stuck_at_lrs": 0.1, "stuck_at_hrs": 0.1}, "wu2018": {},
+    "woo2016": {"access_resistance": 2e3, "cycle_to_cycle": 0.2, "device_to_device": 0.3},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("scheme", [ONE_CELL, BOTH_CELLS, CELL_OF_THE_SIGN])
+@pytest.mark.parametrize("name", DEVICES)
+def test_kernel_equals_the_slow_twin(name: str, scheme: int) -> None:
+    device = DeviceModel.load(name).replace(**DEVICES[name])
+    inputs, outputs, tile_rows = 7, 9, 4
+    x, error = signals(6, inputs, outputs, tiles=2)
+    trains = draw(x, error, 0.5, 5, KEY, 0)
+    crossbar = ready(device, (PLANES[scheme], inputs, outputs + 2))
+    row_of, column_of = np.random.default_rng(2).permutation(inputs), np.arange(outputs) + (np.arange(outputs) > 4)
+    before = crossbar.present.copy()
+    expected, pulses, energy = twin(crossbar, trains, scheme, row_of, column_of, tile_rows)
+    result = pulse_outer_product(crossbar, trains, scheme, row_of, column_of, tile_rows)
+    np.testing.assert_allclose(crossbar.conductance, expected, rtol=0, atol=1e-4 * device.pulse_step)
+    touched = np.flatnonzero(pulses.sum(axis=0))
+    assert (result.cells == touched).all() and 20 < touched.size < before.size
+    untouched = pulses.sum(axis=0) == 0
+    assert (crossbar.conductance[untouched] == before[untouched]).all()
+    assert (result.set_pulses == pulses[0].reshape(-1)[touched]).all()
+    assert (result.reset_pulses == pulses[1].reshape(-1)[touched]).all()
+    np.testing.assert_allclose(result.set_energy, energy[0].reshape(-1)[touched], rtol=1e-5)
+    np.testing.assert_allclose(result.reset_energy, energy[1].reshape(-1)[touched], rtol=1e-5)
+
+
+def test_wide_rows_and_long_trains_equal_the_slow_twin() -> None:
+    """More listed columns than lanes."""
+    device = DeviceModel.load("milo2021")
+    x, error = np.ones((1, 2)), np.ones((1, 1, 2 * LANES + 9))
+    trains = draw(x, error, 3.0, 31, KEY, 0)
+    assert trains.slots.tolist() == [3] and (trains.rows & 7 == 7).all()
+    for scheme, planes in PLANES.items():
+        crossbar = ready(device, (planes, 2, error.shape[2]))
+        lines = np.arange(2), np.arange(error.shape[2])
+        expected = twin(crossbar, trains, scheme, *lines, 2)[0]
+        pulse_outer_product(crossbar, trains, scheme, *lines, 2)
+        np.testing.assert_allclose(crossbar.conductance, expected, rtol=0, atol=1e-4 * device.pulse_step)
+
+
+def run(batches: list[slice], threads: int = 1) -> tuple[Crossbar, list[Programming]]:
+    x, error = signals(20, 40, 30)
+    crossbar = ready(DeviceModel.load("gong2018_es"), (2, 40, 30))
+    numba.set_num_threads(threads)
+    try:
+        results = [
+            pulse_outer_product(
+                crossbar, draw(x[some], error[:, some], 2.0, 31, KEY, crossbar.samples), CELL_OF_THE_SIGN,
+                np.arange(40), np.arange(30), 40,
+            ) for some in batches
+        ]  # fmt: skip
+    finally:
+        numba.set_num_threads(1)
+    return crossbar, results
+
+
+@pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="one thread only")
+def test_the_result_does_not_depend_on_threads() -> None:
+    (one, (first,)), (two, (second,)) = run([slice(20)]), run([slice(20)], threads=2)
+    assert (one.conductance == two.conductance).all()
+    assert all(np.array_equal(getattr(first, part), getattr(second, part)) for part in ("cells", "energy", "swing"))
+
+
+def test_the_result_does_not_depend_on_how_samples_are_cut_into_batches() -> None:
+    whole, (together,) = run([slice(20)])
+    halves, apart = run([slice(8), slice(8, 20)])
+    assert (whole.conductance == halves.conductance).all() and (whole.pulses == halves.pulses).all()
+    assert together.pulses.sum() == sum(result.pulses.sum() for result in apart)
+
+
+def test_one_write_per_touched_cell_and_its_wear() -> None:
+    crossbar, (result,) = run([slice(20)])
+    writes, touched = crossbar.writes.reshape(-1), np.zeros(crossbar.writes.size, bool)
+    touched[result.cells] = True
+    assert (writes == touched).all()
+    assert (crossbar.pulses.reshape(-1)[result.cells] == result.pulses).all() and result.pulses.min() >= 1
+    assert (crossbar.swing.reshape(-1)[result.cells] == result.swing).all()
+    assert (result.swing >= np.abs(result.achieved - result.before) * (1 - 1e-12)).all()
+    assert (crossbar.conductance.reshape(-1)[result.cells] == result.achieved).all() and crossbar.samples == 20
+
+
+def test_worn_cells_stay_where_they_are() -> None:
+    device = DeviceModel.load("milo2021").replace(
+        endurance=0.9, lifetime={"distribution": "log_normal", "shape": 1e-6, "stuck_at": "hrs", **ASSUMED}
+    )
+    crossbar = ready(device, (1, 4, 4))
+    x, error = np.ones((1, 4)), np.ones((1, 1, 4))
+    for _ in range(2):
+        trains = draw(x, error, 2.0, 31, KEY, crossbar.samples)
+        result = pulse_outer_product(crossbar, trains, ONE_CELL, np.arange(4), np.arange(4), 4)
+        assert (result.achieved == device.g_min).all() and (crossbar.present == device.g_min).all()
+    assert crossbar.stuck is not None and crossbar.stuck.all() and (crossbar.pulses == 4).all()
+
+
+def test_trains_have_the_stated_probabilities() -> None:
+    """Every bit of a train has its probability, rows and columns are independent: within 4.5 standard errors."""
+    samples = 4000
+    x, error = np.tile([0.2, -0.5, 1.0, 0.0], (samples, 1)), np.tile([[-0.1, 0.3]], (1, samples, 1))
+    slots, c_x, c_d = train_lengths(x, error, 18.0, 31)
+    assert (slots == 6).all() and np.allclose(slots * c_x * c_d, 18.0) and np.allclose(c_x * 1.0, c_d * 0.3)
+    trains = draw(x, error, 18.0, 31, KEY, 0)
+    bits = np.stack([(trains.rows >> slot) & 1 for slot in range(6)], axis=-1).astype(float)
+    column_bits = np.stack([(trains.columns[0] >> slot) & 1 for slot in range(6)], axis=-1).astype(float)
+    for k in range(4):
+        p = np.abs(x[0, k]) * c_x[0]
+        assert np.abs(bits[:, k].mean(axis=0) - p).max() <= 4.5 * np.sqrt(p * (1 - p) / samples)
+    both = (bits[:, 2] * column_bits[:, 1]).mean(axis=0)
+    p = c_x[0] * 0.3 * c_d[0]
+    assert np.abs(both - p).max() < 4.5 * np.sqrt(p * (1 - p) / samples)
+    signs = trains.rows >> 31
+    assert (signs[:, [0, 2, 3]] == 0).all() and (signs[:, 1] == (trains.rows[:, 1] != 0)).all()
+    assert (trains.rows & ~np.uint32(1 << 31) < 2**6).all() and (trains.rows[:, 3] == 0).all()
+
+
+def test_trains_are_as_short_as_they_can_be_and_never_longer_than_allowed() -> None:
+    x, error = np.array([[1.0], [2.0], [0.0], [100.0]]), np.full((1, 4, 1), 0.7)
+    slots, c_x, c_d = train_lengths(x, error, 1.0, 10)
+    assert slots.tolist() == [1, 2, 0, 10]
+    assert np.allclose((c_x * np.abs(x[:, 0]))[:2], np.sqrt([0.7, 0.7])) and (c_x[2], c_d[2]) == (0, 0)
+    assert (draw(x, error, 1.0, 10, KEY, 0).rows[3] == 2**10 - 1).all()  # clipped: a pulse in every slot
+    with pytest.raises(ValueError, match="1 to 31 bits, got 32"):
+        draw(x, error, 1.0, 32, KEY, 0)
+
+
+def linear(hardware: Hardware, pulses: float, mapping: str, spread: float = 0.0) -> Hardware:
+    """Continuous cells, every pulse of which goes equally far on average."""
+    device = hardware.ideal().device.replace(
+        cycle_to_cycle=spread, cycle_to_cycle_window=None, device_to_device=None, full_swing_pulses=pulses,
+        programming="open_loop",
+    )  # fmt: skip
+    return hardware.ideal().replace(device=device, tile=hardware.tile.replace(mapping=mapping))
+
+
+MAPPINGS = pytest.mark.parametrize(("mapping", "steps"), [("offset", 2), ("two_sided", 2), ("differential", 1)])
+
+
+@MAPPINGS
+@pytest.mark.parametrize("spread", [0.0, 0.3])
+def test_mean_and_variance_of_an_update(milo: Hardware, mapping: str, steps: int, spread: float) -> None:
+    """On linear cells the mean is the digital step. For p = p_x p_d, a step D of the weight and a relative spread s of
+    pulses (s / sqrt(2) where two cells take them), the variance is D^2 slots p (1 - p + s^2): within 5 standard errors
+    over the diagonal, whose cells share no train."""
+    size, rate, x = 600, 0.01, 0.8
+    hardware = linear(milo, 400.0, mapping, spread)
+    scale, error = np.resize([1.0, 2.0, 0.5], size), np.resize([0.6, -1.5, 0.3], size)
+    start = 0.5 * torch.from_numpy(scale).float()[:, None].expand(size, size)
+    matrix = MappedMatrix(hardware, Ledger(), 0, "w", start, scale)
+    before = matrix.weight().diagonal().double().numpy()
+    matrix.update(torch.full((1, size), x), torch.from_numpy(error)[None], rate)
+    change = matrix.weight().diagonal().double().numpy() - before
+    wanted = rate * x * np.abs(error / scale) / (steps / 400)
+    slots = np.ceil(wanted.max())
+    p, step = wanted / slots, steps * scale / 400
+    variance = step**2 * slots * p * (1 - p + spread**2 * (0.5 if mapping == "two_sided" else 1.0))
+    for kind in range(3):
+        some, count = slice(kind, None, 3), size // 3
+        mean, expected = change[some].mean(), variance[kind]
+        assert abs(mean + rate * x * error[kind]) < 5 * np.sqrt(expected / count)
+        tail = 3 + 1 / (slots * p[kind])
+        assert change[some].var() == pytest.approx(expected, rel=5 * np.sqrt((tail - 1) / count))
+
+
+@MAPPINGS
+def test_fine_steps_approach_the_digital_update(milo: Hardware, mapping: str, steps: int) -> None:
+    """The relative error falls with the root of the number of pulses: to a quarter with 16 times as many."""
+    generator = torch.Generator().manual_seed(0)
+    x, error = torch.randn(24, generator=generator), torch.randn(16, generator=generator)
+    rate, samples, errors = 7e-5 * steps, 64, []
+    digital = -rate * samples * error[:, None] * x
+    for pulses in (400.0, 6400.0, 102400.0):
+        matrix = MappedMatrix(linear(milo, pulses, mapping), Ledger(), 0, "w", torch.full((16, 24), 0.5), np.ones(16))
+        before = matrix.weight()
+        matrix.update(x.expand(samples, 24), error.expand(samples, 16), rate)
+        errors.append(float((matrix.weight() - before - digital).norm() / digital.norm()))
+        assert torch.equal(matrix.master.detach(), matrix.weight())
+    assert errors[1] < 0.4 * errors[0] and errors[2] < 0.4 * errors[1] and errors[2] < 0.1
+
+
+def chips_matrix(hardware: Hardware, outputs: int = 150, inputs: int = 140) -> tuple[Chip, MappedMatrix]:
+    chip = Chip(hardware)
+    with chip.ledger.phase("deploy"):
+        weight = torch.randn(outputs, inputs, generator=torch.Generator().manual_seed(1)) / 10
+        return chip, chip.matrix("w", weight)
+
+
+@pytest.mark.parametrize("mapping", ["offset", "two_sided", "differential"])
+def test_an_update_is_billed_counted_and_read_back(milo: Hardware, mapping: str) -> None:
+    chip, matrix = chips_matrix(milo.replace(tile=milo.tile.replace(mapping=mapping, scale="tile")))
+    generator = torch.Generator().manual_seed(2)
+    x, error = torch.randn(5, 140, generator=generator), torch.randn(5, 150, generator=generator)
+    read_before, ledger = matrix.read(x), chip.ledger
+    writes_before, column_of = matrix.crossbar.writes.copy(), set(matrix.layout.column_of)
+    with ledger.phase("adapt/update"):
+        result = matrix.update(x, error, 1e-3)
+    components = ledger.by_component("adapt")
+    assert components["SET pulses"] == pytest.approx(result.set_energy.sum(), rel=1e-12)
+    assert components["RESET pulses"] == pytest.approx(result.reset_energy.sum(), rel=1e-12)
+    assert components["verify reads"] == components["verify sensing"] == 0 < components["line charging"]
+    assert ledger.energy("adapt") == pytest.approx(sum(components.values()), rel=1e-12)
+    by_tile = chip.energy_by_tile("adapt")
+    assert len(by_tile) == len(matrix.tiles)
+    assert math.fsum(by_tile.values()) == pytest.approx(ledger.energy("adapt"), rel=1e-15)
+    assert ledger.writes("adapt") == result.count == matrix.task_writes.sum()
+    assert (matrix.crossbar.writes - writes_before == matrix.task_writes).all()
+    assert np.isnan(matrix.target.reshape(-1)[result.cells]).all()
+    assert set(np.unravel_index(result.cells, matrix.crossbar.writes.shape)[2]) <= column_of  # no reference
+    assert torch.equal(matrix.master.detach(), matrix.weight())
+    assert not torch.equal(matrix.read(x), read_before)
+    assert matrix.program().count >= result.count and not np.isnan(matrix.target).any()
+
+
+def test_lines_and_time_are_billed_by_the_trains(milo: Hardware) -> None:
+    """Three samples by hand: signs of the inputs decide the phases, trains the charged lines, all tiles at once."""
+    device, capacitance = milo.device, milo.tile.line_capacitance
+    for mapping, columns in (("offset", 1), ("differential", 2)):
+        chip, matrix = chips_matrix(milo.replace(tile=milo.tile.replace(mapping=mapping)), outputs=3, inputs=130)
+        step = {"offset": 2, "differential": 1}[mapping] / device.full_swing_pulses
+        x, error = torch.zeros(3, 130), torch.zeros(3, 3)
+        x[0, :3], x[1, 5], x[1, 129] = 1.0, 1.0, -1.0  # the last row is in the lower tile
+        error[0], error[1, 1] = torch.tensor([1.0, -1.0, 0.0]), 1.0
+        matrix.scale[:], matrix.limit[:] = 1.0, 1.0
+        with chip.ledger.phase("adapt/update"):
+            result = matrix.update(x, error, 2 * step)
+        assert result.pulses.max() == 2 and result.count == 3 * 2 + 2
+        slot = max(device.pulse_width, device.reset_width)
+        assert chip.ledger.time("adapt") == pytest.approx(2 * (1 + 2) * slot, rel=1e-12)
+        up, down = device.set_voltage**2, device.reset_voltage**2
+        rows = 2 * (3 + 2) * up
+        # two tiles; sample 0: one phase, two columns, one up and one down; sample 1: both phases, one column. A pair
+        # charges a line up and a line down each time.
+        volts = 2 * 2 * columns * ((up + down) + (up + down))
+        assert chip.ledger.by_component("adapt")["line charging"] == pytest.approx(capacitance * (rows + volts))
+
+
+def test_updates_without_a_pulse_change_nothing(milo: Hardware) -> None:
+    chip, matrix = chips_matrix(milo)
+    before = matrix.crossbar.conductance.copy()
+    with chip.ledger.phase("adapt/update"):
+        for x, error in ((torch.zeros(4, 140), torch.ones(4, 150)), (torch.empty(0, 140), torch.empty(0, 150))):
+            assert matrix.update(x, error, 1.0).count == 0
+    assert (matrix.crossbar.conductance == before).all() and chip.ledger.energy("adapt") == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"tile": {"slices": 2, "slice_bits": 1}}, "carry from one slice to the next; choose slices = 1"),
+        ({"tile": {"mapping": "two_sided", "pair_update": "one_side"}}, "choose pair_update = 'both'"),
+        ({"tile": {"access": "passive"}}, "choose access = '1T1R'"),
+        ({"device": {"disturbance": OTHER_EFFECTS["disturbance"]}}, "leave it out, or use the update rule open_loop"),
+        ({"name": "milo2021_full_chip", "accounting": "neurosim"}, "choose accounting = 'physical'"),
+        ({"device": "wan2022_incremental"}, "have one voltage, but the device has incremental_amplitude"),
+    ],
+)
+def test_hardware_without_such_an_update_is_refused_before_the_first_step(
+    milo: Hardware, change: dict[str, Any], sentence: str
+) -> None:
+    device = change.get("device", {})
+    hardware = Hardware.load(change.get("name", milo.name))
+    hardware = hardware.replace(
+        device=DeviceModel.load(device) if isinstance(device, str) else milo.device.replace(**device),
+        tile=hardware.tile.replace(**change.get("tile", {})), accounting=change.get("accounting", "physical"),
+    )  # fmt: skip
+    _, matrix = chips_matrix(hardware, 3, 4)
+    with pytest.raises(SpecError, match=sentence):
+        matrix.update(torch.ones(1, 4), torch.ones(1, 3), 1.0)
+    with pytest.raises(SpecError, match=sentence):
+        StochasticPulses().writer(matrix)
+
+
+@pytest.mark.parametrize(
+    ("x", "error", "rate", "sentence"),
+    [
+        (torch.ones(2, 3), torch.ones(2, 3), 1.0, r"x \(samples, 4\) and error \(samples, 3\), got \(2, 3\)"),
+        (torch.ones(2, 4), torch.ones(1, 3), 1.0, r"got \(2, 4\) and \(1, 3\)"),
+        (torch.full((2, 4), torch.nan), torch.ones(2, 3), 1.0, "NaN or infinity in an update"),
+        (torch.ones(2, 4), torch.ones(2, 3), -1.0, "must be positive, got -1"),
+    ],
+)
+def test_data_that_is_no_update_is_refused(
+    milo: Hardware, x: torch.Tensor, error: torch.Tensor, rate: float, sentence: str
+) -> None:
+    _, matrix = chips_matrix(milo, 3, 4)
+    with pytest.raises(MappingError, match=sentence):
+        matrix.update(x, error, rate)
+
+
+def test_backward_passes_hand_over_factors_while_a_rule_wants_them(milo: Hardware) -> None:
+    """Reads that share a matrix come in one update; the gradient of the master is not computed."""
+    _, matrix = chips_matrix(milo, 3, 4)
+    matrix.master.requires_grad_(True)
+    writer = StochasticPulses(learning_rate=1e-9).writer(matrix)
+    x = torch.randn(2, 5, 4, generator=torch.Generator().manual_seed(0))
+    (matrix(x) + matrix(2 * x)).sum().backward()
+    assert matrix.master.grad is None and matrix.factors is not None
+    assert [tuple(part.shape) for pair in matrix.factors for part in pair] == [(10, 4), (10, 3)] * 2
+    assert writer.write(last=False) == writer.write(last=True) == 0 and matrix.factors == []
+    assert matrix.crossbar.samples == 20
