@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
@@ -16,7 +14,7 @@ from crossbar_sim.devices import DeviceModel, FlickerNoise, relaxed
 from crossbar_sim.devices.disturbance import disturbed, half_selected_pulses
 from crossbar_sim.devices.kernels import MOST_PULSES, program_cells, pulse_cells
 from crossbar_sim.errors import SpecError
-from crossbar_sim.threads import side_by_side
+from crossbar_sim.threads import in_parts
 
 Floats = NDArray[np.float64]
 PACE_DRAW, LIFETIME_DRAW, FAULT_DRAW = 1021, 1022, 1023
@@ -153,15 +151,14 @@ class Crossbar:
         blind = np.zeros(cells.size) if law is None else law(target)
         sigma = NOTHING if self.device.programs_exactly else blind
         numbers = None if stairs is None else stairs.numbers
-        closed_loop, erase_first = (
-            self.device.programming != "open_loop",
-            self.device.programming == "erase_write_verify",
-        )
+        closed_loop = self.device.programming != "open_loop"
+        erase_first = self.device.programming == "erase_write_verify"
         result = _Results(cells.size, stairs is not None)
-        self._in_parts(
-            cells.size, program_cells, cells, target, sigma, *self._own, self._law(sense_energy), numbers, closed_loop,
+        arguments = (
+            cells, target, sigma, *self._own, self._law(sense_energy), numbers, closed_loop,
             erase_first, self.key, self.clock, self._state, *result.arrays, result.squared,
         )  # fmt: skip
+        in_parts(lambda begin, end: program_cells(begin, end, *arguments), cells.size, LEAST_CELLS)
         return self._done(cells, result)
 
     def _squared_volts(self, set_pulses: NDArray[np.int32], reset_pulses: NDArray[np.int32], squared: Floats) -> float:
@@ -186,18 +183,11 @@ class Crossbar:
                 "leave that out, or program with verify reads"
             )
         result = _Results(cells.size, False)
-        self._in_parts(
-            cells.size, pulse_cells, cells, counts, *self._own, self._law(0.0), self.key, self.clock, self._state,
-            *result.arrays,
+        arguments = (
+            cells, counts, *self._own, self._law(0.0), self.key, self.clock, self._state, *result.arrays
         )  # fmt: skip
+        in_parts(lambda begin, end: pulse_cells(begin, end, *arguments), cells.size, LEAST_CELLS)
         return self._done(cells, result)
-
-    def _in_parts(self, count: int, kernel: Callable[..., None], *arguments: Any) -> None:
-        """A kernel over `count` cells, shared among threads; each cell's result depends on the cell alone."""
-        workers = max(1, min(numba.get_num_threads(), count // LEAST_CELLS))
-        side_by_side(
-            lambda worker: kernel(count * worker // workers, count * (worker + 1) // workers, *arguments), workers
-        )
 
     @property
     def _state(self) -> tuple[NDArray[Any], ...]:

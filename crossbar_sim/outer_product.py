@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +24,10 @@ from crossbar_sim.devices.coincidence_kernels import (
 )
 from crossbar_sim.errors import SpecError
 from crossbar_sim.hardware import Hardware
+from crossbar_sim.threads import in_parts
+
+LEAST_ROWS = 32
+"""Rows of cells that are worth a thread of their own."""
 
 
 @dataclass(frozen=True)
@@ -101,10 +107,12 @@ def pulse_outer_product(
     listed = np.empty(1 + int(np.bitwise_count(trains.columns).sum(axis=(1, 2)).max()), np.uint32)
     for tile, top in enumerate(range(0, inputs, tile_rows)):
         list_columns(trains.columns[tile], trains.slots, column_of, starts, listed)
-        pulse_coincidences(
-            row_of[top : top + tile_rows], np.ascontiguousarray(trains.rows[:, top : top + tile_rows]), starts, listed,
-            trains.slots, scheme, crossbar.present, pace, stuck, law, key, crossbar.samples, top, *done,
+        rows = row_of[top : top + tile_rows]
+        arguments = (
+            rows, np.ascontiguousarray(trains.rows[:, top : top + tile_rows]), starts, listed, trains.slots, scheme,
+            crossbar.present, pace, stuck, law, key, crossbar.samples, top, *done,
         )  # fmt: skip
+        in_parts(partial(_call, pulse_coincidences, arguments), rows.size, LEAST_ROWS)
     crossbar.samples += len(trains.slots)
     return _record(crossbar, before, done)
 
@@ -119,18 +127,23 @@ class Done(NamedTuple):
     touched: NDArray[np.int64]
 
 
+def _call(kernel: Callable[..., None], arguments: tuple[Any, ...], begin: int, end: int) -> None:
+    kernel(begin, end, *arguments)
+
+
 def _record(crossbar: Crossbar, before: NDArray[np.float64], done: Done) -> Programming:
     """Count the write and its wear; what it did, cell by cell."""
     columns, count, touched = before.shape[-1], int(done.touched.sum()), done.touched.reshape(-1)
     cells, set_pulses, reset_pulses = np.empty(count, np.int64), np.empty(count, np.int32), np.empty(count, np.int32)
     was, achieved, set_energy, reset_energy, swung = (np.empty(count) for _ in range(5))
     kept = (crossbar.conductance, crossbar.writes, crossbar.pulses, crossbar.swing, crossbar.written_at)
-    record_pulses(
+    arguments = (
         np.cumsum(touched) - touched, done.pulses.reshape(2, -1, columns), done.energy.reshape(2, -1, columns),
         done.swing.reshape(-1, columns), before.reshape(-1, columns), crossbar.present.reshape(-1, columns),
         crossbar.clock, tuple(state.reshape(-1, columns) for state in kept), cells, was, achieved, set_pulses,
         reset_pulses, set_energy, reset_energy, swung,
     )  # fmt: skip
+    in_parts(partial(_call, record_pulses, arguments), touched.size, LEAST_ROWS)
     if crossbar.lifetime is not None:
         crossbar.wear_out(cells)
         achieved = crossbar.conductance.reshape(-1)[cells]

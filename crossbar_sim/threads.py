@@ -7,6 +7,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 
+import numba
+
 
 def side_by_side(work: Callable[[int], None], workers: int) -> None:
     """work(0), ..., work(workers - 1) at the same time, each in a thread of its own, the first in the caller's."""
@@ -17,6 +19,13 @@ def side_by_side(work: Callable[[int], None], workers: int) -> None:
     work(0)
     for other in others:
         other.result()
+
+
+def in_parts(work: Callable[[int, int], None], count: int, least: int) -> None:
+    """work(begin, end) for equal parts of `count`, side by side on numba's number of threads; a part is `least` or
+    more, or the whole."""
+    workers = max(1, min(numba.get_num_threads(), count // least))
+    side_by_side(lambda worker: work(count * worker // workers, count * (worker + 1) // workers), workers)
 
 
 @lru_cache(maxsize=2)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 from crossbar_sim.counter_random import _bits_to_float, normal_pair, threefry
 
@@ -17,11 +17,10 @@ SLOTS = 31  # of a train, one bit each; bit 31 of its word is the sign
 COUNTS_PER_SAMPLE = 32  # counter stride: one count per slot, or per two slots where trains are drawn
 LANES = 256  # columns whose cells are pulsed together; the counter sets a pair of normal numbers aside for each
 BLOCK = 32  # lanes are padded to whole blocks: loops over them have no remainder
-ROWS = 8  # that share scratch memory
 ONE_CELL, BOTH_CELLS, CELL_OF_THE_SIGN = 0, 1, 2
 
 
-@njit(cache=True, parallel=True)
+@njit(cache=True)
 def draw_trains(signal, chance, slots, key, first_sample, first_line, trains):
     """trains (samples, lines): in each of the first slots[s] bits a pulse with the probability |signal[s, k]|
     chance[s]; bit 31 is set where the signal is negative, unless there is no pulse.
@@ -30,7 +29,7 @@ def draw_trains(signal, chance, slots, key, first_sample, first_line, trains):
     """
     k0, k1 = key
     samples, lines = signal.shape
-    for s in prange(samples):
+    for s in range(samples):
         words, limits = np.zeros(lines, np.uint32), np.empty(lines)
         for k in range(lines):
             limits[k] = abs(signal[s, k]) * chance[s] * 4294967296.0
@@ -179,13 +178,13 @@ def _leave_row(row, g, taken, drawn, swung, present, pulses, energy, swing, touc
         touched[side, row] = count
 
 
-@njit(cache=True, parallel=True)
+@njit(cache=True, nogil=True)
 def pulse_coincidences(
-    rows, trains, starts, listed, slots, scheme, present, pace, stuck, law, key, first_sample, first_line,
+    begin, end, rows, trains, starts, listed, slots, scheme, present, pace, stuck, law, key, first_sample, first_line,
     pulses, energy, swing, touched,
 ):  # fmt: skip
-    """Give cells a pulse wherever their row and their column have one in the same slot; samples in order, each slot by
-    slot.
+    """Give cells of rows number `begin` to `end` a pulse wherever their row and their column have one in the same
+    slot; samples in order, each slot by slot.
 
     rows (driven,): the driven rows of `present` (planes, rows, columns) siemens; trains (samples, driven): theirs;
     starts, listed: from `list_columns`; law: from `coincidence.pulse_law`; pace and stuck, of the cells, may be empty.
@@ -201,64 +200,64 @@ def pulse_coincidences(
     noisy = numbers[10] != 0 or numbers[11] != 0
     segments, width = (columns + LANES - 1) // LANES, planes * columns
     k0, k1 = key
-    for block in prange((rows.size + ROWS - 1) // ROWS):
-        cell, rising = np.zeros(2 * LANES, np.uint32), np.zeros(2 * LANES, np.bool_)
-        now, speed = np.zeros(2 * LANES, np.float32), np.zeros(2 * LANES, np.float32)
-        z, moved = np.zeros(2 * LANES, np.float32), np.zeros(2 * LANES, np.float32)
-        joule = np.zeros(2 * LANES, np.float32)
-        g, paces, swung = np.empty(width), np.empty(width, np.float32), np.empty(width)
-        taken, drawn = np.empty(2 * width, np.int32), np.empty(2 * width)
-        for r in range(block * ROWS, min((block + 1) * ROWS, rows.size)):
-            taken[:], drawn[:], swung[:] = 0, 0.0, 0.0
-            _find_row(rows[r], present, pace, stuck, g, paces)
-            for s in range(trains.shape[0]):
-                word = trains[s, r]
-                negative = np.uint32(word >> np.uint32(SLOTS))
-                for slot in range(slots[s]):
-                    if (word >> np.uint32(slot)) & np.uint32(1) == 0:
-                        continue
-                    start, stop = starts[s, slot], starts[s, slot + 1]
-                    for segment in range((stop - start + LANES - 1) // LANES):
-                        first = start + segment * LANES
-                        count = _choose_cells(
-                            listed, first, min(stop - first, LANES), negative, scheme, np.uint32(columns), least_held,
-                            g, cell, rising,
-                        )  # fmt: skip
-                        lanes = (count + BLOCK - 1) // BLOCK * BLOCK
-                        for n in range(count):
-                            now[n] = (g[cell[n]] - g_min) * (1.0 / window)
-                            speed[n] = paces[cell[n]]
-                        if noisy:
-                            pair = ((first_line + r) * segments + segment) * LANES
-                            counter = np.uint32((first_sample + s) * COUNTS_PER_SAMPLE + slot)
-                            _draw_normals(lanes // 2, pair, counter, k0, k1, z[: lanes // 2], z[lanes // 2 : lanes])
-                        _move(lanes, now, speed, rising, z, numbers, moved, joule)
-                        for n in range(count):
-                            at = cell[n]
-                            before = g[at]
-                            after = before + window * moved[n]
-                            after = min(max(after, min(before, g_min)), max(before, g_max))
-                            g[at] = after
-                            polar = at if rising[n] else np.uint32(at + width)
-                            taken[polar] += np.int32(1)
-                            drawn[polar] += joule[n]
-                            swung[at] += abs(after - before)
-            _leave_row(rows[r], g, taken, drawn, swung, present, pulses, energy, swing, touched)
+    cell, rising = np.zeros(2 * LANES, np.uint32), np.zeros(2 * LANES, np.bool_)
+    now, speed = np.zeros(2 * LANES, np.float32), np.zeros(2 * LANES, np.float32)
+    z, moved = np.zeros(2 * LANES, np.float32), np.zeros(2 * LANES, np.float32)
+    joule = np.zeros(2 * LANES, np.float32)
+    g, paces, swung = np.empty(width), np.empty(width, np.float32), np.empty(width)
+    taken, drawn = np.empty(2 * width, np.int32), np.empty(2 * width)
+    for r in range(begin, end):
+        taken[:], drawn[:], swung[:] = 0, 0.0, 0.0
+        _find_row(rows[r], present, pace, stuck, g, paces)
+        for s in range(trains.shape[0]):
+            word = trains[s, r]
+            negative = np.uint32(word >> np.uint32(SLOTS))
+            for slot in range(slots[s]):
+                if (word >> np.uint32(slot)) & np.uint32(1) == 0:
+                    continue
+                start, stop = starts[s, slot], starts[s, slot + 1]
+                for segment in range((stop - start + LANES - 1) // LANES):
+                    first = start + segment * LANES
+                    count = _choose_cells(
+                        listed, first, min(stop - first, LANES), negative, scheme, np.uint32(columns), least_held,
+                        g, cell, rising,
+                    )  # fmt: skip
+                    lanes = (count + BLOCK - 1) // BLOCK * BLOCK
+                    for n in range(count):
+                        now[n] = (g[cell[n]] - g_min) * (1.0 / window)
+                        speed[n] = paces[cell[n]]
+                    if noisy:
+                        pair = ((first_line + r) * segments + segment) * LANES
+                        counter = np.uint32((first_sample + s) * COUNTS_PER_SAMPLE + slot)
+                        _draw_normals(lanes // 2, pair, counter, k0, k1, z[: lanes // 2], z[lanes // 2 : lanes])
+                    _move(lanes, now, speed, rising, z, numbers, moved, joule)
+                    for n in range(count):
+                        at = cell[n]
+                        before = g[at]
+                        after = before + window * moved[n]
+                        after = min(max(after, min(before, g_min)), max(before, g_max))
+                        g[at] = after
+                        polar = at if rising[n] else np.uint32(at + width)
+                        taken[polar] += np.int32(1)
+                        drawn[polar] += joule[n]
+                        swung[at] += abs(after - before)
+        _leave_row(rows[r], g, taken, drawn, swung, present, pulses, energy, swing, touched)
 
 
-@njit(cache=True, parallel=True)
+@njit(cache=True, nogil=True)
 def record_pulses(
-    first, pulses, energy, swing, before, present, clock, kept, cells, was, achieved, set_pulses, reset_pulses,
-    set_energy, reset_energy, swung,
+    begin, end, first, pulses, energy, swing, before, present, clock, kept, cells, was, achieved, set_pulses,
+    reset_pulses, set_energy, reset_energy, swung,
 ):  # fmt: skip
-    """Count one write of every cell that took pulses, and list these cells (flat indices, ascending) and what they did.
+    """Count one write of every cell of lines `begin` to `end` that took pulses, and list these cells (flat indices,
+    ascending) and what they did.
 
     All (lines, columns), pulses and energy (2, lines, columns); kept: conductance, writes, pulses, swing and time of
     the write. first (lines,): where the cells of each line begin in the last eight arrays.
     """
     conductance, writes, all_pulses, all_swing, written_at = kept
     columns = swing.shape[1]
-    for line in prange(swing.shape[0]):
+    for line in range(begin, end):
         at = first[line]
         for column in range(columns):
             up, down = pulses[0, line, column], pulses[1, line, column]

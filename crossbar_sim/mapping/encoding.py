@@ -9,8 +9,11 @@ from crossbar_sim.devices import DeviceModel
 from crossbar_sim.errors import MappingError
 from crossbar_sim.mapping import kernels as mapping_kernels
 from crossbar_sim.mapping.layout import Layout
+from crossbar_sim.threads import in_parts
 
 Floats = NDArray[np.float64]
+LEAST_WEIGHTS = 1 << 16
+"""Weights that are worth a thread of their own."""
 
 
 def to_conductance(weight: Floats, limit: Floats, device: DeviceModel, layout: Layout) -> Floats:
@@ -83,7 +86,9 @@ def read_weights(
     weight: NDArray[np.floating],
 ) -> None:  # fmt: skip
     """As `to_weight`, into `weight` (outputs, inputs), with input k on row row_of[k]."""
-    mapping_kernels.read_weights(
+    arguments = (
         conductance, limit, layout.spec.rows, device.window * layout.swing, layout.spec.sides, layout.slice_weights,
         row_of, layout.column_of, layout.reference_of, weight,
     )  # fmt: skip
+    least = LEAST_WEIGHTS // layout.outputs + 1
+    in_parts(lambda begin, end: mapping_kernels.read_weights(begin, end, *arguments), layout.inputs, least)

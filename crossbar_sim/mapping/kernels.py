@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 BLOCK = 32  # rows and columns of a matrix that are transposed together
 
@@ -110,19 +110,20 @@ def retarget_one_side(weight, limit, rows, g_min, window, levels, row_of, column
     return count
 
 
-@njit(cache=True, parallel=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy")
 def read_weights(
-    conductance, limit, rows, full, sides, slice_weights, row_of, column_of, reference_of, weight
+    begin, end, conductance, limit, rows, full, sides, slice_weights, row_of, column_of, reference_of, weight
 ):  # fmt: skip
-    """weight (outputs, inputs) = limit * net conductance / full, of conductances (planes, inputs, columns) siemens.
+    """weight (outputs, inputs) = limit * net conductance / full, of conductances (planes, inputs, columns) siemens;
+    inputs `begin` to `end`.
 
     limit (row tiles, outputs), row tiles of `rows` inputs; planes as in `retarget`; slice_weights (slices,): what full
     scale of each is worth; reference_of (outputs,): column subtracted from each output's, empty: none; full: siemens.
     """
-    outputs, inputs = weight.shape
-    for block in prange((inputs + BLOCK - 1) // BLOCK):
+    outputs = len(weight)
+    for top in range(begin, end, BLOCK):
         for first in range(0, outputs, BLOCK):
-            for k in range(block * BLOCK, min((block + 1) * BLOCK, inputs)):
+            for k in range(top, min(top + BLOCK, end)):
                 row, t = row_of[k], k // rows
                 for j in range(first, min(first + BLOCK, outputs)):
                     net = 0.0
