@@ -24,7 +24,7 @@ def side_by_side(work: Callable[[int], None], workers: int) -> None:
 def in_parts(work: Callable[[int, int], None], count: int, least: int) -> None:
     """work(begin, end) for equal parts of `count`, side by side on numba's number of threads; a part is `least` or
     more, or the whole."""
-    workers = max(1, min(numba.get_num_threads(), count // least))
+    workers = 1 if count < 2 * least else min(numba.get_num_threads(), count // least)
     side_by_side(lambda worker: work(count * worker // workers, count * (worker + 1) // workers), workers)
 
 

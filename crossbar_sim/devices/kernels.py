@@ -115,14 +115,14 @@ def _order(expected, second, places):
 @njit
 def _take(cells, place, count, first, was, goal, most, stuck, pace, block, counter):
     """Put the cells number place[: count] of `cells` into a block, with nothing done to them yet."""
-    for row in range(ROWS):
+    for row in range(0, ROWS, WIDTH):
         for k in range(whole(count)):
-            block[row, k] = 0.0
+            block[row + k] = 0.0
     for k in range(count):
         i = place[k]
-        block[SIEMENS, k], block[GOAL, k], block[MOST, k], block[LIVE, k] = was[i], goal[i], most[i], 1.0
+        block[SIEMENS + k], block[GOAL + k], block[MOST + k], block[LIVE + k] = was[i], goal[i], most[i], 1.0
         own = pace[cells[i]] if pace.size else 1.0
-        block[PACE, k] = 0.0 if stuck.size and stuck[cells[i]] else own
+        block[PACE + k] = 0.0 if stuck.size and stuck[cells[i]] else own
         counter[0, k], counter[1, k] = first[0, i], first[1, i]
 
 
@@ -131,14 +131,14 @@ def _report(done, start, stop, verified, erased, achieved, counts, joules, swing
     """What was done to the cells of a block, into the results from entry `start` to `stop`; with `verified` pulses
     there is a read before each, other than an erasing one, and one after the last."""
     for i in range(stop - start):
-        achieved[start + i], swing[start + i] = done[SIEMENS, i], done[SWING, i]
-        joules[0, start + i], joules[1, start + i] = done[SET_JOULE, i], done[RESET_JOULE, i]
-        joules[2, start + i] = done[VERIFY_JOULE, i] if verified else 0.0
-        sets, resets = int(done[SETS, i]), int(done[RESETS, i])
+        achieved[start + i], swing[start + i] = done[SIEMENS + i], done[SWING + i]
+        joules[0, start + i], joules[1, start + i] = done[SET_JOULE + i], done[RESET_JOULE + i]
+        joules[2, start + i] = done[VERIFY_JOULE + i] if verified else 0.0
+        sets, resets = int(done[SETS + i]), int(done[RESETS + i])
         counts[0, start + i], counts[1, start + i] = sets, resets
         counts[2, start + i] = sets + resets + 1 - erased[i] if verified else 0
         if squared.size:
-            squared[start + i] = done[SQUARED, i]
+            squared[start + i] = done[SQUARED + i]
 
 
 @njit
@@ -152,8 +152,8 @@ def _leave(cells, done, stuck, clock, state, achieved):
         conductance[cell] = achieved[i]
         present[cell] = achieved[i]
         writes[cell] += 1
-        pulses[cell] += np.int64(done[SETS, i] + done[RESETS, i])
-        moved[cell] += done[SWING, i]
+        pulses[cell] += np.int64(done[SETS + i] + done[RESETS + i])
+        moved[cell] += done[SWING + i]
         written_at[cell] = clock
 
 
@@ -162,11 +162,11 @@ def _erase(block, count, law):
     """One RESET pulse that leads every cell to g_min."""
     voltage, width, access = law[13], law[15], law[16]
     for i in range(count):
-        g = block[SIEMENS, i]
-        after = law[0] if block[PACE, i] > 0.0 else g
-        block[RESET_JOULE, i] = pulse_energy(voltage, 0.5 * (g + after), access, 0.0, width)
-        block[RESETS, i], block[SQUARED, i] = 1.0, voltage * voltage
-        block[SWING, i], block[SIEMENS, i] = g - after, after
+        g = block[SIEMENS + i]
+        after = law[0] if block[PACE + i] > 0.0 else g
+        block[RESET_JOULE + i] = pulse_energy(voltage, 0.5 * (g + after), access, 0.0, width)
+        block[RESETS + i], block[SQUARED + i] = 1.0, voltage * voltage
+        block[SWING + i], block[SIEMENS + i] = g - after, after
 
 
 @njit(error_model="numpy")
@@ -202,16 +202,16 @@ def _end(done, was, goal, sigma, law, closed_loop, trained, relaxed):
     exactly at the goal) around that or, in a closed loop, around the goal, as relaxed[0] draws, not below zero."""
     g_min, g_max, spread, window_spread = law[0], law[1], law[2], law[3]
     for i in range(was.size):
-        g, pulses = done[SIEMENS, i], done[SETS, i] + done[RESETS, i]
+        g, pulses = done[SIEMENS + i], done[SETS + i] + done[RESETS + i]
         root = np.sqrt(max(pulses, 1.0))
         end = g + (spread * abs(g - was[i]) / root + window_spread * root) * np.float64(trained[0, i])
         end = min(max(end, g_min), g_max) if pulses > 0.0 else g
-        done[SIEMENS, i] = goal[i] if closed_loop else end
+        done[SIEMENS + i] = goal[i] if closed_loop else end
     for i in range(sigma.size):
-        done[SIEMENS, i] = max(done[SIEMENS, i] + sigma[i] * np.float64(relaxed[0, i]), 0.0)
+        done[SIEMENS + i] = max(done[SIEMENS + i] + sigma[i] * np.float64(relaxed[0, i]), 0.0)
     if sigma.size == 0:
         for i in range(was.size):
-            done[SIEMENS, i] = goal[i]
+            done[SIEMENS + i] = goal[i]
 
 
 @njit(cache=True, nogil=True)
@@ -229,7 +229,7 @@ def program_cells(
     Results, per entry of `cells`: before and achieved, siemens; counts (3,) of SET pulses, RESET pulses, verify reads
     and their joules (3,); swing, siemens, and squared, the sum of V^2 (empty: not wanted).
     """
-    block, done, places = np.empty((ROWS, WIDTH)), np.empty((ROWS, WIDTH)), np.empty((2, WIDTH), np.int64)
+    block, done, places = np.empty(ROWS), np.empty(ROWS), np.empty((2, WIDTH), np.int64)
     first, counter = np.empty((2, WIDTH), np.uint32), np.empty((2, WIDTH), np.uint32)
     trained, relaxed = np.empty((2, WIDTH), np.float32), np.empty((2, WIDTH), np.float32)
     goals, most, expected, erased = np.empty(BLOCK), np.empty(BLOCK), np.empty(BLOCK), np.zeros(BLOCK, np.int64)
@@ -264,7 +264,7 @@ def pulse_cells(
     A pulse moves the cell by its mean step at the cell's state, times `pace`, with the spread of single pulses; no
     pulse leaves the window, and none moves a `stuck` cell. Arguments and results as in `program_cells`.
     """
-    block, done, places = np.empty((ROWS, WIDTH)), np.empty((ROWS, WIDTH)), np.empty((2, WIDTH), np.int64)
+    block, done, places = np.empty(ROWS), np.empty(ROWS), np.empty((2, WIDTH), np.int64)
     first, counter = np.empty((2, WIDTH), np.uint32), np.empty((2, WIDTH), np.uint32)
     direction, most, none = np.empty(BLOCK), np.empty(BLOCK), np.zeros(BLOCK, np.int64)
     for start in range(begin, end, BLOCK):
