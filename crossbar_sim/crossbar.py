@@ -142,7 +142,7 @@ class Crossbar:
         if target.shape != cells.shape:
             raise ValueError(f"one target per cell: got {cells.shape} cells and {target.shape} targets")
         low, high = self.device.g_min * (1 - 1e-9), self.device.g_max * (1 + 1e-9)
-        if cells.size and not (target.min() >= low and target.max() <= high):
+        if cells.size and not (np.minimum.reduce(target) >= low and np.maximum.reduce(target) <= high):
             raise ValueError(
                 f"target conductances must lie in [{self.device.g_min:g}, {self.device.g_max:g}] S, "
                 f"got {target.min():g} to {target.max():g}; rescale the weights"
@@ -166,7 +166,7 @@ class Crossbar:
         if self.device.incremental_amplitude is not None:
             return float(squared.sum())
         set_square, reset_square = self.device.set_voltage**2, self.device.reset_voltage**2
-        return set_square * int(set_pulses.sum()) + reset_square * int(reset_pulses.sum())
+        return set_square * int(np.add.reduce(set_pulses)) + reset_square * int(np.add.reduce(reset_pulses))
 
     def pulse(self, cells: NDArray[np.int64], counts: NDArray[np.int64]) -> Programming:
         """Blind pulses: |counts| per cell (flat indices `cells`, each at most once), SET where counts > 0, else RESET.
@@ -192,8 +192,10 @@ class Crossbar:
     @property
     def _state(self) -> tuple[NDArray[Any], ...]:
         """What a write changes, flat."""
-        arrays = (self.conductance, self.present, self.writes, self.pulses, self.swing, self.written_at)
-        return tuple(array.reshape(-1) for array in arrays)
+        return (
+            self.conductance.reshape(-1), self.present.reshape(-1), self.writes.reshape(-1), self.pulses.reshape(-1),
+            self.swing.reshape(-1), self.written_at.reshape(-1),
+        )  # fmt: skip
 
     @property
     def _own(self) -> tuple[NDArray[np.bool_], Floats]:

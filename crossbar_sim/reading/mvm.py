@@ -183,7 +183,7 @@ def read_numba(
     side_by_side(work, workers)
     if workers > 1:
         peaks[0], clipped[0] = peaks.max(axis=0), clipped.sum(axis=0)
-    return Reading(torch.from_numpy(output), float(conduction.sum()), peaks[0], clipped[0])
+    return Reading(torch.from_numpy(output), float(np.add.reduce(conduction)), peaks[0], clipped[0])
 
 
 def read_torch(x: torch.Tensor, programmed: Programmed, conversion: Conversion, key: Key, first_read: int) -> Reading:

@@ -60,7 +60,7 @@ class ReadPath:
         self._set_scales(scale, tile_scale)
         self.counts = read_counts(hardware, layout, transposed)
         self.costs = read_costs(hardware, self.counts)
-        self._conversions = self.counts.conversions
+        self._conversions, self._bits = self.counts.conversions, dac.reads
         self.dac_steps = 0 if dac.exact else dac.steps
         self.adc_steps = 0 if adc.exact else adc.steps
         self._bank = None
@@ -110,7 +110,7 @@ class ReadPath:
         if not (self.layout.plain or self.transposed):
             result.output = result.output * self._scale
         registers.reads += count
-        registers.clipped += int(result.clipped.sum())
+        registers.clipped += int(np.add.reduce(result.clipped, axis=None))
         registers.conversions += count * self._conversions
         if tracking and self.has_registers:
             registers.ranges = np.maximum(RANGE_DECAY * registers.ranges, result.peaks)
@@ -118,9 +118,10 @@ class ReadPath:
 
     def _converted(self, x: torch.Tensor, conversion: Conversion) -> Reading:
         """Every sensed sum of every vector, converted; bits, slices and references put together."""
-        serial = self._serial
-        if serial is not None and serial.suit(conversion) and x.device.type == "cpu":
-            return read_bits(x, serial, conversion)
+        if self._bits > 1 and x.device.type == "cpu":
+            serial = self._serial
+            if serial is not None and serial.suit(conversion):
+                return read_bits(x, serial, conversion)
         result = self._analog(x, conversion)
         if not self.layout.plain:
             result.output = self.layout.put_together(result.output, self.transposed)
@@ -129,7 +130,7 @@ class ReadPath:
     def _analog(self, x: torch.Tensor, conversion: Conversion) -> Reading:
         """Every sensed sum of every vector, converted; the bits of a serial DAC shifted and added."""
         first = self.registers.reads
-        if self.hardware.dac.reads == 1:
+        if self._bits == 1:
             return read(x, self.programmed, conversion, self.key, first)
         codes, largest = self._codes(x, conversion.full_drive)
         magnitude, sign = codes.abs().nan_to_num().int(), codes.sign()
