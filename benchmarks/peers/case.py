@@ -20,6 +20,7 @@ from crossbar_sim.errors import CrossbarError
 OURS = "crossbar-sim"
 ROUNDS = 15  # each simulator runs once per round, so that a disturbance hits all of them
 SECONDS = 30.0  # a case stops after this long, though not before three rounds
+WAKING = 4  # runs before one is timed on several threads, which have slept
 IDLE = 0.1  # other libraries' threads go on spinning for a while after their work and would take the core
 Run = Callable[[], Any]
 
@@ -89,7 +90,8 @@ def measure(case: Case, thread_count: int, rounds: int = ROUNDS) -> list[dict[st
             for name, run in case.runs.items():
                 if thread_count > 1:
                     time.sleep(IDLE)
-                    run()
+                    for _ in range(WAKING):
+                        run()
                 before = clock()
                 run()
                 seconds[name].append(clock() - before)

@@ -186,11 +186,12 @@ def _put(total, largest, steps, output_scale, sensed, first, output):
 
 @njit(cache=True, nogil=True)
 def read_bits_looked_up(
-    drives, levels, places, worth, largest_level, unit, inputs, tile_inputs, tile_outputs, adc_steps, to_code, same,
-    unclipped, to_current, output_scale, largest, dac_steps, output, peaks, clipped,
+    begin, end, drives, levels, places, worth, largest_level, unit, inputs, tile_inputs, tile_outputs, adc_steps,
+    to_code, same, unclipped, to_current, output_scale, largest, dac_steps, output, peaks, clipped,
 ):  # fmt: skip
     """output = m / dac_steps output_scale * sum over row tiles t, slices s and bits b of
-    worth[s] 2^b to_current[t] ADC(b-th bits of the codes @ levels[s, t] * unit).
+    worth[s] 2^b to_current[t] ADC(b-th bits of the codes @ levels[s, t] * unit), of the groups of COLUMNS columns
+    `begin` to `end`.
 
     drives: as in `drive_tables`; levels: as in `arrange`, with a group more than the tile has; places (slices,
     columns): where each column is among the sensed; to_code, same, unclipped: as in `converters`, to_current: what one
@@ -206,7 +207,7 @@ def read_bits_looked_up(
     columns = np.empty((COLUMNS, COLUMN_BYTES // 2), np.int16)
     total, codes = np.zeros((2, COLUMNS, blocks * VECTORS), np.float32)
     limit, steps = np.float32(adc_steps), np.float32(dac_steps)
-    for first in range(0, width, COLUMNS):
+    for first in range(begin * COLUMNS, min(end * COLUMNS, width), COLUMNS):
         total[:] = np.float32(0)
         for t in range(drives.shape[0]):
             groups = -(-min(tile_inputs, inputs - t * tile_inputs) // LINES)
@@ -236,8 +237,8 @@ def read_bits_looked_up(
 
 @njit(cache=True, nogil=True)
 def read_bits_packed(
-    drives, levels, places, worth, unit, inputs, tile_inputs, tile_outputs, adc_steps, to_code, same, unclipped,
-    to_current, output_scale, largest, dac_steps, output, peaks, clipped,
+    begin, end, drives, levels, places, worth, largest_level, unit, inputs, tile_inputs, tile_outputs, adc_steps,
+    to_code, same, unclipped, to_current, output_scale, largest, dac_steps, output, peaks, clipped,
 ):  # fmt: skip
     """`read_bits_looked_up` on any processor, bit for bit; drives: as in `drive_packed`."""
     blocks, width, tile_of = drives.shape[1], output.shape[1], places // tile_outputs
@@ -245,7 +246,7 @@ def read_bits_packed(
     columns = np.empty((COLUMNS, COLUMN_BYTES // 2), np.int16)
     total, codes = np.zeros((2, COLUMNS, blocks * VECTORS), np.float32)
     limit, steps = np.float32(adc_steps), np.float32(dac_steps)
-    for first in range(0, width, COLUMNS):
+    for first in range(begin * COLUMNS, min(end * COLUMNS, width), COLUMNS):
         total[:] = np.float32(0)
         for t in range(drives.shape[0]):
             depth = min(tile_inputs, inputs - t * tile_inputs)

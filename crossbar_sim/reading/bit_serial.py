@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-import numba
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from crossbar_sim.reading import bit_blocks, bit_kernels
 from crossbar_sim.reading.bit_blocks import COLUMNS, LINES, LOOKED_UP_BITS, LOOKUP, PACKED_BITS, VECTORS
-from crossbar_sim.reading.mvm import Conversion, Programmed, Reading
+from crossbar_sim.reading.mvm import Conversion, Programmed, Reading, Singles
 from crossbar_sim.reading.mvm_kernels import LEAST_WORK
-from crossbar_sim.threads import side_by_side
+from crossbar_sim.threads import in_parts
 
 GROUP_BYTES = 640 * 1024  # of the drives of the vectors that pass at once: they stay in the second-level cache
 
@@ -71,41 +72,47 @@ def read_bits(x: torch.Tensor, cells: SlicedLevels, conversion: Conversion, look
         conversion.ranges, unit, conversion.adc_steps, programmed.tile_inputs * cells.largest, to_code, same, unclipped
     )
     to_current = conversion.ranges / np.float32(conversion.adc_steps) * programmed.tile_scale
-    blocks = -(-count // VECTORS)
     work_done = count * inputs * programmed.current.shape[1] * steps.bit_length()
-    workers = max(1, min(numba.get_num_threads(), blocks, work_done // LEAST_WORK))
+    least = max(1, columns * LEAST_WORK // max(work_done, 1) // COLUMNS)
     output, largest = np.empty((count, columns), np.float32), np.empty(count, np.float32)
-    peaks, clipped = np.zeros((workers, *grid), np.float32), np.zeros((workers, *grid), np.int64)
-    bits_set = np.zeros((workers, inputs), np.int64)
-
-    def work(worker: int) -> None:
-        begin, end = (blocks * (worker + one) // workers * VECTORS for one in range(2))
-        end = min(end, count)
-        step = _vectors_per_pass(inputs, steps.bit_length(), end - begin, lookup)
-        for start in range(begin, end, step):
-            part = slice(start, min(start + step, end))
-            codes = np.empty((-(-(part.stop - start) // VECTORS), inputs, VECTORS), np.int16)
-            negative = bit_kernels.serial_codes(
-                vectors[part], programmed.input_scale, steps, np.float32(conversion.full_drive), codes, largest[part],
-                bits_set[worker],
-            )  # fmt: skip
-            settings: tuple[Any, ...] = (
-                unit, inputs, programmed.tile_inputs, programmed.tile_outputs, conversion.adc_steps, to_code, same,
-                unclipped, to_current, programmed.output_scale, largest[part], steps, output[part], peaks[worker],
-                clipped[worker],
-            )  # fmt: skip
-            sliced = cells.levels, cells.places, cells.worth
-            if lookup:
-                indices = _table_drives(codes, programmed, steps, negative)
-                bit_kernels.read_bits_looked_up(indices, *sliced, cells.largest, *settings)
-            else:
-                bit_kernels.read_bits_packed(_packed_drives(codes, programmed, steps), *sliced, *settings)
-
-    side_by_side(work, workers)
-    conduction = float(bits_set.sum(axis=0) @ programmed.line_conductance.astype(float))
+    noted: list[tuple[Singles, NDArray[np.int64]]] = []
+    bits_set = np.zeros(inputs, np.int64)
+    step = _vectors_per_pass(inputs, steps.bit_length(), count, lookup)
+    for start in range(0, count, step):
+        part = slice(start, min(start + step, count))
+        codes = np.empty((-(-(part.stop - start) // VECTORS), inputs, VECTORS), np.int16)
+        negative = bit_kernels.serial_codes(
+            vectors[part], programmed.input_scale, steps, np.float32(conversion.full_drive), codes, largest[part],
+            bits_set,
+        )  # fmt: skip
+        drives: NDArray[Any]
+        if lookup:
+            drives, kernel = _table_drives(codes, programmed, steps, negative), bit_kernels.read_bits_looked_up
+        else:
+            drives, kernel = _packed_drives(codes, programmed, steps), bit_kernels.read_bits_packed
+        settings: tuple[Any, ...] = (
+            drives, cells.levels, cells.places, cells.worth, cells.largest, unit, inputs, programmed.tile_inputs,
+            programmed.tile_outputs, conversion.adc_steps, to_code, same, unclipped, to_current,
+            programmed.output_scale, largest[part], steps, output[part],
+        )  # fmt: skip
+        in_parts(partial(_read_columns, kernel, settings, grid, noted), -(-columns // COLUMNS), least)
+    conduction = float(bits_set @ programmed.line_conductance.astype(float))
     if np.isnan(largest).any():
         conduction = np.nan
-    return Reading(torch.from_numpy(output), conduction, peaks.max(axis=0), clipped.sum(axis=0))
+    peaks, clipped = np.zeros(grid, np.float32), np.zeros(grid, np.int64)
+    for largest_current, over in noted:
+        peaks, clipped = np.maximum(peaks, largest_current), clipped + over
+    return Reading(torch.from_numpy(output), conduction, peaks, clipped)
+
+
+def _read_columns(
+    kernel: Callable[..., None], settings: tuple[Any, ...], grid: tuple[int, int],
+    noted: list[tuple[Singles, NDArray[np.int64]]], begin: int, end: int,
+) -> None:  # fmt: skip
+    """Groups of columns of one pass; notes their peaks and clipped conversions (grid)."""
+    peaks, clipped = np.zeros(grid, np.float32), np.zeros(grid, np.int64)
+    kernel(begin, end, *settings, peaks, clipped)
+    noted.append((peaks, clipped))
 
 
 def _vectors_per_pass(inputs: int, bits: int, count: int, lookup: bool) -> int:
