@@ -86,9 +86,9 @@ class Crossbar:
     Attributes: conductance (siemens, as programmed), present (siemens, now: the same array for a device without
     retention), writes (program operations per cell), pulses (per cell), swing (sum of |dG| over all pulses, siemens),
     clock (seconds since the cells were made), written_at (clock of each cell's last write), samples (of pulsed outer
-    products so far). None where the device
-    has no such effect: stuck (cells that no pulse moves), lifetime (writes until a cell is stuck), pace (the cell's
-    step relative to the device's), disturbed (pulses of other cells that each cell felt).
+    products so far). None where the device has no such effect: stuck (cells that no pulse moves), lifetime (writes
+    until a cell is stuck), pace (the cell's step relative to the device's), disturbed (pulses of other cells that each
+    cell felt).
 
     `array` (rows, columns) cuts the last two axes into separate arrays, for disturbance; None: one array.
     """
@@ -148,8 +148,9 @@ class Crossbar:
                 f"got {target.min():g} to {target.max():g}; rescale the weights"
             )
         law, stairs = self.device.programming_error, self.device.incremental_amplitude
-        blind = np.zeros(cells.size) if law is None else law(target)
-        sigma = NOTHING if self.device.programs_exactly else blind
+        sigma = NOTHING
+        if not self.device.programs_exactly:
+            sigma = np.zeros(cells.size) if law is None else law(target)
         numbers = None if stairs is None else stairs.numbers
         closed_loop = self.device.programming != "open_loop"
         erase_first = self.device.programming == "erase_write_verify"
@@ -158,10 +159,12 @@ class Crossbar:
             cells, target, sigma, *self._own, self._law(sense_energy), numbers, closed_loop,
             erase_first, self.key, self.clock, self._state, *result.arrays, result.squared,
         )  # fmt: skip
-        in_parts(lambda begin, end: program_cells(begin, end, *arguments), cells.size, LEAST_CELLS)
+        in_parts(program_cells, cells.size, LEAST_CELLS, *arguments)
         return self._done(cells, result)
 
-    def _squared_volts(self, set_pulses: NDArray[np.int32], reset_pulses: NDArray[np.int32], squared: Floats) -> float:
+    def squared_volts(
+        self, set_pulses: NDArray[np.int32], reset_pulses: NDArray[np.int32], squared: Floats = NOTHING
+    ) -> float:
         """Sum of V^2 over all pulses: exact products where every pulse has the same voltage."""
         if self.device.incremental_amplitude is not None:
             return float(squared.sum())
@@ -186,7 +189,7 @@ class Crossbar:
         arguments = (
             cells, counts, *self._own, self._law(0.0), self.key, self.clock, self._state, *result.arrays
         )  # fmt: skip
-        in_parts(lambda begin, end: pulse_cells(begin, end, *arguments), cells.size, LEAST_CELLS)
+        in_parts(pulse_cells, cells.size, LEAST_CELLS, *arguments)
         return self._done(cells, result)
 
     @property
@@ -221,7 +224,7 @@ class Crossbar:
             felt = self._disturb(cells, set_pulses, reset_pulses)
         if self.lifetime is not None or self.device.disturbance is not None:
             result.achieved = self.conductance.reshape(-1)[cells]
-        squared_volts = self._squared_volts(set_pulses, reset_pulses, result.squared)
+        squared_volts = self.squared_volts(set_pulses, reset_pulses, result.squared)
         return Programming(
             cells, result.before, result.achieved, set_pulses, reset_pulses, verify_reads, set_energy, reset_energy,
             verify_energy, squared_volts, result.swing, felt,

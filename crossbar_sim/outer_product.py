@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,7 +110,7 @@ def pulse_outer_product(
             rows, np.ascontiguousarray(trains.rows[:, top : top + tile_rows]), starts, listed, trains.slots, scheme,
             crossbar.present, pace, stuck, law, key, crossbar.samples, top, *done,
         )  # fmt: skip
-        in_parts(partial(_call, pulse_coincidences, arguments), rows.size, LEAST_ROWS)
+        in_parts(pulse_coincidences, rows.size, LEAST_ROWS, *arguments)
     crossbar.samples += len(trains.slots)
     return _record(crossbar, before, done)
 
@@ -127,10 +125,6 @@ class Done(NamedTuple):
     touched: NDArray[np.int64]
 
 
-def _call(kernel: Callable[..., None], arguments: tuple[Any, ...], begin: int, end: int) -> None:
-    kernel(begin, end, *arguments)
-
-
 def _record(crossbar: Crossbar, before: NDArray[np.float64], done: Done) -> Programming:
     """Count the write and its wear; what it did, cell by cell."""
     columns, count, touched = before.shape[-1], int(done.touched.sum()), done.touched.reshape(-1)
@@ -143,12 +137,11 @@ def _record(crossbar: Crossbar, before: NDArray[np.float64], done: Done) -> Prog
         crossbar.clock, tuple(state.reshape(-1, columns) for state in kept), cells, was, achieved, set_pulses,
         reset_pulses, set_energy, reset_energy, swung,
     )  # fmt: skip
-    in_parts(partial(_call, record_pulses, arguments), touched.size, LEAST_ROWS)
+    in_parts(record_pulses, touched.size, LEAST_ROWS, *arguments)
     if crossbar.lifetime is not None:
         crossbar.wear_out(cells)
         achieved = crossbar.conductance.reshape(-1)[cells]
-    device = crossbar.device
-    squared = device.set_voltage**2 * int(set_pulses.sum()) + device.reset_voltage**2 * int(reset_pulses.sum())
+    squared = crossbar.squared_volts(set_pulses, reset_pulses)
     return Programming(
         cells, was, achieved, set_pulses, reset_pulses, np.zeros(count, np.int32), set_energy, reset_energy,
         np.zeros(count), squared, swung, np.empty(0, np.int64),

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from typing import Any
 
 import numba
 
@@ -21,11 +22,11 @@ def side_by_side(work: Callable[[int], None], workers: int) -> None:
         other.result()
 
 
-def in_parts(work: Callable[[int, int], None], count: int, least: int) -> None:
-    """work(begin, end) for equal parts of `count`, side by side on numba's number of threads; a part is `least` or
-    more, or the whole."""
+def in_parts(work: Callable[..., None], count: int, least: int, *arguments: Any) -> None:
+    """work(begin, end, *arguments) for equal parts of `count`, side by side on numba's number of threads; a part is
+    `least` or more, or the whole."""
     workers = 1 if count < 2 * least else min(numba.get_num_threads(), count // least)
-    side_by_side(lambda worker: work(count * worker // workers, count * (worker + 1) // workers), workers)
+    side_by_side(lambda worker: work(count * worker // workers, count * (worker + 1) // workers, *arguments), workers)
 
 
 @lru_cache(maxsize=2)

@@ -231,7 +231,7 @@ def program_cells(
     """
     block, done, places = np.empty(ROWS), np.empty(ROWS), np.empty((2, WIDTH), np.int64)
     first, counter = np.empty((2, WIDTH), np.uint32), np.empty((2, WIDTH), np.uint32)
-    trained, relaxed = np.empty((2, WIDTH), np.float32), np.empty((2, WIDTH), np.float32)
+    trained, relaxed = np.zeros((2, WIDTH), np.float32), np.zeros((2, WIDTH), np.float32)
     goals, most, expected, erased = np.empty(BLOCK), np.empty(BLOCK), np.empty(BLOCK), np.zeros(BLOCK, np.int64)
     for start in range(begin, end, BLOCK):
         stop = min(start + BLOCK, end)
@@ -248,8 +248,10 @@ def program_cells(
             if kind == 1:
                 _erase(block, count, law)
             pulse_until_done(block, counter, place, count, kind, law, stairs, closed_loop, key, done)
-        draw_pairs(first, stop - start, np.uint32(1), key[0], key[1], trained)
-        draw_pairs(first, stop - start, np.uint32(0), key[0], key[1], relaxed)
+        if not closed_loop:
+            draw_pairs(first, stop - start, np.uint32(1), key[0], key[1], trained)
+        if sigma.size:
+            draw_pairs(first, stop - start, np.uint32(0), key[0], key[1], relaxed)
         _end(done, was, goal, sigma[start:stop], law, closed_loop, trained, relaxed)
         _report(done, start, stop, closed_loop, erased, achieved, counts, joules, swing, squared)
         _leave(some, done, stuck, clock, state, achieved[start:stop])

@@ -91,4 +91,4 @@ def read_weights(
         row_of, layout.column_of, layout.reference_of, weight,
     )  # fmt: skip
     least = LEAST_WEIGHTS // layout.outputs + 1
-    in_parts(lambda begin, end: mapping_kernels.read_weights(begin, end, *arguments), layout.inputs, least)
+    in_parts(mapping_kernels.read_weights, layout.inputs, least, *arguments)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -95,7 +94,7 @@ def read_bits(x: torch.Tensor, cells: SlicedLevels, conversion: Conversion, look
             programmed.tile_outputs, conversion.adc_steps, to_code, same, unclipped, to_current,
             programmed.output_scale, largest[part], steps, output[part],
         )  # fmt: skip
-        in_parts(partial(_read_columns, kernel, settings, grid, noted), -(-columns // COLUMNS), least)
+        in_parts(_read_columns, -(-columns // COLUMNS), least, kernel, settings, grid, noted)
     conduction = float(bits_set @ programmed.line_conductance.astype(float))
     if np.isnan(largest).any():
         conduction = np.nan
@@ -106,8 +105,8 @@ def read_bits(x: torch.Tensor, cells: SlicedLevels, conversion: Conversion, look
 
 
 def _read_columns(
-    kernel: Callable[..., None], settings: tuple[Any, ...], grid: tuple[int, int],
-    noted: list[tuple[Singles, NDArray[np.int64]]], begin: int, end: int,
+    begin: int, end: int, kernel: Callable[..., None], settings: tuple[Any, ...], grid: tuple[int, int],
+    noted: list[tuple[Singles, NDArray[np.int64]]],
 ) -> None:  # fmt: skip
     """Groups of columns of one pass; notes their peaks and clipped conversions (grid)."""
     peaks, clipped = np.zeros(grid, np.float32), np.zeros(grid, np.int64)
