@@ -72,7 +72,7 @@ def fine_tune(
         if len(order) < min(method.batch_size, len(images)):
             order = torch.cat([order, torch.randperm(len(images), generator=generator)])
         batch, order = order[: method.batch_size], order[method.batch_size :]
-        if step == 1 or on_step is not None:
+        if not model.training or step == 1:
             model.train()
         for parameter in trained:
             parameter.grad = None

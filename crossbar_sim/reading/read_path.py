@@ -31,6 +31,10 @@ class Registers:
     conversions: int = 0
     clipped: int = 0
 
+    def copy(self) -> Registers:
+        """Another one that stays as it is when this one changes."""
+        return Registers(self.reads, self.ranges, self.full_drive, self.conversions, self.clipped)
+
 
 class ReadPath:
     """Forward or transposed reads of one matrix.
@@ -258,8 +262,8 @@ class ReadPath:
 
     def state(self) -> Registers:
         """A copy of what reading changes."""
-        return replace(self.registers)
+        return self.registers.copy()
 
     def restore(self, state: Registers) -> None:
         """Back to an earlier `state()`."""
-        self.registers = replace(state)
+        self.registers = state.copy()
