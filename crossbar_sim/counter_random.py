@@ -14,7 +14,10 @@ import numpy as np
 import torch
 from llvmlite import ir
 from numba import njit, types
+from numba.core import cgutils
 from numba.extending import intrinsic
+
+from crossbar_sim.compiling import entry
 
 ROTATIONS = (13, 15, 26, 6, 17, 29, 16, 24, 13, 15, 26, 6, 17)
 PARITY = 0x1BD11BDA
@@ -47,34 +50,37 @@ def _float_to_bits(typing_context: Any, number: Any) -> Any:
     )
 
 
-@njit(inline="always")
-def _round(x0, x1, left):
-    x0 = np.uint32(x0 + x1)
-    x1 = np.uint32((x1 << np.uint32(left)) | (x1 >> np.uint32(32 - left))) ^ x0
+def threefry_words(builder: Any, counter: tuple[Any, Any], key: tuple[Any, Any]) -> tuple[Any, Any]:
+    """`threefry` of numbers or, in every lane, of vectors, as instructions of `builder`."""
+    kind = key[0].type
+
+    def constant(number: int) -> Any:
+        return ir.Constant(kind, [number] * kind.count if isinstance(kind, ir.VectorType) else number)
+
+    keys = (*key, builder.xor(builder.xor(*key), constant(PARITY)))
+    x0, x1 = builder.add(counter[0], key[0]), builder.add(counter[1], key[1])
+    for index, left in enumerate(ROTATIONS):
+        x0 = builder.add(x0, x1)
+        rotated = builder.or_(builder.shl(x1, constant(left)), builder.lshr(x1, constant(32 - left)))
+        x1 = builder.xor(rotated, x0)
+        if index in (3, 7, 11):
+            turn = index // 4 + 1
+            x0 = builder.add(x0, keys[turn % 3])
+            x1 = builder.add(x1, builder.add(keys[(turn + 1) % 3], constant(turn)))
     return x0, x1
 
 
-@njit(inline="always")
-def threefry(c0, c1, k0, k1):
+@intrinsic
+def _threefry(typing_context: Any, c0: Any, c1: Any, k0: Any, k1: Any) -> Any:
     """Two random 32-bit words for counter (c0, c1) under key (k0, k1)."""
-    k2 = np.uint32(PARITY) ^ k0 ^ k1
-    x0, x1 = np.uint32(c0 + k0), np.uint32(c1 + k1)
-    x0, x1 = _round(x0, x1, 13)
-    x0, x1 = _round(x0, x1, 15)
-    x0, x1 = _round(x0, x1, 26)
-    x0, x1 = _round(x0, x1, 6)
-    x0, x1 = np.uint32(x0 + k1), np.uint32(x1 + k2 + np.uint32(1))
-    x0, x1 = _round(x0, x1, 17)
-    x0, x1 = _round(x0, x1, 29)
-    x0, x1 = _round(x0, x1, 16)
-    x0, x1 = _round(x0, x1, 24)
-    x0, x1 = np.uint32(x0 + k2), np.uint32(x1 + k0 + np.uint32(2))
-    x0, x1 = _round(x0, x1, 13)
-    x0, x1 = _round(x0, x1, 15)
-    x0, x1 = _round(x0, x1, 26)
-    x0, x1 = _round(x0, x1, 6)
-    x0, x1 = np.uint32(x0 + k0), np.uint32(x1 + k1 + np.uint32(3))
-    return _round(x0, x1, 17)
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        return cgutils.pack_array(builder, threefry_words(builder, values[:2], values[2:]))
+
+    return types.UniTuple(types.uint32, 2)(*[types.uint32] * 4), generate
+
+
+threefry: Any = _threefry
 
 
 @njit(inline="always")
@@ -118,7 +124,7 @@ def normal_pair(c0, c1, k0, k1):
     return radius * _sin_pi(np.float32(0.5) - size), radius * (sine if angle >= np.float32(0) else -sine)
 
 
-@njit(cache=True)
+@entry
 def normals(counters, key):
     """Two standard normal numbers per cell; cell i uses counter (i, counters[i])."""
     z0, z1 = np.empty(counters.size), np.empty(counters.size)
@@ -127,7 +133,7 @@ def normals(counters, key):
     return z0, z1
 
 
-@njit(cache=True)
+@entry
 def uniforms_at(counters, key):
     """One number in (0, 1) per cell; cell i uses counter (i, counters[i])."""
     numbers = np.empty(counters.size)

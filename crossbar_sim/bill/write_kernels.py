@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from crossbar_sim.compiling import entry, part
 
 
-@njit(error_model="numpy")
+@part(error_model="numpy")
 def _locate(cell, inputs, outputs, tile_outputs, here):
     """(row, column tile) of a cell, with the first cell of that tile's row and the one after its last; `here`: the
     same of the cell before, which most often is its neighbour."""
@@ -18,7 +19,7 @@ def _locate(cell, inputs, outputs, tile_outputs, here):
     return line % inputs, tile, cell - column + first, cell - column + last
 
 
-@njit(cache=True)
+@entry
 def write_totals(
     cells, set_pulses, reset_pulses, verify_reads, set_energy, reset_energy, verify_energy, inputs, outputs, tile_rows,
     tile_outputs, serial, widths,
@@ -65,7 +66,7 @@ def write_totals(
     return sets, resets, reads, set_joule, reset_joule, verify_joule, slots.sum(), rows, slowest
 
 
-@njit(cache=True)
+@entry
 def half_selected(cells, set_pulses, reset_pulses, conductance, tile_rows, tile_outputs, serial, third):
     """Sum of pulses times conductance (siemens) of the cells that are not selected: of SET and of RESET pulses.
 
@@ -115,7 +116,7 @@ def half_selected(cells, set_pulses, reset_pulses, conductance, tile_rows, tile_
     return sums
 
 
-@njit(cache=True)
+@entry
 def add_tile_work(
     cells, set_pulses, reset_pulses, verify_reads, set_energy, reset_energy, verify_energy, inputs, outputs, tile_rows,
     tile_outputs, work,
@@ -133,7 +134,7 @@ def add_tile_work(
         work[4, t, u] += set_pulses[i] + reset_pulses[i]
 
 
-@njit(cache=True)
+@part
 def _ones(word):
     count = 0
     while word:
@@ -142,7 +143,7 @@ def _ones(word):
     return count
 
 
-@njit(cache=True)
+@entry
 def line_charges(rows, columns, slots):
     """Of pulse trains, rows (samples, inputs) and columns (row tiles, samples, outputs) with the sign in bit 31: pulses
     of all rows, rows with any, slots of all samples and phases, column pulses that would raise a single cell and those

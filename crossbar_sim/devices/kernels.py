@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from crossbar_sim.compiling import entry, part
 from crossbar_sim.devices.lanes import (
     BLOCK,
     DRAWS_PER_WRITE,
@@ -42,7 +43,7 @@ def pulse_energy(voltage, conductance, access_resistance, compliance_voltage, wi
     return voltage * current * width
 
 
-@njit(inline="always")
+@part(inline="always")
 def mean_step(steps, gone):
     """Mean move of one pulse at `gone` siemens from the end it starts at; `steps` as in `pulses.Steps`."""
     move = steps[0] + steps[1] * (steps[2] - gone)
@@ -51,7 +52,7 @@ def mean_step(steps, gone):
     return move
 
 
-@njit
+@part
 def pulses_between(steps, gone, goal):
     """Pulses that lead along the mean curve from `gone` to `goal`, both in siemens from the starting end."""
     goal = min(goal, steps[5])
@@ -68,7 +69,7 @@ def pulses_between(steps, gone, goal):
     return np.log((steps[2] - gone) / (steps[2] - goal)) / -np.log1p(-steps[1])
 
 
-@njit(cache=True, error_model="numpy")
+@entry(error_model="numpy")
 def polynomial(conductance, conductance_scale, coefficients, sigma_scale):
     """sigma_scale * max(sum_k c_k (G / conductance_scale)^k, 0) of many G in one pass."""
     sigma = np.full(conductance.size, coefficients[-1])
@@ -82,7 +83,7 @@ def polynomial(conductance, conductance_scale, coefficients, sigma_scale):
     return sigma
 
 
-@njit
+@part
 def _look(cells, state, was, counter):
     """Note the present conductance of cells, and the counters of this write: (cell, first draw)."""
     present, writes = state[1], state[2]
@@ -91,7 +92,7 @@ def _look(cells, state, was, counter):
         counter[0, i], counter[1, i] = np.uint32(cells[i]), np.uint32(writes[cells[i]] * DRAWS_PER_WRITE)
 
 
-@njit
+@part
 def _order(expected, second, places):
     """Numbers of the cells by falling `expected`, to one part in PILES: those of `second` into places[1]; how many
     are in each."""
@@ -112,7 +113,7 @@ def _order(expected, second, places):
     return filled
 
 
-@njit
+@part
 def _take(cells, place, count, first, was, goal, most, stuck, pace, block, counter):
     """Put the cells number place[: count] of `cells` into a block, with nothing done to them yet."""
     for row in range(0, ROWS, WIDTH):
@@ -126,7 +127,7 @@ def _take(cells, place, count, first, was, goal, most, stuck, pace, block, count
         counter[0, k], counter[1, k] = first[0, i], first[1, i]
 
 
-@njit
+@part
 def _report(done, start, stop, verified, erased, achieved, counts, joules, swing, squared):
     """What was done to the cells of a block, into the results from entry `start` to `stop`; with `verified` pulses
     there is a read before each, other than an erasing one, and one after the last."""
@@ -141,7 +142,7 @@ def _report(done, start, stop, verified, erased, achieved, counts, joules, swing
             squared[start + i] = done[SQUARED + i]
 
 
-@njit
+@part
 def _leave(cells, done, stuck, clock, state, achieved):
     """Leave the cells of a block as they are now, one write older; those that are stuck have not moved."""
     conductance, present, writes, pulses, moved, written_at = state
@@ -157,7 +158,7 @@ def _leave(cells, done, stuck, clock, state, achieved):
         written_at[cell] = clock
 
 
-@njit(error_model="numpy")
+@part(error_model="numpy")
 def _erase(block, count, law):
     """One RESET pulse that leads every cell to g_min."""
     voltage, width, access = law[13], law[15], law[16]
@@ -169,7 +170,7 @@ def _erase(block, count, law):
         block[SWING + i], block[SIEMENS + i] = g - after, after
 
 
-@njit(error_model="numpy")
+@part(error_model="numpy")
 def _aim(was, goal, law, direction, most, expected):
     """The open-loop train of each cell: which way, and as many pulses as the mean curve needs."""
     up = (law[6], law[7], law[8], law[21], law[22], law[23])
@@ -181,7 +182,7 @@ def _aim(was, goal, law, direction, most, expected):
         direction[i], most[i], expected[i] = np.inf if rising else -np.inf, pulses, pulses
 
 
-@njit(error_model="numpy")
+@part(error_model="numpy")
 def _expect(cells, was, goal, stuck, pace, law, erase_first, goals, most, erased, expected):
     """What a write-verify loop is to do; the pulses that it may need are for the order of the cells alone."""
     up, down = law[6] + law[7] * law[8], law[9] + law[10] * law[11]
@@ -196,7 +197,7 @@ def _expect(cells, was, goal, stuck, pace, law, erase_first, goals, most, erased
         goals[i], most[i], expected[i] = goal[i], law[5], min(pulses, law[5])
 
 
-@njit(error_model="numpy")
+@part(error_model="numpy")
 def _end(done, was, goal, sigma, law, closed_loop, trained, relaxed):
     """Where the cells end: after an open-loop train as far beside its mean as trained[0] draws, then `sigma` (empty:
     exactly at the goal) around that or, in a closed loop, around the goal, as relaxed[0] draws, not below zero."""
@@ -214,7 +215,7 @@ def _end(done, was, goal, sigma, law, closed_loop, trained, relaxed):
             done[SIEMENS + i] = goal[i]
 
 
-@njit(cache=True, nogil=True)
+@entry(nogil=True)
 def program_cells(
     begin, end, cells, target, sigma, stuck, pace, law, stairs, closed_loop, erase_first, key, clock, state,
     before, achieved, counts, joules, swing, squared,
@@ -257,7 +258,7 @@ def program_cells(
         _leave(some, done, stuck, clock, state, achieved[start:stop])
 
 
-@njit(cache=True, nogil=True)
+@entry(nogil=True)
 def pulse_cells(
     begin, end, cells, trains, stuck, pace, law, key, clock, state, before, achieved, counts, joules, swing
 ):  # fmt: skip

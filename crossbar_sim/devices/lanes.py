@@ -8,8 +8,8 @@ where they are, untouched, until they are half of the block, when the others clo
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from crossbar_sim.compiling import part
 from crossbar_sim.counter_random import normal_pair
 
 BLOCK = 512
@@ -28,13 +28,13 @@ LIVE, STEP, VOLT = range(13 * WIDTH, 16 * WIDTH, WIDTH)
 ROWS = 16 * WIDTH
 
 
-@njit
+@part
 def whole(count):
     """The lanes of so many cells."""
     return (count + LANES - 1) // LANES * LANES
 
 
-@njit(error_model="numpy")
+@part(error_model="numpy")
 def _verify(cells, count, acceptance, read_voltage, read_time, sense):
     """Read every cell that is not done; it is where it is close enough or has had its pulses. How many are not."""
     left = 0
@@ -49,7 +49,7 @@ def _verify(cells, count, acceptance, read_voltage, read_time, sense):
     return left
 
 
-@njit
+@part
 def _shorten(cells, place, count, done):
     """Put what was done to the cells at the end of the block that are done into their columns of `done`."""
     left = count
@@ -61,7 +61,7 @@ def _shorten(cells, place, count, done):
     return left
 
 
-@njit
+@part
 def _close_up(cells, counter, place, count, keep, done):
     """The same for all cells that are done; the others move together."""
     left, gone = 0, 0
@@ -81,14 +81,14 @@ def _close_up(cells, counter, place, count, keep, done):
     return left
 
 
-@njit(error_model="numpy")
+@part(error_model="numpy")
 def draw_pairs(counter, count, draw, k0, k1, normal):
     """Two normal numbers for each cell from draw number `draw` of its write."""
     for i in range(count):
         normal[0, i], normal[1, i] = normal_pair(counter[0, i], counter[1, i] + draw, k0, k1)
 
 
-@njit(error_model="numpy")
+@part(error_model="numpy")
 def mean_steps(cells, count, up, down, g_min, g_max, v_set, v_reset):
     """STEP and VOLT of each cell's next pulse; `up` and `down` as in `pulses.Steps`."""
     for i in range(count):
@@ -106,7 +106,7 @@ def mean_steps(cells, count, up, down, g_min, g_max, v_set, v_reset):
             cells[STEP + i] += bulge * np.exp(-fall * gone)
 
 
-@njit(error_model="numpy")
+@part(error_model="numpy")
 def _raise_amplitude(cells, count, stairs, first_round):
     """A pulse after RUN others of its polarity is as many stairs stronger."""
     increment, growth, set_start, set_stop, reset_start, reset_stop = stairs
@@ -123,7 +123,7 @@ def _raise_amplitude(cells, count, stairs, first_round):
         cells[SQUARED + i] += voltage * voltage if live else 0.0
 
 
-@njit(error_model="numpy")
+@part(error_model="numpy")
 def _pulse(cells, count, normal, law):
     """One pulse to every cell that is not done: it moves and takes its energy."""
     g_min, g_max, spread, window_spread, least = law[0], law[1], law[2], law[3], law[27]
@@ -152,7 +152,7 @@ def _pulse(cells, count, normal, law):
         cells[SIEMENS + i] = after
 
 
-@njit(error_model="numpy")
+@part(error_model="numpy")
 def pulse_until_done(cells, counter, place, count, before, law, stairs, noisy, key, done):
     """Pulse the first `count` cells of a block until each is at its GOAL, as verify reads tell, or has had its MOST.
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from crossbar_sim.compiling import entry, part
+
 BLOCK = 32  # rows and columns of a matrix that are transposed together
 
 
-@njit(error_model="numpy")
+@part(error_model="numpy")
 def _fractions(weight, k, sign, limit, one_sided, slices, slice_bits, shift, levels, fraction):
     """How much of the window the cells of input k hold: of |weight| or of its digits at `shift`, on levels or not."""
     codes, base = 2.0 ** (slices * slice_bits) - 1.0, np.int64(2**slice_bits)
@@ -26,7 +28,7 @@ def _fractions(weight, k, sign, limit, one_sided, slices, slice_bits, shift, lev
             fraction[j] = digit / (base - 1)
 
 
-@njit(cache=True)
+@entry
 def clamp(weight, largest):
     """Move weights (outputs, inputs) into -largest ... largest (outputs, inputs or 1), in place; whether they then are
     all finite."""
@@ -42,7 +44,7 @@ def clamp(weight, largest):
     return finite
 
 
-@njit(cache=True)
+@entry
 def retarget(
     weight, limit, rows, g_min, window, levels, sides, one_sided, slices, slice_bits, row_of, column_of, target,
     cells, goals,
@@ -73,7 +75,7 @@ def retarget(
     return count
 
 
-@njit(cache=True)
+@entry
 def retarget_one_side(weight, limit, rows, g_min, window, levels, row_of, column_of, target, cells, goals):
     """As `retarget` for pairs (two planes), moving one cell of each pair where the window allows it.
 
@@ -110,7 +112,7 @@ def retarget_one_side(weight, limit, rows, g_min, window, levels, row_of, column
     return count
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@entry(nogil=True, error_model="numpy")
 def read_weights(
     begin, end, conductance, limit, rows, full, sides, slice_weights, row_of, column_of, reference_of, weight
 ):  # fmt: skip

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from crossbar_sim.compiling import entry, part
 from crossbar_sim.reading.bit_blocks import (
     COLUMN_BYTES,
     COLUMNS,
@@ -21,7 +21,7 @@ from crossbar_sim.reading.bit_blocks import (
 )
 
 
-@njit(cache=True)
+@entry
 def aligned(size):
     """Bytes whose rows of 64 are lines of the cache."""
     memory = np.empty(size + 64, np.uint8)
@@ -29,7 +29,7 @@ def aligned(size):
     return memory[first : first + size]
 
 
-@njit(cache=True)
+@entry
 def arrange(levels, places, tile_inputs, arranged):
     """arranged (slices, row tiles, columns / COLUMNS, groups, COLUMNS, LINES) = levels (inputs, sensed)."""
     for s in range(places.shape[0]):
@@ -40,7 +40,7 @@ def arrange(levels, places, tile_inputs, arranged):
                 group[j // COLUMNS, j % COLUMNS] = levels[k, places[s, j]]
 
 
-@njit(cache=True, nogil=True)
+@entry(nogil=True)
 def serial_codes(x, input_scale, steps, full_drive, codes, largest, bits_set):
     """codes = round(x s / m * steps), the fraction clipped to 1, with m = max|x s| or full_drive > 0.
 
@@ -80,7 +80,7 @@ def serial_codes(x, input_scale, steps, full_drive, codes, largest, bits_set):
     return lowest < 0
 
 
-@njit(cache=True, nogil=True)
+@entry(nogil=True)
 def drive_tables(codes, tile_inputs, drives):
     """What each bit of six word lines looks up.
 
@@ -110,7 +110,7 @@ def drive_tables(codes, tile_inputs, drives):
                                 indices[v] |= np.uint16(apart << np.int32(i))
 
 
-@njit(cache=True, nogil=True)
+@entry(nogil=True)
 def drive_packed(codes, tile_inputs, drives):
     """drives (row tiles, blocks, pairs of bits, tile inputs, 32 vectors) float32: the sign of the code times its lower
     bit + PACKING * its upper bit; codes: as in `serial_codes`."""
@@ -127,7 +127,7 @@ def drive_packed(codes, tile_inputs, drives):
                     packed[v] = np.float32(number if row[v] > 0 else -number)
 
 
-@njit(cache=True)
+@entry
 def converters(ranges, unit, steps, largest, to_code, same, unclipped):
     """Of every tile (grid): codes per unit of sum, up to which sum (at most `largest`) the code is the sum itself (-1:
     not even zero's neighbours) and up to which none is clipped."""
@@ -146,7 +146,7 @@ def converters(ranges, unit, steps, largest, to_code, same, unclipped):
             unclipped[t, u] = size
 
 
-@njit
+@part
 def _set_columns(columns, to_code, same, unclipped, t, tiles):
     """What `bit_blocks` needs of four columns' converters; `tiles`: their column tiles."""
     columns[:] = 0
@@ -156,7 +156,7 @@ def _set_columns(columns, to_code, same, unclipped, t, tiles):
         factors[c, 0], columns[c, 2], columns[c, 3] = to_code[t, u], same[t, u], unclipped[t, u]
 
 
-@njit
+@part
 def _note(columns, unit, t, tiles, peaks, clipped):
     """Largest |current| and clipped conversions of four columns, to their tiles."""
     for c in range(tiles.size):
@@ -169,7 +169,7 @@ def _note(columns, unit, t, tiles, peaks, clipped):
         clipped[t, u] += count
 
 
-@njit
+@part
 def _mirror(tables, offset):
     """The second half: the first half's sums with the other sign."""
     half = tables.size // 2
@@ -177,14 +177,14 @@ def _mirror(tables, offset):
         tables[half + i] = np.uint8(2 * offset) - tables[i]
 
 
-@njit
+@part
 def _put(total, largest, steps, output_scale, sensed, first, output):
     for c in range(sensed.size):
         for b in range(len(output)):
             output[b, first + c] = total[c, b] * output_scale[sensed[c]] * (largest[b] / steps)
 
 
-@njit(cache=True, nogil=True)
+@entry(nogil=True)
 def read_bits_looked_up(
     begin, end, drives, levels, places, worth, largest_level, unit, inputs, tile_inputs, tile_outputs, adc_steps,
     to_code, same, unclipped, to_current, output_scale, largest, dac_steps, output, peaks, clipped,
@@ -235,7 +235,7 @@ def read_bits_looked_up(
         _put(total, largest, steps, output_scale, places[0, first : first + COLUMNS], first, output)
 
 
-@njit(cache=True, nogil=True)
+@entry(nogil=True)
 def read_bits_packed(
     begin, end, drives, levels, places, worth, largest_level, unit, inputs, tile_inputs, tile_outputs, adc_steps,
     to_code, same, unclipped, to_current, output_scale, largest, dac_steps, output, peaks, clipped,

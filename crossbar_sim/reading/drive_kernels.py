@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from crossbar_sim.compiling import part
 from crossbar_sim.reading.microkernel import LANES, WIDE
 
 BLOCK = 4  # vectors whose conduction is summed together
@@ -12,7 +12,7 @@ SMALLEST = np.float32(2.0**-126)  # a vector below the smallest normal float is 
 ZERO_CODE = 128  # a code is stored as an unsigned byte this far above it
 
 
-@njit
+@part
 def _largest_of(x, b, input_scale):
     """max|x s| of vector b, by the bits of the numbers, which grow with them; NaN if any is."""
     largest = np.int32(0)
@@ -23,7 +23,7 @@ def _largest_of(x, b, input_scale):
     return found.view(np.float32)
 
 
-@njit
+@part
 def _encode(x, b, input_scale, top, limit, inverse, steps, narrow, codes):
     """codes = round(x s inverse steps) narrow (x s inverse if steps is 0) of vector b from input `top` on, with |x s|
     clipped to `limit`."""
@@ -39,7 +39,7 @@ def _encode(x, b, input_scale, top, limit, inverse, steps, narrow, codes):
         codes[k] = code
 
 
-@njit
+@part
 def _bits_set(driven, steps, bits):
     """How many bits of the sizes of the codes (at most 15 bits) `driven` * steps are set; NaN where one is."""
     for k in range(driven.size):
@@ -50,7 +50,7 @@ def _bits_set(driven, steps, bits):
         bits[k] = np.float32(np.int32((size + (size >> np.uint32(8))) & np.uint32(0x1F))) + np.float32(0) * driven[k]
 
 
-@njit
+@part
 def _store(driven, codes, t, b, depth):
     """Codes of one vector on the lines of one tile; bytes are stored ZERO_CODE above the code."""
     if codes.itemsize == 1:
@@ -64,7 +64,7 @@ def _store(driven, codes, t, b, depth):
             codes[t, b, k] = driven[k]
 
 
-@njit
+@part
 def _sum(x, count, lanes):
     """Sum of the first `count` in LANES running sums, so that it vectorises and is the same on every processor."""
     lanes[:] = 0
@@ -80,7 +80,7 @@ def _sum(x, count, lanes):
     return total
 
 
-@njit(cache=True, nogil=True)
+@part(inline="always")
 def drive_lines(
     x, input_scale, steps, full_drive, serial, whole, line_conductance, codes, squares, even, largest, conduction
 ):  # fmt: skip

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from crossbar_sim.compiling import entry
 from crossbar_sim.reading.drive_kernels import ZERO_CODE
 from crossbar_sim.reading.microkernel import PANEL
 
 LARGEST_LEVEL = 1023  # that float32 currents tell apart
 
 
-@njit(cache=True)
+@entry
 def whole_levels(current, level, levels):
     """levels = current / level, if every one is a whole number of at most LARGEST_LEVEL; the largest size, or -1."""
     largest = 0
@@ -27,7 +27,7 @@ def whole_levels(current, level, levels):
     return largest
 
 
-@njit(cache=True)
+@entry
 def same_everywhere(matrix):
     """Whether all numbers of a matrix are equal."""
     for k in range(matrix.shape[0]):
@@ -37,7 +37,7 @@ def same_everywhere(matrix):
     return True
 
 
-@njit(cache=True)
+@entry
 def pack(levels, tile_inputs, packed, start):
     """packed (row tiles, panels, steps, PANEL, rows per step) = levels (inputs, columns), zero where a tile has no
     more rows; start (row tiles, columns) takes back that bytes of codes are ZERO_CODE too high."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from crossbar_sim.compiling import part
 from crossbar_sim.reading.microkernel import LANES, NARROW, PANEL, WIDE, deviate, read, read_whole
 from crossbar_sim.reading.noise_block import draw
 
@@ -12,7 +12,7 @@ PAIRS = PANEL // 2  # normal numbers come in pairs
 LEAST_WORK = 1 << 20  # products that are worth a thread of their own
 
 
-@njit(fastmath={"contract"})
+@part
 def _adc_columns(ranges, tile_scale, unit, steps, tile_outputs, to_code, to_current):
     """Per row tile and column: codes per unit of sum, and what one code (without an ADC: one unit) adds, times the
     tile's scale."""
@@ -28,20 +28,20 @@ def _adc_columns(ranges, tile_scale, unit, steps, tile_outputs, to_code, to_curr
                 to_current[t, start:stop] = unit * tile_scale[t, u]
 
 
-@njit
+@part
 def _rows(left):
     """Of the next block of vectors, of which some are left."""
     return WIDE if left > WIDE // 2 + NARROW else NARROW
 
 
-@njit
+@part
 def _start_columns(columns, to_code, to_current):
     for j in range(PANEL):
         columns[0, j], columns[1, j] = to_code[j], to_current[j]
         columns[2, j], columns[3, j] = np.float32(0), np.float32(0)
 
 
-@njit
+@part
 def _note(columns, t, left, right, tile_outputs, unit, peaks, clipped):
     """Largest |current| and clipped conversions of one panel, to their tiles."""
     counts = columns.view(np.int32)
@@ -53,7 +53,7 @@ def _note(columns, t, left, right, tile_outputs, unit, peaks, clipped):
         clipped[t, u] += over
 
 
-@njit
+@part
 def _even_spread(squares, variance):
     """sigma of every tile and vector, LANES times, where only they differ."""
     spread = np.empty((squares.shape[0], squares.shape[1], LANES), np.float32)
@@ -63,7 +63,7 @@ def _even_spread(squares, variance):
     return spread
 
 
-@njit
+@part
 def _copy_panel(matrix, top, left, panel):
     for k in range(min(panel.shape[0], len(matrix) - top)):
         row, part = panel[k], matrix[top + k, left : left + PANEL]
@@ -71,7 +71,7 @@ def _copy_panel(matrix, top, left, panel):
             row[j] = part[j]
 
 
-@njit
+@part
 def _scale(total, largest, output_scale, left, output):
     scale = output_scale[left : left + PANEL]
     for b in range(len(output)):
@@ -80,7 +80,7 @@ def _scale(total, largest, output_scale, left, output):
             part[j] = row[j] * m * scale[j]
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"})
+@part(inline="always")
 def read_tiles(
     codes, squares, even, matrix, unit, variance, inputs, tile_outputs, adc_steps, ranges, tile_scale, output_scale,
     largest, key, first_read, output, peaks, clipped,
@@ -148,7 +148,7 @@ def read_tiles(
         _scale(total, largest, output_scale, left, output)
 
 
-@njit(cache=True, nogil=True)
+@part(inline="always")
 def read_whole_tiles(
     codes, packed, start, unit, inputs, tile_outputs, adc_steps, ranges, tile_scale, output_scale, largest, output,
     peaks, clipped,

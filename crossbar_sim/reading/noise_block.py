@@ -8,29 +8,13 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from crossbar_sim.counter_random import LOGARITHM, PARITY, ROTATIONS, SINE
+from crossbar_sim.counter_random import LOGARITHM, SINE, threefry_words
 from crossbar_sim.reading.microkernel import FLOAT, INTEGER, LANES, WIDE, WORD, Code, every
 
 TOGETHER = 2  # rows at a time, so that one's steps fill the others' waits
 COUNT = TOGETHER * LANES
 NUMBERS, WORDS = ir.VectorType(FLOAT, COUNT), ir.VectorType(INTEGER, COUNT)
 Pair = tuple[Any, Any]
-
-
-def _threefry(code: Code, counters: Pair, key: Pair) -> Pair:
-    """`counter_random.threefry` in every lane; the key words are splat."""
-    builder = code.builder
-    rotate = code.function(f"llvm.fshl.v{COUNT}i32", WORDS, [WORDS] * 3)
-    keys = (*key, builder.xor(builder.xor(key[0], key[1]), every(WORDS, PARITY)))
-    x0, x1 = builder.add(counters[0], key[0]), builder.add(counters[1], key[1])
-    for index, left in enumerate(ROTATIONS):
-        x0 = builder.add(x0, x1)
-        x1 = builder.xor(builder.call(rotate, [x1, x1, every(WORDS, left)]), x0)
-        if index in (3, 7, 11):
-            turn = index // 4 + 1
-            x0 = builder.add(x0, keys[turn % 3])
-            x1 = builder.add(x1, builder.add(keys[(turn + 1) % 3], every(WORDS, turn)))
-    return x0, x1
 
 
 def _polynomial(code: Code, x: Any, coefficients: tuple[float, ...]) -> Any:
@@ -88,7 +72,7 @@ def _draw(typing_context: Any, rows: Any, first_read: Any, first_pair: Any, k0: 
         def some_rows(turn: Any, nothing: list[Any]) -> list[Any]:
             row = builder.mul(turn, WORD(TOGETHER))
             reads = builder.add(code.splat(builder.add(first_read, builder.trunc(row, INTEGER)), COUNT), row_of)
-            for half, numbers in enumerate(_normal_pairs(code, _threefry(code, (reads, pairs), key))):
+            for half, numbers in enumerate(_normal_pairs(code, threefry_words(builder, (reads, pairs), key))):
                 place = builder.add(row, WORD(half * WIDE))
                 code.store(numbers, builder.add(normals, builder.mul(place, WORD(4 * LANES))))
             return []

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from crossbar_sim.compiling import entry, part
 from crossbar_sim.reading.drive_kernels import BLOCK, drive_lines
 from crossbar_sim.reading.microkernel import WIDE
 from crossbar_sim.reading.mvm_kernels import read_tiles, read_whole_tiles
@@ -12,7 +12,7 @@ from crossbar_sim.reading.mvm_kernels import read_tiles, read_whole_tiles
 GROUP_BYTES = 832 * 1024  # codes of the vectors that pass one panel of a tile: they stay in the second-level cache
 
 
-@njit
+@part
 def vectors_per_pass(inputs, code_bytes, count):
     """As equal as possible, few enough for the cache, a multiple of every block."""
     most = max(GROUP_BYTES // (inputs * code_bytes), 4 * WIDE)
@@ -20,7 +20,7 @@ def vectors_per_pass(inputs, code_bytes, count):
     return max(1, -(-count // (passes * WIDE))) * WIDE
 
 
-@njit(cache=True, nogil=True)
+@entry(nogil=True)
 def read_vectors(
     x, input_scale, dac_steps, full_drive, serial, line_conductance, unit, tile_inputs, tile_outputs, adc_steps, ranges,
     tile_scale, output_scale, output, conduction, peaks, clipped, whole, matrix, noisy, even, variance, key, first_read,
@@ -45,7 +45,7 @@ def read_vectors(
         )  # fmt: skip
 
 
-@njit(cache=True, nogil=True)
+@entry(nogil=True)
 def read_levels(
     x, input_scale, dac_steps, full_drive, serial, line_conductance, unit, tile_inputs, tile_outputs, adc_steps, ranges,
     tile_scale, output_scale, output, conduction, peaks, clipped, packed, packed_start, kind,

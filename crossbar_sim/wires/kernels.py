@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from crossbar_sim.compiling import entry, part
 
 PIVOTS = 8  # pivots per sweep: so many rows are subtracted at once from every other row; written out in `sweep`
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@entry(nogil=True, error_model="numpy")
 def add_word_line(cells, segment, near, far, scale, admittance, currents):
     """Add scale times the conductances (siemens) that one word line puts between its bit lines; set its currents at
     1 volt.
@@ -59,7 +60,7 @@ def add_word_line(cells, segment, near, far, scale, admittance, currents):
         coupling[k] = cells[k] * left[k] / own
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"}, inline="always")
+@part(error_model="numpy", fastmath={"contract"}, inline="always")
 def _subtract(row, length, factors, rows):
     """row <- row - sum_r factors[r] rows[r] in its first `length` elements, PIVOTS of them, written out so that it
     becomes one vectorised loop; all arrays are contiguous for the same reason."""
@@ -70,7 +71,7 @@ def _subtract(row, length, factors, rows):
         row[j] -= f0 * r0[j] + f1 * r1[j] + f2 * r2[j] + f3 * r3[j] + f4 * r4[j] + f5 * r5[j] + f6 * r6[j] + f7 * r7[j]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@part(error_model="numpy")
 def _invert(pivots, first, count, inverse):
     """inverse <- (the block of `pivots` from column `first`)^-1, count rows, symmetric positive definite."""
     for r in range(count):
@@ -89,7 +90,7 @@ def _invert(pivots, first, count, inverse):
                     inverse[r, s] -= weight * inverse[c, s]
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+@entry(nogil=True, error_model="numpy", fastmath={"contract"})
 def sweep(matrix, right, others):
     """A -> -A^-1 and B -> A^-1 B in place, A symmetric positive definite.
 
@@ -144,7 +145,7 @@ def sweep(matrix, right, others):
             _subtract(right[i], others, factors, before)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@entry(nogil=True, error_model="numpy")
 def eliminate(cells, segment, near, far, below, sense, keep_digits):
     """The effective conductance (columns, rows) siemens by the recursion in `wires`.
 
