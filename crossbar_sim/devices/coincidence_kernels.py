@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from crossbar_sim.counter_random import _bits_to_float, normal_pair, threefry
+from crossbar_sim.counter_random import bits_to_float, normal_pair, threefry
 
 SLOTS = 31  # of a train, one bit each; bit 31 of its word is the sign
 COUNTS_PER_SAMPLE = 32  # counter stride: one count per slot, or per two slots where trains are drawn
@@ -75,7 +75,7 @@ def _exp(x):
     p = p * f + np.float32(0.5)
     p = p * f + np.float32(1)
     p = p * f + np.float32(1)
-    power: Any = _bits_to_float((np.int32(whole) + np.int32(127)) << np.int32(23))  # type: ignore[call-arg]
+    power: Any = bits_to_float((np.int32(whole) + np.int32(127)) << np.int32(23))  # type: ignore[call-arg]
     return p * power
 
 
