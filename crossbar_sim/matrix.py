@@ -26,7 +26,7 @@ from crossbar_sim.mapping.kernels import clamp, prepare_reads
 from crossbar_sim.mapping.layout import Layout
 from crossbar_sim.mapping.pulsing import pulsed_cells
 from crossbar_sim.mapping.tiles import Tile, column_scale, cut, tile_scale
-from crossbar_sim.outer_product import pulse_outer_product, update_scheme
+from crossbar_sim.outer_product import PulsedCells, pulse_outer_product, update_scheme
 from crossbar_sim.reading.read_path import ReadPath, Registers
 from crossbar_sim.threads import in_parts
 from crossbar_sim.wear.levelling import Rows
@@ -197,9 +197,10 @@ class MappedMatrix(nn.Module):
             self.crossbar.samples,
         )  # fmt: skip
         result = pulse_outer_product(
-            self.crossbar, trains, scheme.cells, self.rows.row_of, self.layout.column_of, self.layout.spec.rows
-        )
-        self.target.reshape(-1)[result.cells] = np.nan
+            self.crossbar, trains, scheme.cells, self.rows.row_of, self.layout.column_of, self.layout.spec.rows,
+            self.layout.spec.plane_columns,
+        )  # fmt: skip
+        np.copyto(self.target, np.nan, where=result.touched)
         self._written(result, count_update(self.hardware, result, trains, self.layout))
         if result.count:
             self._prepare_reads()
@@ -212,12 +213,16 @@ class MappedMatrix(nn.Module):
             bill_writes(self.hardware, self.ledger, self.name, counts)
         if result.count:
             if self.ledger.current_phase.startswith("adapt"):
-                self.task_writes.reshape(-1)[result.cells] += 1
+                if isinstance(result, PulsedCells):
+                    self.task_writes += result.touched
+                else:
+                    self.task_writes.reshape(-1)[result.cells] += 1
             if counts is None:
                 bill_programming(self.hardware, self.ledger, self.name, result, self.crossbar.present)
             if self.ledger.billing:
                 self.tile_work.add(self.ledger.current_phase, result)
-            self._seen.update(result.moved)
+            if self._seen.wired:
+                self._seen.update(result.moved)
 
     def wait(self, seconds: float) -> None:
         """Let the cells age by `seconds`; reads from now on see them as they are then."""
