@@ -37,7 +37,7 @@ def stream_key(seed: int, *names: str) -> Key:
 
 
 @intrinsic
-def _bits_to_float(typing_context: Any, bits: Any) -> Any:
+def bits_to_float(typing_context: Any, bits: Any) -> Any:
     return types.float32(types.int32), lambda context, builder, signature, args: builder.bitcast(
         args[0], ir.FloatType()
     )
@@ -102,7 +102,7 @@ def normal_pair(c0, c1, k0, k1):
     u = (np.float32(w0 >> np.uint32(8)) + np.float32(0.5)) * np.float32(2.0**-24)
     bits: Any = _float_to_bits(u)  # type: ignore[call-arg]
     exponent = np.float32((bits >> np.int32(23)) - np.int32(126))
-    m = _bits_to_float((bits & np.int32(0x7FFFFF)) | np.int32(0x3F000000))
+    m = bits_to_float((bits & np.int32(0x7FFFFF)) | np.int32(0x3F000000))
     low = m < np.float32(0.70710678)
     m = m + m if low else m
     exponent = exponent - (np.float32(1) if low else np.float32(0))

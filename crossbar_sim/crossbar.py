@@ -163,7 +163,7 @@ class Crossbar:
         return self._done(cells, result)
 
     def squared_volts(
-        self, set_pulses: NDArray[np.int32], reset_pulses: NDArray[np.int32], squared: Floats = NOTHING
+        self, set_pulses: NDArray[np.number], reset_pulses: NDArray[np.number], squared: Floats = NOTHING
     ) -> float:
         """Sum of V^2 over all pulses: exact products where every pulse has the same voltage."""
         if self.device.incremental_amplitude is not None:

@@ -26,12 +26,15 @@ from crossbar_sim.mapping.kernels import clamp, prepare_reads
 from crossbar_sim.mapping.layout import Layout
 from crossbar_sim.mapping.pulsing import pulsed_cells
 from crossbar_sim.mapping.tiles import Tile, column_scale, cut, tile_scale
-from crossbar_sim.outer_product import pulse_outer_product, update_scheme
+from crossbar_sim.outer_product import PulsedCells, pulse_outer_product, update_scheme
 from crossbar_sim.reading.read_path import ReadPath, Registers
+from crossbar_sim.threads import in_parts
 from crossbar_sim.wear.levelling import Rows
 from crossbar_sim.wires.tile import SeenCells
 
-NO_NOISE = np.empty((0, 0, 0))
+NO_NOISE = np.empty(0)
+LEAST_CELLS = 1 << 16
+"""Cells whose preparation for reads is worth a thread of its own."""
 
 
 class MappedMatrix(nn.Module):
@@ -194,9 +197,10 @@ class MappedMatrix(nn.Module):
             self.crossbar.samples,
         )  # fmt: skip
         result = pulse_outer_product(
-            self.crossbar, trains, scheme.cells, self.rows.row_of, self.layout.column_of, self.layout.spec.rows
-        )
-        self.target.reshape(-1)[result.cells] = np.nan
+            self.crossbar, trains, scheme.cells, self.rows.row_of, self.layout.column_of, self.layout.spec.rows,
+            self.layout.spec.plane_columns,
+        )  # fmt: skip
+        np.copyto(self.target, np.nan, where=result.touched)
         self._written(result, count_update(self.hardware, result, trains, self.layout))
         if result.count:
             self._prepare_reads()
@@ -209,12 +213,16 @@ class MappedMatrix(nn.Module):
             bill_writes(self.hardware, self.ledger, self.name, counts)
         if result.count:
             if self.ledger.current_phase.startswith("adapt"):
-                self.task_writes.reshape(-1)[result.cells] += 1
+                if isinstance(result, PulsedCells):
+                    self.task_writes += result.touched
+                else:
+                    self.task_writes.reshape(-1)[result.cells] += 1
             if counts is None:
                 bill_programming(self.hardware, self.ledger, self.name, result, self.crossbar.present)
             if self.ledger.billing:
                 self.tile_work.add(self.ledger.current_phase, result)
-            self._seen.update(result.moved)
+            if self._seen.wired:
+                self._seen.update(result.moved)
 
     def wait(self, seconds: float) -> None:
         """Let the cells age by `seconds`; reads from now on see them as they are then."""
@@ -225,17 +233,19 @@ class MappedMatrix(nn.Module):
         self._prepare_reads()
 
     def _prepare_reads(self) -> None:
-        device, tile, seen = self.hardware.device, self.hardware.tile, self._seen
-        sigmas = self.crossbar.read_sigma() if device.reads_noisy else NO_NOISE
-        forward, back = self._paths[False].programmed, self._paths[True].programmed
-        prepare_reads(
-            self.crossbar.present, seen.forward, seen.back, seen.wired, tile.sides, self.rows.row_of,
-            self.layout.places, self.layout.places_back, device.read_voltage, sigmas,
-            forward.current, forward.current if forward.variance is None else forward.variance,
-            back.current, back.current if back.variance is None else back.variance,
-            forward.line_conductance, back.line_conductance,
-        )  # fmt: skip
-        for path, cells in ((self._paths[False], seen.forward), (self._paths[True], seen.back)):
+        device, seen, planes = self.hardware.device, self._seen, self.layout.shape[0]
+        present = self.crossbar.present.reshape(planes, -1)
+        sigmas = (self.crossbar.read_sigma() if device.reads_noisy else NO_NOISE).reshape(planes, -1)
+        rows, columns = self.rows.row_of * self.layout.columns, np.arange(self.layout.columns)
+        for path, cells, lines, across, places in (
+            (self._paths[False], seen.forward, rows, columns, self.layout.places),
+            (self._paths[True], seen.back, columns, rows, self.layout.places_back),
+        ):
+            arguments = (
+                present, cells.reshape(planes, -1), seen.wired, self.hardware.tile.sides, lines, across, places,
+                device.read_voltage, sigmas, *path.programmed.padded, path.programmed.line_conductance,
+            )  # fmt: skip
+            in_parts(prepare_reads, lines.size, LEAST_CELLS // across.size + 1, *arguments)
             path.cells_changed(cells, self.rows.row_of)
             path.programmed.settle(self._level)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,6 @@ from crossbar_sim.devices.coincidence_kernels import (
     ONE_CELL,
     list_columns,
     pulse_coincidences,
-    record_pulses,
 )
 from crossbar_sim.errors import SpecError
 from crossbar_sim.hardware import Hardware
@@ -81,68 +81,110 @@ def check_device(device: DeviceModel) -> None:
 
 def pulse_outer_product(
     crossbar: Crossbar, trains: PulseTrains, scheme: int, row_of: NDArray[np.int64], column_of: NDArray[np.int64],
-    tile_rows: int,
-) -> Programming:  # fmt: skip
+    tile_rows: int, tile_columns: int | None = None,
+) -> PulsedCells:  # fmt: skip
     """Apply a batch to cells (planes, rows, columns), sample by sample and slot by slot: one write of every cell that
     takes pulses, however many.
 
     scheme: which cells a coincidence reaches, as in `Scheme`; row_of (inputs,), column_of (outputs,): where the lines
-    of the trains are; each `tile_rows` inputs have columns of their own. Cells that take no pulse stay bit-identical.
-    Where cells end does not depend on the number of threads, nor on how samples are cut into batches. Raises SpecError
-    for devices whose pulses the parallel update cannot give.
+    of the trains are; each `tile_rows` inputs have columns of their own, and each `tile_columns` columns (None: all)
+    sums of their own in the result. Cells that take no pulse stay bit-identical. Where cells end does not depend on the
+    number of threads, nor on how samples are cut into batches. Raises SpecError for devices whose pulses the parallel
+    update cannot give.
     """
     check_device(crossbar.device)
-    shape, inputs = crossbar.present.shape, trains.rows.shape[1]
+    inputs, columns = trains.rows.shape[1], crossbar.present.shape[2]
+    width = columns if tile_columns is None else tile_columns
+    before, first_sample, clock = crossbar.present.copy(), crossbar.samples, crossbar.clock
+    key = stream_key(int(crossbar.key[0]), str(int(crossbar.key[1])), "coincidences")
+    law = pulse_law(crossbar.device)
     pace = np.empty((0, 0, 0)) if crossbar.pace is None else crossbar.pace
     stuck = np.empty((0, 0, 0), np.bool_) if crossbar.stuck is None else crossbar.stuck
-    key = stream_key(int(crossbar.key[0]), str(int(crossbar.key[1])), "coincidences")
-    before, law = crossbar.present.copy(), pulse_law(crossbar.device)
-    done = Done(
-        np.empty((2, *shape), np.int32), np.empty((2, *shape), np.float32), np.empty(shape),
-        np.empty(shape[:2], np.int64),
-    )  # fmt: skip
-    starts = np.zeros((len(trains.slots), int(trains.slots.max(initial=0)) + 1), np.int64)
-    listed = np.empty(1 + int(np.bitwise_count(trains.columns).sum(axis=(1, 2)).max()), np.uint32)
-    for tile, top in enumerate(range(0, inputs, tile_rows)):
-        list_columns(trains.columns[tile], trains.slots, column_of, starts, listed)
-        rows = row_of[top : top + tile_rows]
-        arguments = (
-            rows, np.ascontiguousarray(trains.rows[:, top : top + tile_rows]), starts, listed, trains.slots, scheme,
-            crossbar.present, pace, stuck, law, key, crossbar.samples, top, *done,
-        )  # fmt: skip
-        in_parts(pulse_coincidences, rows.size, LEAST_ROWS, *arguments)
+    kept = (crossbar.conductance, crossbar.writes, crossbar.pulses, crossbar.swing, crossbar.written_at)
+    touched = np.empty(before.shape, np.bool_)
+    sums = np.zeros((-(-inputs // tile_rows), -(-columns // width), 5))
+
+    def pulse(present: NDArray[np.float64], listing: bool, done: Done) -> None:
+        starts = np.zeros((len(trains.slots), int(trains.slots.max(initial=0)) + 1), np.int64)
+        listed = np.empty(1 + int(np.bitwise_count(trains.columns).sum(axis=(1, 2)).max()), np.uint32)
+        for tile, top in enumerate(range(0, inputs, tile_rows)):
+            list_columns(trains.columns[tile], trains.slots, column_of, starts, listed)
+            rows = row_of[top : top + tile_rows]
+            of_rows = np.zeros((rows.size, *sums.shape[1:]))
+            arguments = (
+                rows, np.ascontiguousarray(trains.rows[:, top : top + tile_rows].T), starts, listed, trains.slots,
+                scheme, present, pace, stuck, law, key, first_sample, top, clock, kept, touched, of_rows, width,
+                listing, *done,
+            )  # fmt: skip
+            in_parts(pulse_coincidences, rows.size, LEAST_ROWS, *arguments)
+            if not listing:
+                sums[tile] = of_rows.sum(axis=0)
+
+    def again() -> tuple[NDArray[np.float64], NDArray[np.float64], Done]:
+        after, done = before.copy(), Done.empty(before.shape)
+        pulse(after, True, done)
+        return before, after, done
+
+    pulse(crossbar.present, False, Done.empty((0, 0, 0)))
     crossbar.samples += len(trains.slots)
-    return _record(crossbar, before, done)
+    squared = crossbar.squared_volts(sums[..., 1].reshape(-1), sums[..., 2].reshape(-1))
+    result = PulsedCells(touched, sums, squared, again)
+    if crossbar.lifetime is not None:
+        crossbar.wear_out(result.cells)  # listed before cells are stuck
+        result.__dict__["achieved"] = crossbar.conductance.reshape(-1)[result.cells]
+    return result
 
 
 class Done(NamedTuple):
-    """What the pulses of a batch did: pulses and joule (2, planes, rows, columns; SET first), siemens moved, and how
-    many cells of each row (planes, rows) took any."""
+    """What the pulses of a batch did: pulses and joule (2, planes, rows, columns; SET first), and siemens moved."""
 
     pulses: NDArray[np.int32]
     energy: NDArray[np.float32]
     swing: NDArray[np.float64]
-    touched: NDArray[np.int64]
+
+    @classmethod
+    def empty(cls, shape: tuple[int, ...]) -> Done:
+        """Room for cells (planes, rows, columns)."""
+        return cls(np.empty((2, *shape), np.int32), np.empty((2, *shape), np.float32), np.empty(shape))
 
 
-def _record(crossbar: Crossbar, before: NDArray[np.float64], done: Done) -> Programming:
-    """Count the write and its wear; what it did, cell by cell."""
-    columns, count, touched = before.shape[-1], int(done.touched.sum()), done.touched.reshape(-1)
-    cells, set_pulses, reset_pulses = np.empty(count, np.int64), np.empty(count, np.int32), np.empty(count, np.int32)
-    was, achieved, set_energy, reset_energy, swung = (np.empty(count) for _ in range(5))
-    kept = (crossbar.conductance, crossbar.writes, crossbar.pulses, crossbar.swing, crossbar.written_at)
-    arguments = (
-        np.cumsum(touched) - touched, done.pulses.reshape(2, -1, columns), done.energy.reshape(2, -1, columns),
-        done.swing.reshape(-1, columns), before.reshape(-1, columns), crossbar.present.reshape(-1, columns),
-        crossbar.clock, tuple(state.reshape(-1, columns) for state in kept), cells, was, achieved, set_pulses,
-        reset_pulses, set_energy, reset_energy, swung,
-    )  # fmt: skip
-    in_parts(record_pulses, touched.size, LEAST_ROWS, *arguments)
-    if crossbar.lifetime is not None:
-        crossbar.wear_out(cells)
-        achieved = crossbar.conductance.reshape(-1)[cells]
-    squared = crossbar.squared_volts(set_pulses, reset_pulses)
-    return Programming(
-        cells, was, achieved, set_pulses, reset_pulses, np.zeros(count, np.int32), set_energy, reset_energy,
-        np.zeros(count), squared, swung, np.empty(0, np.int64),
-    )  # fmt: skip
+class PulsedCells(Programming):
+    """What a parallel update did. Its sums are there at once. The lists of cells are made when they are first asked
+    for: the same pulses again, on a copy of the cells as they were, since random numbers depend on counters alone.
+
+    touched (planes, rows, columns): the cells that took pulses; sums (row tiles, column tiles, 5): how many these are,
+    their SET pulses, RESET pulses, and joule of both.
+    """
+
+    touched: NDArray[np.bool_]
+    sums: NDArray[np.float64]
+
+    def __init__(
+        self, touched: NDArray[np.bool_], sums: NDArray[np.float64], squared_volts: float,
+        again: Callable[[], tuple[NDArray[np.float64], NDArray[np.float64], Done]],
+    ) -> None:  # fmt: skip
+        none = np.empty(0, np.int64)
+        self.__dict__.update(touched=touched, sums=sums, squared_volts=squared_volts, disturbed=none, _again=again)
+
+    @property
+    def count(self) -> int:
+        return int(self.sums[..., 0].sum())
+
+    def __getattr__(self, name: str) -> Any:
+        """List the cells and what each did."""
+        if name not in Programming.__dataclass_fields__ or "cells" in self.__dict__:
+            raise AttributeError(f"{type(self).__name__} has no {name!r}")
+        cells = np.flatnonzero(self.touched)
+        before, achieved, (pulses, energy, swing) = self._again()
+
+        def listed(numbers: NDArray[Any]) -> NDArray[Any]:
+            return numbers.reshape(-1)[cells]
+
+        self.__dict__.update(
+            cells=cells, before=listed(before), achieved=listed(achieved), set_pulses=listed(pulses[0]),
+            reset_pulses=listed(pulses[1]), verify_reads=np.zeros(cells.size, np.int32), swing=listed(swing),
+            set_energy=listed(energy[0]).astype(np.float64), reset_energy=listed(energy[1]).astype(np.float64),
+            verify_energy=np.zeros(cells.size),
+        )  # fmt: skip
+        del self.__dict__["_again"]
+        return self.__dict__[name]

@@ -14,6 +14,7 @@ from crossbar_sim.bill.write_kernels import add_tile_work
 from crossbar_sim.crossbar import Programming
 from crossbar_sim.errors import MappingError
 from crossbar_sim.mapping.layout import Layout
+from crossbar_sim.outer_product import PulsedCells
 
 if TYPE_CHECKING:
     from crossbar_sim.chip import Chip
@@ -40,6 +41,10 @@ class TileWork:
         work = self.by_phase.get(phase)
         if work is None:
             work = self.by_phase[phase] = np.zeros((len(WORK), layout.row_tiles, layout.column_tiles))
+        if isinstance(result, PulsedCells):
+            _, set_pulses, reset_pulses, set_energy, reset_energy = result.sums.transpose(2, 0, 1)
+            work += np.stack([set_energy, reset_energy, 0 * set_energy, 0 * set_energy, set_pulses + reset_pulses])
+            return
         add_tile_work(
             result.cells, result.set_pulses, result.reset_pulses, result.verify_reads, result.set_energy,
             result.reset_energy, result.verify_energy, *layout.shape[1:], spec.rows, spec.plane_columns, work,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from crossbar_sim.bill.write_costs import WriteCounts
 from crossbar_sim.bill.write_kernels import line_charges
-from crossbar_sim.crossbar import Programming
 from crossbar_sim.devices.coincidence import PulseTrains
 from crossbar_sim.hardware import Hardware
 from crossbar_sim.mapping.layout import Layout
+from crossbar_sim.outer_product import PulsedCells
 
 
-def count_update(hardware: Hardware, result: Programming, trains: PulseTrains, layout: Layout) -> WriteCounts:
+def count_update(hardware: Hardware, result: PulsedCells, trains: PulseTrains, layout: Layout) -> WriteCounts:
     """Counts of one batch: every row and column of every tile is driven at once, samples follow one another.
 
     A sample has a phase for the rows with a positive input and one for those with a negative one, if there are any,
@@ -22,10 +22,11 @@ def count_update(hardware: Hardware, result: Programming, trains: PulseTrains, l
     row_pulses, driven, slots, rising, falling = line_charges(trains.rows, trains.columns, trains.slots)
     if layout.spec.sides == 2:
         rising = falling = rising + falling
+    cells, set_pulses, reset_pulses, set_energy, reset_energy = result.sums.sum(axis=(0, 1)).tolist()
     return WriteCounts(
-        cells=result.count, set_pulses=int(result.set_pulses.sum()), reset_pulses=int(result.reset_pulses.sum()),
+        cells=int(cells), set_pulses=int(set_pulses), reset_pulses=int(reset_pulses),
         verify_reads=0, word_line_slots=row_pulses * layout.column_tiles, rows=driven * layout.column_tiles,
-        set_energy=float(result.set_energy.sum()), reset_energy=float(result.reset_energy.sum()),
+        set_energy=set_energy, reset_energy=reset_energy,
         verify_cell_energy=0.0, squared_volts=rising * device.set_voltage**2 + falling * device.reset_voltage**2,
         time=slots * max(device.pulse_width, device.reset_width),
     )  # fmt: skip

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
-from crossbar_sim.counter_random import _bits_to_float, normal_pair, threefry
+from crossbar_sim.compiling import entry, part
+from crossbar_sim.counter_random import bits_to_float, normal_pair, threefry
 
 SLOTS = 31  # of a train, one bit each; bit 31 of its word is the sign
 COUNTS_PER_SAMPLE = 32  # counter stride: one count per slot, or per two slots where trains are drawn
@@ -20,7 +20,7 @@ BLOCK = 32  # lanes are padded to whole blocks: loops over them have no remainde
 ONE_CELL, BOTH_CELLS, CELL_OF_THE_SIGN = 0, 1, 2
 
 
-@njit(cache=True)
+@entry
 def draw_trains(signal, chance, slots, key, first_sample, first_line, trains):
     """trains (samples, lines): in each of the first slots[s] bits a pulse with the probability |signal[s, k]|
     chance[s]; bit 31 is set where the signal is negative, unless there is no pulse.
@@ -45,7 +45,7 @@ def draw_trains(signal, chance, slots, key, first_sample, first_line, trains):
             trains[s, k] = words[k] | negative << np.uint32(SLOTS)
 
 
-@njit(cache=True)
+@entry
 def list_columns(trains, slots, column_of, starts, listed):
     """listed[starts[s, slot] : starts[s, slot + 1]]: 2 column_of[j] + (1 where the signal is negative) of the lines j
     that have a pulse, in order; starts (samples, one more than the most slots); listed: room for every pulse and for
@@ -61,7 +61,7 @@ def list_columns(trains, slots, column_of, starts, listed):
             starts[s, slot + 1] = at
 
 
-@njit(inline="always")
+@part(inline="always")
 def _exp(x):
     """exp(x) in float32 for |x| < 80, to about 1e-7, so that loops vectorise."""
     scaled = np.float32(x) * np.float32(1.44269504)
@@ -75,20 +75,27 @@ def _exp(x):
     p = p * f + np.float32(0.5)
     p = p * f + np.float32(1)
     p = p * f + np.float32(1)
-    power: Any = _bits_to_float((np.int32(whole) + np.int32(127)) << np.int32(23))  # type: ignore[call-arg]
+    power: Any = bits_to_float((np.int32(whole) + np.int32(127)) << np.int32(23))  # type: ignore[call-arg]
     return p * power
 
 
-@njit
-def _choose_cells(listed, first, count, negative, scheme, columns, least_held, g, cell, rising):
+@part
+def _choose_cells(listed, negative, scheme, columns, least_held, g, cell, rising):
     """Which cells of a row (plane * columns + column) take the pulse of each listed column, and whether it is a SET;
     returns how many. With CELL_OF_THE_SIGN a cell above `least_held` siemens holds the weight, if it is the higher one
     of its pair: it is set away from zero and reset towards it."""
+    count = listed.size
     for n in range(count):
-        entry = listed[first + n]
-        plus = np.uint32(entry >> np.uint32(1))
-        up = (entry & np.uint32(1)) != negative
-        if scheme == CELL_OF_THE_SIGN:
+        cell[n] = listed[n] >> np.uint32(1)
+        rising[n] = (listed[n] & np.uint32(1)) != negative
+    if scheme == BOTH_CELLS:
+        for n in range(count):
+            cell[count + n] = cell[n] + columns
+            rising[count + n] = not rising[n]
+        return 2 * count
+    if scheme == CELL_OF_THE_SIGN:
+        for n in range(count):
+            plus, up = cell[n], rising[n]
             positive, other = g[plus], g[plus + columns]
             holds, other_holds = (
                 (positive > least_held) & (positive >= other),
@@ -97,23 +104,17 @@ def _choose_cells(listed, first, count, negative, scheme, columns, least_held, g
             opposed = other_holds if up else holds
             cell[n] = plus + columns * np.uint32(opposed == up)
             rising[n] = not opposed
-        else:
-            cell[n] = plus
-            rising[n] = up
-            if scheme == BOTH_CELLS:
-                cell[count + n] = plus + columns
-                rising[count + n] = not up
-    return 2 * count if scheme == BOTH_CELLS else count
+    return count
 
 
-@njit
+@part
 def _draw_normals(pairs, first_pair, counter, k0, k1, low, high):
     """Pairs of normal numbers, the first of each pair apart from the second."""
     for n in range(pairs):
         low[n], high[n] = normal_pair(np.uint32(first_pair) + np.uint32(n), counter, k0, k1)
 
 
-@njit(error_model="numpy")
+@part(error_model="numpy")
 def _move(lanes, now, pace, rising, z, numbers, moved, joule):
     """One pulse per lane, in float32: how far it moves a cell that stands at `now`, both in windows, and joule; a cell
     without pace is stuck. numbers: `coincidence.pulse_law` from its fourth on."""
@@ -136,13 +137,22 @@ def _move(lanes, now, pace, rising, z, numbers, moved, joule):
         joule[n] = (up_joule if up else down_joule) * mid * min(one / (one + mid * access), limit if up else one)
 
 
-@njit
+@part
+def _settle(lanes, was, moved, g_min, g_max, after, far):
+    """Where cells that were at `was` siemens end after moving so many windows, and how far that is, siemens."""
+    for n in range(lanes):
+        after[n] = was[n] + (g_max - g_min) * moved[n]
+        after[n] = min(max(after[n], min(was[n], g_min)), max(was[n], g_max))
+        far[n] = abs(after[n] - was[n])
+
+
+@part
 def _copy(source, target):
     for i in range(target.size):
         target[i] = source[i]
 
 
-@njit
+@part
 def _find_row(row, present, pace, stuck, g, paces):
     """The cells of a row, before any pulse; a stuck cell has no pace."""
     columns = present.shape[2]
@@ -160,57 +170,107 @@ def _find_row(row, present, pace, stuck, g, paces):
                 speeds[column] *= np.float32(not dead[column])
 
 
-@njit
-def _leave_row(row, g, taken, drawn, swung, present, pulses, energy, swing, touched):
-    """The cells of a row after all pulses, and what they took."""
-    planes, _, columns = present.shape
+@part
+def _total(counts):
+    total = 0
+    for i in range(counts.size):
+        total += counts[i]
+    return total
+
+
+@part(fastmath={"reassoc"})
+def _sum_singles(numbers):
+    """Their sum, each rounded to float32."""
+    total: Any = 0.0
+    for i in range(numbers.size):
+        total += np.float32(numbers[i])
+    return total
+
+
+@part
+def _wear_row(up, down, swung, g, clock, conductance, writes, pulses, swing, written_at, touched):
+    """Count one write of every cell of a row and plane that took pulses, `up` and `down`, and now stands at g."""
+    for column in range(touched.size):
+        touched[column] = up[column] + down[column] > 0
+    for column in range(touched.size):
+        conductance[column] = g[column] if touched[column] else conductance[column]
+    for column in range(touched.size):
+        writes[column] += touched[column]
+        pulses[column] += up[column] + down[column]
+    for column in range(touched.size):
+        swing[column] += swung[column]
+    for column in range(touched.size):
+        written_at[column] = clock if touched[column] else written_at[column]
+
+
+@part
+def _count_row(row, g, taken, drawn, swung, clock, kept, touched, sums, tile_columns):
+    """The wear of the cells of a row, which cells took pulses, and sums over them; see `pulse_coincidences`."""
+    conductance, writes, pulses, swing, written_at = kept
+    planes, _, columns = conductance.shape
     for side in range(planes):
-        here = slice(side * columns, (side + 1) * columns)
-        _copy(g[here], present[side, row])
-        _copy(swung[here], swing[side, row])
+        first = side * columns
+        here, down_here = slice(first, first + columns), slice((planes + side) * columns, (planes + side + 1) * columns)
+        _wear_row(
+            taken[here], taken[down_here], swung[here], g[here], clock, conductance[side, row], writes[side, row],
+            pulses[side, row], swing[side, row], written_at[side, row], touched[side, row],
+        )  # fmt: skip
+        for tile in range(len(sums)):
+            left, right = tile * tile_columns, min((tile + 1) * tile_columns, columns)
+            sums[tile, 0] += _total(touched[side, row, left:right])
+            for polarity in range(2):
+                some = slice(polarity * planes * columns + first + left, polarity * planes * columns + first + right)
+                sums[tile, 1 + polarity] += _total(taken[some])
+                sums[tile, 3 + polarity] += _sum_singles(drawn[some])
+
+
+@part
+def _list_row(row, taken, drawn, swung, pulses, energy, swing):
+    """What the cells of a row took; see `pulse_coincidences`."""
+    planes, _, columns = swing.shape
+    for side in range(planes):
+        _copy(swung[side * columns : (side + 1) * columns], swing[side, row])
         for polarity in range(2):
             part = slice((polarity * planes + side) * columns, (polarity * planes + side + 1) * columns)
             _copy(taken[part], pulses[polarity, side, row])
             _copy(drawn[part], energy[polarity, side, row])
-        up, down, count = pulses[0, side, row], pulses[1, side, row], 0
-        for column in range(columns):
-            count += up[column] + down[column] > 0
-        touched[side, row] = count
 
 
-@njit(cache=True, nogil=True)
+@entry(nogil=True)
 def pulse_coincidences(
     begin, end, rows, trains, starts, listed, slots, scheme, present, pace, stuck, law, key, first_sample, first_line,
-    pulses, energy, swing, touched,
+    clock, kept, touched, sums, tile_columns, listing, pulses, energy, swing,
 ):  # fmt: skip
     """Give cells of rows number `begin` to `end` a pulse wherever their row and their column have one in the same
-    slot; samples in order, each slot by slot.
+    slot, samples in order, each slot by slot; then count one write of every cell that took any, unless `listing`.
 
-    rows (driven,): the driven rows of `present` (planes, rows, columns) siemens; trains (samples, driven): theirs;
+    rows (driven,): the driven rows of `present` (planes, rows, columns) siemens; trains (driven, samples): theirs;
     starts, listed: from `list_columns`; law: from `coincidence.pulse_law`; pace and stuck, of the cells, may be empty.
-    pulses, energy (2, planes, rows, columns; SET first) and swing receive what the cells of the driven rows took,
-    touched (planes, rows) how many cells took any pulse.
+    kept: conductance, writes, pulses, swing and time of the write of all cells; touched (planes, rows, columns)
+    receives which cells took a pulse, sums (driven, column tiles of tile_columns, 5) how many did, SET pulses, RESET
+    pulses, and joule of both. `listing` does not count a write, but has pulses, energy (2, planes, rows, columns; SET
+    first) and swing receive what each cell took; these may be empty otherwise.
 
     The normal numbers of a row have the counters (256 (line segments + segment) + i, 32 sample + slot); lines are
     counted from first_line, and a segment is LANES of the columns listed for the slot.
     """
     planes, _, columns = present.shape
-    g_min, g_max, window, least_held = law[0], law[1], law[1] - law[0], law[2]
-    numbers = law[3:].astype(np.float32)
+    g_min, g_max, least_held, numbers = law[0], law[1], law[2], law[3:].astype(np.float32)
     noisy = numbers[10] != 0 or numbers[11] != 0
+    uneven = pace.size > 0 or stuck.size > 0
     segments, width = (columns + LANES - 1) // LANES, planes * columns
     k0, k1 = key
     cell, rising = np.zeros(2 * LANES, np.uint32), np.zeros(2 * LANES, np.bool_)
-    now, speed = np.zeros(2 * LANES, np.float32), np.zeros(2 * LANES, np.float32)
-    z, moved = np.zeros(2 * LANES, np.float32), np.zeros(2 * LANES, np.float32)
-    joule = np.zeros(2 * LANES, np.float32)
+    was, after, far = np.zeros(2 * LANES), np.zeros(2 * LANES), np.zeros(2 * LANES)
+    now, moved, speed = np.zeros(2 * LANES, np.float32), np.zeros(2 * LANES, np.float32), np.ones(2 * LANES, np.float32)
+    z, joule = np.zeros(2 * LANES, np.float32), np.zeros(2 * LANES, np.float32)
     g, paces, swung = np.empty(width), np.empty(width, np.float32), np.empty(width)
     taken, drawn = np.empty(2 * width, np.int32), np.empty(2 * width)
     for r in range(begin, end):
         taken[:], drawn[:], swung[:] = 0, 0.0, 0.0
         _find_row(rows[r], present, pace, stuck, g, paces)
-        for s in range(trains.shape[0]):
-            word = trains[s, r]
+        for s in range(trains.shape[1]):
+            word = trains[r, s]
             negative = np.uint32(word >> np.uint32(SLOTS))
             for slot in range(slots[s]):
                 if (word >> np.uint32(slot)) & np.uint32(1) == 0:
@@ -219,57 +279,33 @@ def pulse_coincidences(
                 for segment in range((stop - start + LANES - 1) // LANES):
                     first = start + segment * LANES
                     count = _choose_cells(
-                        listed, first, min(stop - first, LANES), negative, scheme, np.uint32(columns), least_held,
-                        g, cell, rising,
+                        listed[first : min(stop, first + LANES)], negative, scheme, np.uint32(columns), least_held, g,
+                        cell, rising,
                     )  # fmt: skip
                     lanes = (count + BLOCK - 1) // BLOCK * BLOCK
                     for n in range(count):
-                        now[n] = (g[cell[n]] - g_min) * (1.0 / window)
-                        speed[n] = paces[cell[n]]
+                        was[n] = g[cell[n]]
+                    if uneven:
+                        for n in range(count):
+                            speed[n] = paces[cell[n]]
                     if noisy:
                         pair = ((first_line + r) * segments + segment) * LANES
                         counter = np.uint32((first_sample + s) * COUNTS_PER_SAMPLE + slot)
                         _draw_normals(lanes // 2, pair, counter, k0, k1, z[: lanes // 2], z[lanes // 2 : lanes])
+                    for n in range(lanes):
+                        now[n] = (was[n] - g_min) * (1.0 / (g_max - g_min))
                     _move(lanes, now, speed, rising, z, numbers, moved, joule)
+                    _settle(lanes, was, moved, g_min, g_max, after, far)
                     for n in range(count):
                         at = cell[n]
-                        before = g[at]
-                        after = before + window * moved[n]
-                        after = min(max(after, min(before, g_min)), max(before, g_max))
-                        g[at] = after
+                        g[at] = after[n]
+                        swung[at] += far[n]
                         polar = at if rising[n] else np.uint32(at + width)
                         taken[polar] += np.int32(1)
                         drawn[polar] += joule[n]
-                        swung[at] += abs(after - before)
-        _leave_row(rows[r], g, taken, drawn, swung, present, pulses, energy, swing, touched)
-
-
-@njit(cache=True, nogil=True)
-def record_pulses(
-    begin, end, first, pulses, energy, swing, before, present, clock, kept, cells, was, achieved, set_pulses,
-    reset_pulses, set_energy, reset_energy, swung,
-):  # fmt: skip
-    """Count one write of every cell of lines `begin` to `end` that took pulses, and list these cells (flat indices,
-    ascending) and what they did.
-
-    All (lines, columns), pulses and energy (2, lines, columns); kept: conductance, writes, pulses, swing and time of
-    the write. first (lines,): where the cells of each line begin in the last eight arrays.
-    """
-    conductance, writes, all_pulses, all_swing, written_at = kept
-    columns = swing.shape[1]
-    for line in range(begin, end):
-        at = first[line]
-        for column in range(columns):
-            up, down = pulses[0, line, column], pulses[1, line, column]
-            if up + down > 0:
-                cells[at] = line * columns + column
-                was[at], achieved[at] = before[line, column], present[line, column]
-                set_pulses[at], reset_pulses[at] = up, down
-                set_energy[at], reset_energy[at] = energy[0, line, column], energy[1, line, column]
-                swung[at] = swing[line, column]
-                at += 1
-                conductance[line, column] = present[line, column]
-                writes[line, column] += 1
-                all_pulses[line, column] += up + down
-                all_swing[line, column] += swing[line, column]
-                written_at[line, column] = clock
+        for side in range(planes):
+            _copy(g[side * columns : (side + 1) * columns], present[side, rows[r]])
+        if listing:
+            _list_row(rows[r], taken, drawn, swung, pulses, energy, swing)
+        else:
+            _count_row(rows[r], g, taken, drawn, swung, clock, kept, touched, sums[r], tile_columns)

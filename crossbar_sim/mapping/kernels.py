@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from crossbar_sim.compiling import entry, part
 
-BLOCK = 32  # rows and columns of a matrix that are transposed together
+BLOCK = 32  # rows of a matrix that are transposed together
+LINES = 16  # lines side by side whose conductances are summed up, since a sum waits for its last addend
 
 
 @part(error_model="numpy")
@@ -123,67 +123,78 @@ def read_weights(
     scale of each is worth; reference_of (outputs,): column subtracted from each output's, empty: none; full: siemens.
     """
     outputs = len(weight)
+    net, block = np.empty(outputs), np.empty((BLOCK, outputs), weight.dtype)
     for top in range(begin, end, BLOCK):
-        for first in range(0, outputs, BLOCK):
-            for k in range(top, min(top + BLOCK, end)):
-                row, t = row_of[k], k // rows
-                for j in range(first, min(first + BLOCK, outputs)):
-                    net = 0.0
-                    for s in range(slice_weights.size):
-                        g = conductance[s * sides, row, column_of[j]]
-                        if sides == 2:
-                            g -= conductance[s * sides + 1, row, column_of[j]]
-                        if reference_of.size > 0:
-                            g -= conductance[s * sides, row, reference_of[j]]
-                        net += slice_weights[s] * g
-                    weight[j, k] = limit[t, j] * net / full
+        height = min(BLOCK, end - top)
+        for i in range(height):
+            net[:] = 0.0
+            for s in range(slice_weights.size):
+                plus, minus = (
+                    conductance[s * sides, row_of[top + i]],
+                    conductance[s * sides + sides - 1, row_of[top + i]],
+                )
+                for j in range(outputs):
+                    g = plus[column_of[j]]
+                    if sides == 2:
+                        g -= minus[column_of[j]]
+                    if reference_of.size > 0:
+                        g -= plus[reference_of[j]]
+                    net[j] += slice_weights[s] * g
+            for j in range(outputs):
+                block[i, j] = limit[(top + i) // rows, j] * net[j] / full
+        for j in range(outputs):
+            for i in range(height):
+                weight[j, top + i] = block[i, j]
 
 
-@njit(cache=True)
+@part
+def _prepare_noise(conductance, seen, wired, line_at, across_at, places, read_voltage, sigmas, variance):
+    """The variances of `prepare_reads`, of one slice and some lines."""
+    for a in range(across_at.size):
+        c, along = places[a], across_at[a]
+        for k in range(line_at.size):
+            cell, total = line_at[k] + along, 0.0
+            for plane in range(len(conductance)):
+                g, sigma, share = conductance[plane, cell], sigmas[plane, cell], 1.0
+                if wired and g > 0.0:
+                    share = min(seen[plane, cell] / g, 1.0)
+                total += share * share * (sigma * sigma)
+            variance[k, c] = np.float32(read_voltage * read_voltage * total)
+
+
+@entry(nogil=True)
 def prepare_reads(
-    conductance, seen, seen_back, wired, sides, row_of, places, places_back, read_voltage, sigmas,
-    current, variance, current_back, variance_back, lines, lines_back,
+    begin, end, conductance, seen, wired, sides, line_at, across_at, places, read_voltage, sigmas, current, variance,
+    lines,
 ):  # fmt: skip
-    """What reads of both directions need, from conductance G and, as seen through wires forward and back, M.
+    """What reads in one direction need of the driven lines `begin` to `end`, from conductance G and M, the same as
+    seen through wires.
 
-    All three (planes, inputs, columns) siemens; not `wired`: M = G. A pair of planes plus and minus (sides = 2) has
-    current[k, c] = V (M+ - M-) and variance[k, c] = V^2 ((M+/G+)^2 sigma+^2 + (M-/G-)^2 sigma-^2) with the
-    `sigmas` of the cells' read noise (planes, inputs, columns) and M/G at most 1; a single plane has no minus.
-    row_of (inputs,): the row of each input; places (slices, columns) and places_back (slices, inputs) say where a
-    column of current and of current_back lies;
-    lines[k] and lines_back[c] are the conductances summed along each word line and each column's bit lines.
-    Empty sigmas: no read noise, the variances are left alone.
+    Both (planes, cells) siemens; not `wired`: M = G. Line k and the line a across it meet at the cell line_at[k] +
+    across_at[a] of every plane. A pair of planes plus and minus (sides = 2) has current[k, c] = V (M+ - M-) and
+    variance[k, c] = V^2 ((M+/G+)^2 sigma+^2 + (M-/G-)^2 sigma-^2) with the `sigmas` of the cells' read noise (planes,
+    cells) and M/G at most 1; a single plane has no minus. c = places[slice, a]; lines[k] are the conductances summed
+    along each line. Empty sigmas: no read noise, the variances are left alone.
     """
-    planes, inputs, columns = conductance.shape
-    lines[:] = 0.0
-    lines_back[:] = 0.0
-    for s in range(planes // sides):
-        for k in range(inputs):
-            k_back, row = places_back[s, k], row_of[k]
-            for j in range(columns):
-                c = places[s, j]
-                first = s * sides
-                plus = conductance[first, row, j]
-                minus, seen_minus, seen_back_minus = 0.0, 0.0, 0.0
-                if sides == 2:
-                    minus = conductance[first + 1, row, j]
-                    seen_minus, seen_back_minus = seen[first + 1, row, j], seen_back[first + 1, row, j]
-                current[k, c] = np.float32(read_voltage * (seen[first, row, j] - seen_minus))
-                current_back[j, k_back] = np.float32(read_voltage * (seen_back[first, row, j] - seen_back_minus))
-                lines[k] += plus + minus
-                lines_back[j] += plus + minus
-                if sigmas.size > 0:
-                    total, total_back = 0.0, 0.0
-                    for plane in range(first, first + sides):
-                        g = conductance[plane, row, j]
-                        sigma = sigmas[plane, row, j]
-                        share, share_back = 1.0, 1.0
-                        if wired and g > 0.0:
-                            share, share_back = (
-                                min(seen[plane, row, j] / g, 1.0),
-                                min(seen_back[plane, row, j] / g, 1.0),
-                            )
-                        total += share * share * (sigma * sigma)
-                        total_back += share_back * share_back * (sigma * sigma)
-                    variance[k, c] = np.float32(read_voltage * read_voltage * total)
-                    variance_back[j, k_back] = np.float32(read_voltage * read_voltage * total_back)
+    lines[begin:end] = 0.0
+    for s in range(len(conductance) // sides):
+        first, last = s * sides, (s + 1) * sides - 1
+        plus, minus, seen_plus, seen_minus = conductance[first], conductance[last], seen[first], seen[last]
+        for top in range(begin, end, LINES):
+            some = slice(top, min(top + LINES, end))
+            at, sums, sensed = line_at[some], lines[some], current[some]
+            for a in range(across_at.size):
+                c, along = np.uint64(places[s, a]), np.uint64(across_at[a])  # unsigned: no index counts from the end
+                for k in range(np.uint64(at.size)):
+                    cell = np.uint64(at[k]) + along
+                    g, net = plus[cell], seen_plus[cell]
+                    if sides == 2:
+                        g += minus[cell]
+                        net -= seen_minus[cell]
+                    sensed[k, c] = np.float32(read_voltage * net)
+                    sums[k] += g
+            if sigmas.size > 0:
+                _prepare_noise(
+                    conductance[first : last + 1], seen[first : last + 1], wired, at, across_at, places[s],
+                    read_voltage, sigmas[first : last + 1], variance[some],
+                )  # fmt: skip

@@ -64,6 +64,11 @@ class Programmed:
             np.ones((-(-inputs // tile_inputs), -(-outputs // tile_outputs)), np.float32),
         )  # fmt: skip
 
+    @property
+    def padded(self) -> tuple[Any, Any]:
+        """The arrays that `empty` made, of which current and variance (current again without noise) are views."""
+        return self.current.base, (self.current if self.variance is None else self.variance).base
+
     def settle(self, level: float | None) -> None:
         """Look once, after the arrays were refilled, for what makes reads cheaper: cells that stand exactly on levels
         of `level` ampere (None: they need not) are read in whole numbers, without rounding until the ADC."""
