@@ -1,7 +1,13 @@
-"""Threads for compiled kernels that release Python's lock."""
+"""Threads for compiled kernels that release Python's lock.
+
+Where torch runs on GNU OpenMP, its threads take the parts. They stay awake for a while after each of torch's products,
+so they start at once, and threads of our own would have to wait for the cores that they hold. Elsewhere, and in a
+forked process, which OpenMP's threads do not follow, there is a pool of our own.
+"""
 
 from __future__ import annotations
 
+import ctypes
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -9,17 +15,38 @@ from functools import lru_cache
 from typing import Any
 
 import numba
+import torch
+
+HOME = os.getpid()
+"""The process that imported this; another one was forked from it."""
+Region: Any = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
 
 def side_by_side(work: Callable[[int], None], workers: int) -> None:
-    """work(0), ..., work(workers - 1) at the same time, each in a thread of its own, the first in the caller's."""
+    """work(0), ..., work(workers - 1) at the same time, one of them in the caller's thread; where there are fewer
+    threads, each takes the next that nobody has begun. Raises what any of them raised."""
     if workers == 1:
         return work(0)
-    pool = _threads(os.getpid(), workers - 1)
-    others = [pool.submit(work, worker) for worker in range(1, workers)]
-    work(0)
-    for other in others:
-        other.result()
+    parts, errors = iter(range(workers)), list[BaseException]()
+
+    def take_parts(_: object = None) -> None:
+        try:
+            for part in parts:
+                work(part)
+        except BaseException as error:  # raised again by the caller's thread
+            errors.append(error)
+
+    region = openmp_region() if os.getpid() == HOME else None
+    if region is not None:
+        region(Region(take_parts), None, workers, 0)
+    else:
+        pool = _threads(os.getpid(), workers - 1)
+        others = [pool.submit(take_parts) for _ in range(1, workers)]
+        take_parts()
+        for other in others:
+            other.result()
+    if errors:
+        raise errors[0]
 
 
 def in_parts(work: Callable[..., None], count: int, least: int, *arguments: Any) -> None:
@@ -27,6 +54,18 @@ def in_parts(work: Callable[..., None], count: int, least: int, *arguments: Any)
     `least` or more, or the whole."""
     workers = 1 if count < 2 * least else min(numba.get_num_threads(), count // least)
     side_by_side(lambda worker: work(count * worker // workers, count * (worker + 1) // workers, *arguments), workers)
+
+
+@lru_cache(maxsize=1)
+def openmp_region() -> Any:
+    """GOMP_parallel(function, its argument, threads, flags) of the library that torch runs on; None where it has
+    none."""
+    try:
+        region = ctypes.CDLL(torch._C.__file__).GOMP_parallel
+    except (OSError, AttributeError):
+        return None
+    region.argtypes, region.restype = [Region, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint], None
+    return region
 
 
 @lru_cache(maxsize=2)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 from pydantic import Field
 
-from crossbar_sim.compiling import entry
 from crossbar_sim.devices.laws import SourcedLaw
 from crossbar_sim.devices.pulses import Steps
 from crossbar_sim.units import Volt
@@ -49,7 +49,7 @@ def half_selected_pulses(
     return _felt(int(np.prod(shape[:-2])), rows, columns, *array, scheme == "third", cells, pulses)
 
 
-@entry
+@njit(cache=True)
 def _felt(
     sides: int,
     rows: int,

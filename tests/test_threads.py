@@ -1,0 +1,68 @@
+"""Kernels on several threads: every part once, errors reach the caller, and forked processes have threads too."""
+
+from __future__ import annotations
+
+import multiprocessing
+import threading
+
+import pytest
+import torch
+
+from crossbar_sim import threads
+
+
+@pytest.fixture(params=["OpenMP", "own pool"])
+def either(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    if request.param == "own pool":
+        monkeypatch.setattr(threads, "openmp_region", lambda: None)
+    elif threads.openmp_region() is None:
+        pytest.skip("torch does not run on GNU OpenMP here")
+    return str(request.param)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3, 7])
+def test_every_part_is_done_once(either: str, workers: int) -> None:
+    done: list[int] = []
+    for _ in range(20):
+        done.clear()
+        threads.side_by_side(done.append, workers)
+        assert sorted(done) == list(range(workers))
+
+
+def test_two_parts_run_at_the_same_time(either: str) -> None:
+    both = threading.Barrier(2, timeout=30)
+    threads.side_by_side(lambda part: both.wait() and None, 2)
+
+
+def test_an_error_reaches_the_caller_and_ends_nothing_else(either: str) -> None:
+    def work(part: int) -> None:
+        if part == 2:
+            raise ArithmeticError("part 2")
+
+    for _ in range(3):
+        with pytest.raises(ArithmeticError, match="part 2"):
+            threads.side_by_side(work, 3)
+    test_every_part_is_done_once(either, 3)
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_process_has_threads_of_its_own() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        torch.ones(512, 512) @ torch.ones(512, 512)
+        threads.side_by_side(lambda part: None, 2)
+        child = multiprocessing.get_context("fork").Process(target=_work_in_parts)
+        child.start()
+        child.join(60)
+        if child.is_alive():
+            child.kill()
+        assert child.exitcode == 0
+    finally:
+        torch.set_num_threads(before)
+
+
+def _work_in_parts() -> None:
+    done: list[int] = []
+    threads.side_by_side(done.append, 2)
+    assert sorted(done) == [0, 1]
