@@ -65,6 +65,10 @@ class Programming:
         """Flat indices of all cells whose conductance may have changed, programmed or disturbed."""
         return np.union1d(self.cells, self.disturbed) if self.disturbed.size else self.cells
 
+    def add_writes(self, counts: NDArray[np.int64]) -> None:
+        """One more write of each programmed cell, in `counts` of all cells of the crossbar."""
+        counts.reshape(-1)[self.cells] += 1
+
 
 class _Results:
     """Room for what kernels report of `count` written cells, as in `devices.kernels.program_cells`."""

@@ -26,7 +26,7 @@ from crossbar_sim.mapping.kernels import clamp, prepare_reads
 from crossbar_sim.mapping.layout import Layout
 from crossbar_sim.mapping.pulsing import pulsed_cells
 from crossbar_sim.mapping.tiles import Tile, column_scale, cut, tile_scale
-from crossbar_sim.outer_product import PulsedCells, pulse_outer_product, update_scheme
+from crossbar_sim.outer_product import pulse_outer_product, update_scheme
 from crossbar_sim.reading.read_path import ReadPath, Registers
 from crossbar_sim.threads import in_parts
 from crossbar_sim.wear.levelling import Rows
@@ -213,10 +213,7 @@ class MappedMatrix(nn.Module):
             bill_writes(self.hardware, self.ledger, self.name, counts)
         if result.count:
             if self.ledger.current_phase.startswith("adapt"):
-                if isinstance(result, PulsedCells):
-                    self.task_writes += result.touched
-                else:
-                    self.task_writes.reshape(-1)[result.cells] += 1
+                result.add_writes(self.task_writes)
             if counts is None:
                 bill_programming(self.hardware, self.ledger, self.name, result, self.crossbar.present)
             if self.ledger.billing:

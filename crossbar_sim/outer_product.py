@@ -170,6 +170,9 @@ class PulsedCells(Programming):
     def count(self) -> int:
         return int(self.sums[..., 0].sum())
 
+    def add_writes(self, counts: NDArray[np.int64]) -> None:
+        counts += self.touched
+
     def __getattr__(self, name: str) -> Any:
         """List the cells and what each did."""
         if name not in Programming.__dataclass_fields__ or "cells" in self.__dict__:

@@ -43,7 +43,7 @@ class TileWork:
             work = self.by_phase[phase] = np.zeros((len(WORK), layout.row_tiles, layout.column_tiles))
         if isinstance(result, PulsedCells):
             _, set_pulses, reset_pulses, set_energy, reset_energy = result.sums.transpose(2, 0, 1)
-            work += np.stack([set_energy, reset_energy, 0 * set_energy, 0 * set_energy, set_pulses + reset_pulses])
+            work[[0, 1, 4]] += set_energy, reset_energy, set_pulses + reset_pulses  # no verify reads
             return
         add_tile_work(
             result.cells, result.set_pulses, result.reset_pulses, result.verify_reads, result.set_energy,
