@@ -1,4 +1,4 @@
-"""Numba kernels between weights and cells: which cells must change, and what reads of the cells need."""
+"""Numba kernels between weights and cells: which cells must change, and what weights the cells stand for."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import numpy as np
 from crossbar_sim.compiling import entry, part
 
 BLOCK = 32  # rows of a matrix that are transposed together
-LINES = 16  # lines side by side whose conductances are summed up, since a sum waits for its last addend
 
 
 @part(error_model="numpy")
@@ -145,56 +144,3 @@ def read_weights(
         for j in range(outputs):
             for i in range(height):
                 weight[j, top + i] = block[i, j]
-
-
-@part
-def _prepare_noise(conductance, seen, wired, line_at, across_at, places, read_voltage, sigmas, variance):
-    """The variances of `prepare_reads`, of one slice and some lines."""
-    for a in range(across_at.size):
-        c, along = places[a], across_at[a]
-        for k in range(line_at.size):
-            cell, total = line_at[k] + along, 0.0
-            for plane in range(len(conductance)):
-                g, sigma, share = conductance[plane, cell], sigmas[plane, cell], 1.0
-                if wired and g > 0.0:
-                    share = min(seen[plane, cell] / g, 1.0)
-                total += share * share * (sigma * sigma)
-            variance[k, c] = np.float32(read_voltage * read_voltage * total)
-
-
-@entry(nogil=True)
-def prepare_reads(
-    begin, end, conductance, seen, wired, sides, line_at, across_at, places, read_voltage, sigmas, current, variance,
-    lines,
-):  # fmt: skip
-    """What reads in one direction need of the driven lines `begin` to `end`, from conductance G and M, the same as
-    seen through wires.
-
-    Both (planes, cells) siemens; not `wired`: M = G. Line k and the line a across it meet at the cell line_at[k] +
-    across_at[a] of every plane. A pair of planes plus and minus (sides = 2) has current[k, c] = V (M+ - M-) and
-    variance[k, c] = V^2 ((M+/G+)^2 sigma+^2 + (M-/G-)^2 sigma-^2) with the `sigmas` of the cells' read noise (planes,
-    cells) and M/G at most 1; a single plane has no minus. c = places[slice, a]; lines[k] are the conductances summed
-    along each line. Empty sigmas: no read noise, the variances are left alone.
-    """
-    lines[begin:end] = 0.0
-    for s in range(len(conductance) // sides):
-        first, last = s * sides, (s + 1) * sides - 1
-        plus, minus, seen_plus, seen_minus = conductance[first], conductance[last], seen[first], seen[last]
-        for top in range(begin, end, LINES):
-            some = slice(top, min(top + LINES, end))
-            at, sums, sensed = line_at[some], lines[some], current[some]
-            for a in range(across_at.size):
-                c, along = np.uint64(places[s, a]), np.uint64(across_at[a])  # unsigned: no index counts from the end
-                for k in range(np.uint64(at.size)):
-                    cell = np.uint64(at[k]) + along
-                    g, net = plus[cell], seen_plus[cell]
-                    if sides == 2:
-                        g += minus[cell]
-                        net -= seen_minus[cell]
-                    sensed[k, c] = np.float32(read_voltage * net)
-                    sums[k] += g
-            if sigmas.size > 0:
-                _prepare_noise(
-                    conductance[first : last + 1], seen[first : last + 1], wired, at, across_at, places[s],
-                    read_voltage, sigmas[first : last + 1], variance[some],
-                )  # fmt: skip
