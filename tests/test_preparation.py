@@ -1,4 +1,4 @@
-"""What reads need of the cells, against plain numpy; the same on any number of threads."""
+"""Cells that must change, and what reads need of the cells, against plain numpy; the same on any number of threads."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import torch
 
 from crossbar_sim import Chip, Hardware
 from crossbar_sim import matrix as matrices
+from crossbar_sim.mapping import encoding
+from crossbar_sim.mapping.layout import Layout
 from crossbar_sim.matrix import MappedMatrix
 
 SLICED = {"slices": 3, "slice_bits": 1}
@@ -20,8 +22,9 @@ ALIKE = {**WIRES, "sense_resistance": 50.0}  # one effective matrix for both dir
 
 @pytest.fixture(params=[1, 2])
 def threads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    """Every block of inputs is worth a thread."""
+    """Every block of inputs, and every line, is worth a thread."""
     monkeypatch.setattr(matrices, "LEAST_CELLS", 1)
+    monkeypatch.setattr(encoding, "LEAST_WEIGHTS", 1)
     numba.set_num_threads(min(request.param, numba.config.NUMBA_NUM_THREADS))
     yield request.param
     numba.set_num_threads(1)
@@ -72,3 +75,27 @@ def test_both_directions_are_prepared_as_by_numpy(milo: Hardware, tile: dict, no
         if noisy:
             assert programmed.variance is not None
             np.testing.assert_allclose(programmed.variance, variance, rtol=1e-6)
+
+
+@pytest.mark.parametrize("levels", [None, 4])
+@pytest.mark.parametrize("spec", [{}, {"mapping": "offset"}, {"slices": 3, "slice_bits": 2}])
+def test_cells_that_differ_are_listed_plane_by_plane_and_input_by_input(
+    milo: Hardware, spec: dict, levels: int | None, threads: int
+) -> None:
+    tile = milo.tile.replace(**{"rows": 24, "columns": 24, **spec})
+    layout, device = Layout(tile, 41, 18), milo.device.replace(levels=levels)
+    generator = np.random.default_rng(0)
+    weight, limit = generator.uniform(-1, 1, (18, 41)), np.ones((layout.row_tiles, layout.outputs))
+    rows = generator.permutation(41)
+    target = np.full(layout.shape, np.nan)
+    encoding.retarget(weight, limit, device, layout, rows, target)
+    before = target.copy()
+    weight[generator.random(weight.shape) < 0.3] *= -0.5
+    cells, goals = encoding.retarget(weight, limit, device, layout, rows, target)
+    aimed = encoding.to_conductance(weight.T, limit, device, layout)  # input k on row k
+    np.testing.assert_array_equal(target[:, rows], aimed)
+    of_input = np.arange(target.size).reshape(layout.shape)[:, rows].ravel()
+    expected = of_input[(before[:, rows] != aimed).ravel()]
+    assert 0 < len(expected) < target.size
+    np.testing.assert_array_equal(cells, expected)
+    np.testing.assert_array_equal(goals, target.ravel()[expected])
