@@ -22,8 +22,9 @@ from crossbar_sim.devices.coincidence import draw
 from crossbar_sim.errors import MappingError
 from crossbar_sim.hardware import Hardware
 from crossbar_sim.mapping.encoding import read_weights, retarget
-from crossbar_sim.mapping.kernels import clamp, prepare_reads
+from crossbar_sim.mapping.kernels import clamp
 from crossbar_sim.mapping.layout import Layout
+from crossbar_sim.mapping.prepare_kernels import BLOCK, prepare_reads
 from crossbar_sim.mapping.pulsing import pulsed_cells
 from crossbar_sim.mapping.tiles import Tile, column_scale, cut, tile_scale
 from crossbar_sim.outer_product import pulse_outer_product, update_scheme
@@ -32,7 +33,7 @@ from crossbar_sim.threads import in_parts
 from crossbar_sim.wear.levelling import Rows
 from crossbar_sim.wires.tile import SeenCells
 
-NO_NOISE = np.empty(0)
+NO_NOISE = np.empty((0, 0, 0))
 LEAST_CELLS = 1 << 16
 """Cells whose preparation for reads is worth a thread of its own."""
 
@@ -230,19 +231,18 @@ class MappedMatrix(nn.Module):
         self._prepare_reads()
 
     def _prepare_reads(self) -> None:
-        device, seen, planes = self.hardware.device, self._seen, self.layout.shape[0]
-        present = self.crossbar.present.reshape(planes, -1)
-        sigmas = (self.crossbar.read_sigma() if device.reads_noisy else NO_NOISE).reshape(planes, -1)
-        rows, columns = self.rows.row_of * self.layout.columns, np.arange(self.layout.columns)
-        for path, cells, lines, across, places in (
-            (self._paths[False], seen.forward, rows, columns, self.layout.places),
-            (self._paths[True], seen.back, columns, rows, self.layout.places_back),
-        ):
-            arguments = (
-                present, cells.reshape(planes, -1), seen.wired, self.hardware.tile.sides, lines, across, places,
-                device.read_voltage, sigmas, *path.programmed.padded, path.programmed.line_conductance,
-            )  # fmt: skip
-            in_parts(prepare_reads, lines.size, LEAST_CELLS // across.size + 1, *arguments)
+        device, layout, seen, present = self.hardware.device, self.layout, self._seen, self.crossbar.present
+        forward, back = (path.programmed for path in self._paths.values())
+        sigmas = self.crossbar.read_sigma() if device.reads_noisy else NO_NOISE
+        column_sums = np.empty((-(-layout.inputs // BLOCK), layout.columns))
+        in_parts(
+            prepare_reads, len(column_sums), LEAST_CELLS // (BLOCK * layout.columns) + 1, present, seen.forward,
+            seen.back, seen.forward is seen.back, seen.wired, layout.spec.sides, self.rows.row_of, layout.places,
+            layout.places_back, device.read_voltage, sigmas, *forward.padded, forward.line_conductance, *back.padded,
+            column_sums,
+        )  # fmt: skip
+        back.line_conductance[:] = np.add.reduce(column_sums)
+        for path, cells in zip(self._paths.values(), (seen.forward, seen.back), strict=True):
             path.cells_changed(cells, self.rows.row_of)
             path.programmed.settle(self._level)
 

@@ -52,7 +52,9 @@ def side_by_side(work: Callable[[int], None], workers: int) -> None:
 def in_parts(work: Callable[..., None], count: int, least: int, *arguments: Any) -> None:
     """work(begin, end, *arguments) for equal parts of `count`, side by side on numba's number of threads; a part is
     `least` or more, or the whole."""
-    workers = 1 if count < 2 * least else min(numba.get_num_threads(), count // least)
+    if count < 2 * least:
+        return work(0, count, *arguments)
+    workers = min(numba.get_num_threads(), count // least)
     side_by_side(lambda worker: work(count * worker // workers, count * (worker + 1) // workers, *arguments), workers)
 
 

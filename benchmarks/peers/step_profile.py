@@ -13,7 +13,7 @@ from benchmarks.peers.systems import case_step
 GROUPS = {
     "compiled reads": ("read_kernels.py", "mvm_kernels.py", "drive_kernels.py", "bit_kernels.py", "level_kernels.py"),
     "around reads": ("crossbar_sim/reading/", "threads.py"),
-    "compiled programming": ("devices/kernels.py", "mapping/kernels.py"),
+    "compiled programming": ("devices/kernels.py", "mapping/kernels.py", "prepare_kernels.py"),
     "around programming": ("crossbar.py", "crossbar_sim/mapping/", "crossbar_sim/devices/", "crossbar_sim/wires/"),
     "matrix and layers": ("matrix.py", "crossbar_sim/layers/"), "billing": ("crossbar_sim/bill/",),
     "counting digital work": ("flop_counter.py", "_python_dispatch.py", "digital_operations.py"),

@@ -44,20 +44,32 @@ def retarget(
     targets. A sliced weight is rounded to slices x slice_bits bits, whose digits lie evenly in the window; without
     levels every slice holds the weight itself. Weights must be finite.
     """
-    cells, goals = np.empty(target.size + 1, np.int64), np.empty(target.size + 1)
-    spec, levels = layout.spec, device.levels if device.levels is not None else 0
+    cells, goals = np.empty(target.size, np.int64), np.empty(target.size)
+    spec, references = layout.spec, layout.spec.references
+    levels = device.levels if device.levels is not None else 0
     if spec.pair_update == "one_side":
         count = mapping_kernels.retarget_one_side(
             weight, limit, spec.rows, device.g_min, device.window, levels, row_of, layout.column_of, target, cells,
             goals,
         )  # fmt: skip
     else:
-        count = mapping_kernels.retarget(
-            np.ascontiguousarray(weight.T), limit, spec.rows, device.g_min, device.window, levels, spec.sides,
-            spec.mapping == "differential", spec.slices, spec.slice_bits or 0, row_of, layout.column_of, target, cells,
-            goals,
+        arguments = (
+            np.ascontiguousarray(weight), limit, spec.rows, device.g_min, device.window, levels, spec.sides,
+            spec.mapping == "differential", spec.slices, spec.slice_bits or 0, row_of, layout.column_of,
+            spec.outputs if references else layout.outputs, target, cells, goals,
         )  # fmt: skip
-    if spec.references:
+        found: list[tuple[int, int]] = []  # first line and number of changed cells of each thread
+        in_parts(
+            lambda begin, end: found.append((begin, mapping_kernels.retarget(begin, end, *arguments))),
+            len(target) * layout.inputs, LEAST_WEIGHTS // layout.outputs + 1,
+        )  # fmt: skip
+        count = 0
+        for line, changed in sorted(found):
+            if (first := line * layout.outputs) > count:  # below it a thread found fewer than there were places for
+                for listed in (cells, goals):
+                    listed[count : count + changed] = listed[first : first + changed]
+            count += changed
+    if references:
         count = _target_references(device, layout, target, cells, goals, count)
     return cells[:count], goals[:count]
 

@@ -1,4 +1,4 @@
-"""Numba kernels between weights and cells: which cells must change, and what reads of the cells need."""
+"""Numba kernels between weights and cells: which cells must change, and what weights the cells stand for."""
 
 from __future__ import annotations
 
@@ -6,26 +6,27 @@ import numpy as np
 
 from crossbar_sim.compiling import entry, part
 
-BLOCK = 32  # rows of a matrix that are transposed together
-LINES = 16  # lines side by side whose conductances are summed up, since a sum waits for its last addend
+BLOCK = 16  # rows of a matrix that are transposed together
 
 
 @part(error_model="numpy")
-def _fractions(weight, k, sign, limit, one_sided, slices, slice_bits, shift, levels, fraction):
-    """How much of the window the cells of input k hold: of |weight| or of its digits at `shift`, on levels or not."""
-    codes, base = 2.0 ** (slices * slice_bits) - 1.0, np.int64(2**slice_bits)
+def _goals(weight, sign, limit, g_min, window, one_sided, slices, slice_bits, shift, levels, goal):
+    """Target conductances (outputs,) of one input's weights in one plane: |weight| or its digits at `shift` as shares
+    of the window, on levels or not."""
+    codes, largest_digit = 2.0 ** (slices * slice_bits) - 1.0, np.int64(2**slice_bits) - 1
     steps = levels - 1
-    for j in range(fraction.size):
-        share = sign * weight[k, j] / limit[j]
+    for j in range(goal.size):
+        share = sign * weight[j] / limit[j]
         share = share if one_sided else 0.5 + 0.5 * share
-        fraction[j] = min(max(share, 0.0), 1.0)
+        goal[j] = min(max(share, 0.0), 1.0)
     if levels > 0 and slices == 1:
-        for j in range(fraction.size):
-            fraction[j] = np.rint(fraction[j] * steps) / steps
+        for j in range(goal.size):
+            goal[j] = np.rint(goal[j] * steps) / steps
     elif levels > 0:
-        for j in range(fraction.size):
-            digit = (np.int64(np.rint(fraction[j] * codes)) >> shift) % base
-            fraction[j] = digit / (base - 1)
+        for j in range(goal.size):
+            goal[j] = (np.int64(np.rint(goal[j] * codes)) >> shift & largest_digit) / largest_digit
+    for j in range(goal.size):
+        goal[j] = g_min + window * goal[j]
 
 
 @entry
@@ -44,35 +45,50 @@ def clamp(weight, largest):
     return finite
 
 
-@entry
+@entry(nogil=True, error_model="numpy")
 def retarget(
-    weight, limit, rows, g_min, window, levels, sides, one_sided, slices, slice_bits, row_of, column_of, target,
-    cells, goals,
+    begin, end, weight, limit, rows, g_min, window, levels, sides, one_sided, slices, slice_bits, row_of, column_of,
+    together, target, cells, goals,
 ):  # fmt: skip
-    """Write the target conductances of `weight` into `target`; return how many differ from before.
+    """Write the target conductances of `weight` into `target`; return how many differ from before. Lines `begin` to
+    `end`: those of input k in plane p are line p * inputs + k.
 
-    weight (inputs, outputs); limit (row tiles, outputs), row tiles of `rows` inputs; target (planes, inputs,
+    weight (outputs, inputs); limit (row tiles, outputs), row tiles of `rows` inputs; target (planes, inputs,
     columns) siemens, NaN where nothing was ever programmed, plane = slice * sides + side; levels per cell (0:
-    continuous); row_of (inputs,), column_of (outputs,). The flat indices of the cells that differ and their new
-    targets go, plane by plane and input by input, into `cells` and `goals`, which have one entry more than target. A
-    weight beyond its limit is clipped.
+    continuous); row_of (inputs,), column_of (outputs,), which counts up for `together` outputs at a time. The flat
+    indices of the cells that differ and their new targets go, plane by plane and input by input, into `cells` and
+    `goals` from begin * outputs on. A weight beyond its limit is clipped.
     """
-    inputs, outputs = weight.shape
+    outputs, inputs = weight.shape
     columns = target.shape[2]
-    fraction = np.empty(outputs)
-    count = 0
-    for plane in range(slices * sides):
-        sign = 1.0 - 2.0 * (plane % sides)
-        shift = np.int64(slice_bits * (plane // sides))
-        for k in range(inputs):
-            _fractions(weight, k, sign, limit[k // rows], one_sided, slices, slice_bits, shift, levels, fraction)
-            aimed, first = target[plane, row_of[k]], (plane * inputs + row_of[k]) * columns
-            for j in range(outputs):
-                goal, column = g_min + window * fraction[j], column_of[j]
-                cells[count], goals[count] = first + column, goal
-                count += goal != aimed[column]
-                aimed[column] = goal
-    return count
+    block, goal = np.empty((BLOCK, outputs), weight.dtype), np.empty(outputs)
+    start = count = np.uint64(begin * outputs)
+    line = begin
+    while line < end:
+        plane, top = line // inputs, line % inputs
+        height = min(BLOCK, inputs - top, end - line)
+        line += height
+        for j in range(outputs):
+            of_output = weight[j, top : top + height]
+            for i in range(height):
+                block[i, j] = of_output[i]
+        sign, shift = 1.0 - 2.0 * (plane % sides), np.int64(slice_bits * (plane // sides))
+        for i in range(height):
+            k, row = top + i, row_of[top + i]
+            _goals(block[i], sign, limit[k // rows], g_min, window, one_sided, slices, slice_bits, shift, levels, goal)
+            for left in range(0, outputs, together):
+                column, new = column_of[left], goal[left : left + together]
+                first, aimed = (plane * inputs + row) * columns + column, target[plane, row, column : column + new.size]
+                changed = 0
+                for j in range(new.size):
+                    changed += new[j] != aimed[j]
+                if changed > 0:
+                    for j in range(new.size):
+                        cells[count], goals[count] = first + j, new[j]
+                        count += np.uint64(new[j] != aimed[j])
+                    for j in range(new.size):
+                        aimed[j] = new[j]
+    return count - start
 
 
 @entry
@@ -145,56 +161,3 @@ def read_weights(
         for j in range(outputs):
             for i in range(height):
                 weight[j, top + i] = block[i, j]
-
-
-@part
-def _prepare_noise(conductance, seen, wired, line_at, across_at, places, read_voltage, sigmas, variance):
-    """The variances of `prepare_reads`, of one slice and some lines."""
-    for a in range(across_at.size):
-        c, along = places[a], across_at[a]
-        for k in range(line_at.size):
-            cell, total = line_at[k] + along, 0.0
-            for plane in range(len(conductance)):
-                g, sigma, share = conductance[plane, cell], sigmas[plane, cell], 1.0
-                if wired and g > 0.0:
-                    share = min(seen[plane, cell] / g, 1.0)
-                total += share * share * (sigma * sigma)
-            variance[k, c] = np.float32(read_voltage * read_voltage * total)
-
-
-@entry(nogil=True)
-def prepare_reads(
-    begin, end, conductance, seen, wired, sides, line_at, across_at, places, read_voltage, sigmas, current, variance,
-    lines,
-):  # fmt: skip
-    """What reads in one direction need of the driven lines `begin` to `end`, from conductance G and M, the same as
-    seen through wires.
-
-    Both (planes, cells) siemens; not `wired`: M = G. Line k and the line a across it meet at the cell line_at[k] +
-    across_at[a] of every plane. A pair of planes plus and minus (sides = 2) has current[k, c] = V (M+ - M-) and
-    variance[k, c] = V^2 ((M+/G+)^2 sigma+^2 + (M-/G-)^2 sigma-^2) with the `sigmas` of the cells' read noise (planes,
-    cells) and M/G at most 1; a single plane has no minus. c = places[slice, a]; lines[k] are the conductances summed
-    along each line. Empty sigmas: no read noise, the variances are left alone.
-    """
-    lines[begin:end] = 0.0
-    for s in range(len(conductance) // sides):
-        first, last = s * sides, (s + 1) * sides - 1
-        plus, minus, seen_plus, seen_minus = conductance[first], conductance[last], seen[first], seen[last]
-        for top in range(begin, end, LINES):
-            some = slice(top, min(top + LINES, end))
-            at, sums, sensed = line_at[some], lines[some], current[some]
-            for a in range(across_at.size):
-                c, along = np.uint64(places[s, a]), np.uint64(across_at[a])  # unsigned: no index counts from the end
-                for k in range(np.uint64(at.size)):
-                    cell = np.uint64(at[k]) + along
-                    g, net = plus[cell], seen_plus[cell]
-                    if sides == 2:
-                        g += minus[cell]
-                        net -= seen_minus[cell]
-                    sensed[k, c] = np.float32(read_voltage * net)
-                    sums[k] += g
-            if sigmas.size > 0:
-                _prepare_noise(
-                    conductance[first : last + 1], seen[first : last + 1], wired, at, across_at, places[s],
-                    read_voltage, sigmas[first : last + 1], variance[some],
-                )  # fmt: skip
