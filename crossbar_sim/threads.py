@@ -22,12 +22,15 @@ HOME = os.getpid()
 Region: Any = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
 
-def side_by_side(work: Callable[[int], None], workers: int) -> None:
-    """work(0), ..., work(workers - 1) at the same time, one of them in the caller's thread; where there are fewer
-    threads, each takes the next that nobody has begun. Raises what any of them raised."""
+def side_by_side(work: Callable[[int], None], count: int) -> None:
+    """work(0), ..., work(count - 1) on numba's number of threads, the caller's among them; each takes the next that
+    nobody has begun. Raises what any of them raised."""
+    workers = min(count, numba.get_num_threads())
     if workers == 1:
-        return work(0)
-    parts, errors = iter(range(workers)), list[BaseException]()
+        for part in range(count):
+            work(part)
+        return
+    parts, errors = iter(range(count)), list[BaseException]()
 
     def take_parts(_: object = None) -> None:
         try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 import pytest
 import torch
@@ -15,6 +14,7 @@ from crossbar_sim import Chip, Hardware
 from crossbar_sim.reading.bit_blocks import LOOKUP, VECTORS
 from crossbar_sim.reading.bit_serial import SlicedLevels, read_bits
 from crossbar_sim.reading.mvm import Conversion, Programmed, Reading
+from tests.on_threads import on_threads
 from tests.oracles_reads import naive_bit_serial_read
 
 LEVEL = 1e-7
@@ -114,11 +114,8 @@ def test_batches_and_threads_do_not_change_reads(lookup: bool) -> None:
     pieces = [read_bits(x[a:b], cells, conversion, lookup) for a, b in ((0, 1), (1, 200), (200, 400))]
     assert torch.equal(whole.output, torch.cat([piece.output for piece in pieces]))
     assert np.array_equal(whole.clipped, sum(piece.clipped for piece in pieces))
-    try:
-        numba.set_num_threads(min(2, numba.config.NUMBA_NUM_THREADS))
+    with on_threads(2):
         same(read_bits(x, cells, conversion, lookup), whole)
-    finally:
-        numba.set_num_threads(1)
 
 
 def test_only_small_whole_levels_are_read_so() -> None:

@@ -6,13 +6,13 @@ import copy
 import itertools
 from typing import Any
 
-import numba
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crossbar_sim import Chip, Hardware, map_model
+from tests.on_threads import on_threads
 from tests.test_layer_kinds import model_of
 
 MAPPINGS: dict[str, dict[str, Any]] = {
@@ -90,11 +90,10 @@ def test_a_noisy_chip_depends_on_its_seed_and_not_on_threads(
     weight, x = torch.linspace(-1, 1, 7 * 13).reshape(7, 13).sin(), torch.linspace(-1, 1, 40 * 13).reshape(40, 13)
     outputs, energies = [], []
     for seed, threads in ((3, 1), (3, 2), (4, 1)):
-        numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
-        chip = Chip(small(milo.replace(device=milo.device.replace(levels=16)), mapping, dac, adc), seed)
-        outputs.append(chip.matrix("w", weight)(x))
+        with on_threads(threads):
+            chip = Chip(small(milo.replace(device=milo.device.replace(levels=16)), mapping, dac, adc), seed)
+            outputs.append(chip.matrix("w", weight)(x))
         energies.append(chip.ledger.energy())
-        numba.set_num_threads(1)
     assert torch.equal(outputs[0], outputs[1]) and energies[0] == energies[1]
     assert not torch.equal(outputs[0], outputs[2])
 

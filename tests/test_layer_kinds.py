@@ -6,7 +6,6 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
-import numba
 import pytest
 import torch
 from hypothesis import given, settings
@@ -18,6 +17,7 @@ from crossbar_sim import Hardware, MappingError, map_model, unmap
 from crossbar_sim.layers import MappedLayer
 from crossbar_sim.matrix import MappedMatrix
 from peft_methods import FullFineTuning, LoRA, fine_tune
+from tests.on_threads import on_threads
 
 Make = Callable[[], nn.Module]
 Call = Callable[[nn.Module, torch.Tensor], Any]
@@ -223,11 +223,10 @@ def test_reads_and_matrices_are_counted(milo: Hardware) -> None:
 def test_the_same_on_any_number_of_threads_and_another_chip_for_another_seed(milo: Hardware, kind: str) -> None:
     outputs = []
     for seed, threads in ((0, 1), (0, 2), (1, 1)):
-        numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
         model, x = model_of(kind)
-        map_model(model, milo, seed=seed)
-        outputs.append(model(x))
-        numba.set_num_threads(1)
+        with on_threads(threads):
+            map_model(model, milo, seed=seed)
+            outputs.append(model(x))
     assert torch.equal(outputs[0], outputs[1]) and not torch.equal(outputs[0], outputs[2])
 
 

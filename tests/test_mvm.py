@@ -17,6 +17,7 @@ from crossbar_sim.matrix import MappedMatrix
 from crossbar_sim.reading import mvm_kernels, noise_block
 from crossbar_sim.reading.microkernel import PANEL, WIDE, processor_has
 from crossbar_sim.reading.mvm import Conversion, Programmed, read_numba, read_torch
+from tests.on_threads import on_threads
 from tests.oracles import naive_read, naive_whole_read
 
 KEY = stream_key(0, "test")
@@ -218,11 +219,8 @@ def test_threads_share_large_reads_without_changing_them() -> None:
     x = torch.randn(21, 512, generator=torch.Generator().manual_seed(3))
     alone = read_numba(x, matrix, converters(matrix, 127, 127), KEY, 0)
     assert x.numel() * 512 > 2 * mvm_kernels.LEAST_WORK
-    try:
-        numba.set_num_threads(min(2, numba.config.NUMBA_NUM_THREADS))
+    with on_threads(2):
         shared = read_numba(x, matrix, converters(matrix, 127, 127), KEY, 0)
-    finally:
-        numba.set_num_threads(1)
     assert torch.equal(alone.output, shared.output)
     assert alone.conduction == shared.conduction
     assert np.array_equal(alone.peaks, shared.peaks) and np.array_equal(alone.clipped, shared.clipped)

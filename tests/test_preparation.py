@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numba
 import numpy as np
 import pytest
 import torch
@@ -14,6 +13,7 @@ from crossbar_sim import matrix as matrices
 from crossbar_sim.mapping import encoding
 from crossbar_sim.mapping.layout import Layout
 from crossbar_sim.matrix import MappedMatrix
+from tests.on_threads import on_threads
 
 SLICED = {"slices": 3, "slice_bits": 1}
 WIRES = {"word_line_resistance": 2.0, "bit_line_resistance": 3.0, "driver_resistance": 50.0, "sense_resistance": 20.0}
@@ -25,9 +25,8 @@ def threads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     """Every block of inputs, and every line, is worth a thread."""
     monkeypatch.setattr(matrices, "LEAST_CELLS", 1)
     monkeypatch.setattr(encoding, "LEAST_WEIGHTS", 1)
-    numba.set_num_threads(min(request.param, numba.config.NUMBA_NUM_THREADS))
-    yield request.param
-    numba.set_num_threads(1)
+    with on_threads(request.param):
+        yield request.param
 
 
 def prepared(matrix: MappedMatrix, transposed: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 
-import numba
 import numpy as np
 import pytest
 import torch
@@ -16,6 +15,7 @@ from crossbar_sim import Chip, DeviceModel, Hardware, SpecError
 from crossbar_sim.counter_random import stream_key
 from crossbar_sim.crossbar import Crossbar
 from crossbar_sim.devices import LogRelaxation, PowerLawDrift, device_names, relaxed
+from tests.on_threads import on_threads
 
 CONFIDENCE = 0.999_99
 HOUR, DAY = 3600.0, 86400.0
@@ -202,10 +202,9 @@ def test_heat_makes_time_run_faster(kelvin: float) -> None:
 def test_results_do_not_depend_on_threads() -> None:
     law, g = drift_of("joshi2020"), np.linspace(1e-6, 25e-6, 500)
     outcomes = []
-    for threads in (1, min(2, numba.config.NUMBA_NUM_THREADS)):
-        numba.set_num_threads(threads)
-        outcomes.append(relaxed(law, g, DAY, stream_key(0, "t")))
-    numba.set_num_threads(1)
+    for threads in (1, 2):
+        with on_threads(threads):
+            outcomes.append(relaxed(law, g, DAY, stream_key(0, "t")))
     assert np.array_equal(*outcomes)
 
 

@@ -5,33 +5,38 @@ from __future__ import annotations
 import multiprocessing
 import sys
 import threading
+from collections.abc import Iterator
 
+import numba
 import pytest
 import torch
 
 from crossbar_sim import threads
+from tests.on_threads import on_threads
 
 
 @pytest.fixture(params=["OpenMP", "own pool"])
-def either(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+def either(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     if request.param == "own pool":
         monkeypatch.setattr(threads, "openmp_region", lambda: None)
     elif not (sys.platform == "linux" and "parallel backend: OpenMP" in torch.__config__.parallel_info()):
         pytest.skip("torch does not run on GNU OpenMP here")
     else:
         assert threads.openmp_region() is not None
-    return str(request.param)
+    with on_threads(2):
+        yield str(request.param)
 
 
-@pytest.mark.parametrize("workers", [1, 2, 3, 7])
-def test_every_part_is_done_once(either: str, workers: int) -> None:
+@pytest.mark.parametrize("parts", [1, 2, 3, 7])
+def test_every_part_is_done_once(either: str, parts: int) -> None:
     done: list[int] = []
     for _ in range(20):
         done.clear()
-        threads.side_by_side(done.append, workers)
-        assert sorted(done) == list(range(workers))
+        threads.side_by_side(done.append, parts)
+        assert sorted(done) == list(range(parts))
 
 
+@pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="numba has one thread here")
 def test_two_parts_run_at_the_same_time(either: str) -> None:
     both = threading.Barrier(2, timeout=30)
     threads.side_by_side(lambda part: both.wait() and None, 2)
@@ -54,7 +59,8 @@ def test_a_forked_process_has_threads_of_its_own() -> None:
     torch.set_num_threads(2)
     try:
         torch.ones(512, 512) @ torch.ones(512, 512)
-        threads.side_by_side(lambda part: None, 2)
+        with on_threads(2):
+            threads.side_by_side(lambda part: None, 2)
         child = multiprocessing.get_context("fork").Process(target=_work_in_parts)
         child.start()
         child.join(60)
@@ -67,5 +73,6 @@ def test_a_forked_process_has_threads_of_its_own() -> None:
 
 def _work_in_parts() -> None:
     done: list[int] = []
-    threads.side_by_side(done.append, 2)
+    with on_threads(2):
+        threads.side_by_side(done.append, 2)
     assert sorted(done) == [0, 1]

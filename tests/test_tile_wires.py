@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-import numba
 import numpy as np
 import pytest
 import torch
@@ -15,6 +14,7 @@ from crossbar_sim.mapping.tiles import Tile
 from crossbar_sim.matrix import MappedMatrix
 from crossbar_sim.wires import tile as tile_wires
 from crossbar_sim.wires.exact import effective_conductance
+from tests.on_threads import on_threads
 from tests.oracles_wires import Wires, ngspice_currents, nodal_terminals
 
 RESISTANCES = {
@@ -120,12 +120,8 @@ def test_pairs_of_a_tile_equal_ngspice_both_ways(
 
 
 def test_the_number_of_threads_changes_nothing(milo: Hardware) -> None:
-    threads = numba.get_num_threads()
-    try:
-        numba.set_num_threads(min(2, numba.config.NUMBA_NUM_THREADS))
+    with on_threads(2):
         two = random_matrix(wired(milo))._seen
-    finally:
-        numba.set_num_threads(threads)
     one = random_matrix(wired(milo))._seen
     assert np.array_equal(one.forward, two.forward) and np.array_equal(one.back, two.back)
 
