@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,78 +9,21 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from crossbar_sim.counter_random import Key, uniforms_at
-from crossbar_sim.devices import DeviceModel, FlickerNoise, relaxed
+from crossbar_sim.devices import DeviceModel, FlickerNoise, relaxed, row_work
 from crossbar_sim.devices.disturbance import disturbed, half_selected_pulses
 from crossbar_sim.devices.kernels import MOST_PULSES, program_cells, pulse_cells
 from crossbar_sim.errors import SpecError
-from crossbar_sim.threads import in_parts
+from crossbar_sim.programming import CellLists, Programming, together
+from crossbar_sim.threads import side_by_side
 
 Floats = NDArray[np.float64]
 PACE_DRAW, LIFETIME_DRAW, FAULT_DRAW = 1021, 1022, 1023
 """Counters of what a cell is born with: within its first write, beyond those of the pulses."""
-LEAST_CELLS = 4096
-"""Written cells that are worth a thread of their own."""
-NOTHING, NEVER = np.empty(0), np.empty(0, np.bool_)
-
-
-@dataclass(frozen=True)
-class Programming:
-    """What one programming operation did, cell by cell (flat arrays over the programmed cells).
-
-    squared_volts: sum of V^2 over all pulses; swing: sum of |dG| over a cell's pulses, siemens; disturbed: flat
-    indices of the cells that pulses of other cells moved.
-    """
-
-    cells: NDArray[np.int64]
-    before: Floats
-    achieved: Floats
-    set_pulses: NDArray[np.int32]
-    reset_pulses: NDArray[np.int32]
-    verify_reads: NDArray[np.int32]
-    set_energy: Floats
-    reset_energy: Floats
-    verify_energy: Floats
-    squared_volts: float
-    swing: Floats
-    disturbed: NDArray[np.int64]
-
-    @property
-    def energy(self) -> Floats:
-        """Joule per programmed cell: pulses and verify reads."""
-        return self.set_energy + self.reset_energy + self.verify_energy
-
-    @property
-    def pulses(self) -> NDArray[np.int32]:
-        """SET and RESET pulses per programmed cell."""
-        return self.set_pulses + self.reset_pulses
-
-    @property
-    def count(self) -> int:
-        """Cells programmed."""
-        return int(self.cells.size)
-
-    @property
-    def moved(self) -> NDArray[np.int64]:
-        """Flat indices of all cells whose conductance may have changed, programmed or disturbed."""
-        return np.union1d(self.cells, self.disturbed) if self.disturbed.size else self.cells
-
-    def add_writes(self, counts: NDArray[np.int64]) -> None:
-        """One more write of each programmed cell, in `counts` of all cells of the crossbar."""
-        counts.reshape(-1)[self.cells] += 1
-
-
-class _Results:
-    """Room for what kernels report of `count` written cells, as in `devices.kernels.program_cells`."""
-
-    def __init__(self, count: int, squares: bool) -> None:
-        self.before, self.achieved, self.swing = np.empty((3, count))
-        self.counts, self.joules = np.empty((3, count), np.int32), np.empty((3, count))
-        self.squared = np.empty(count if squares else 0)
-
-    @property
-    def arrays(self) -> tuple[NDArray[Any], ...]:
-        """In the order of the kernels' arguments."""
-        return self.before, self.achieved, self.counts, self.joules, self.swing
+LEAST_CELLS, MOST_PARTS = 4096, 8
+"""Written cells that are worth a thread of their own; into how many parts a write is cut at most. Sums are added up
+part by part, however many threads there are."""
+NOTHING, NEVER, NOBODY = np.empty(0), np.empty(0, np.bool_), np.empty(0, np.int64)
+NO_LISTS = CellLists.empty(NOTHING, 0).results
 
 
 class Crossbar:
@@ -94,7 +36,7 @@ class Crossbar:
     until a cell is stuck), pace (the cell's step relative to the device's), disturbed (pulses of other cells that each
     cell felt).
 
-    `array` (rows, columns) cuts the last two axes into separate arrays, for disturbance; None: one array.
+    `array` (rows, columns) cuts the last two axes into separate arrays, for disturbance and for sums; None: one array.
     """
 
     def __init__(
@@ -118,7 +60,9 @@ class Crossbar:
             if len(shape) < 2:
                 raise ValueError(f"disturbance needs word and bit lines: at least two axes of cells, got {shape}")
             self.disturbed = np.zeros(shape, dtype=np.int64)
-        self._array = (shape[-2], shape[-1]) if array is None and len(shape) > 1 else array or (1, 1)
+        lines = shape if len(shape) > 1 else (1, *shape)
+        self._lines = (lines[-2], lines[-1])
+        self._array = self._lines if array is None else array
         lrs, hrs = device.stuck_at_lrs or 0.0, device.stuck_at_hrs or 0.0
         if lrs + hrs > 0 or device.lifetime is not None:
             fate = self._born(FAULT_DRAW)
@@ -135,13 +79,16 @@ class Crossbar:
         counters = np.full(self.conductance.size, draw, np.uint32)
         return uniforms_at(counters, self.key).reshape(self.conductance.shape)
 
-    def program(self, cells: NDArray[np.int64], target: Floats, sense_energy: float) -> Programming:
+    def program(
+        self, cells: NDArray[np.int64], target: Floats, sense_energy: float, listing: bool = False
+    ) -> Programming:
         """Program the cells with flat indices `cells` (each at most once) to `target` (siemens, same length).
 
         The write starts from the present conductance, and the cell's age from zero. Every other cell stays
         bit-identical, unless the device has a disturbance. `sense_energy` is the joule of sensing one verify read.
         A stuck cell stays where it is and still takes its pulses: in a write-verify loop the largest number allowed.
-        Returns achieved conductances, pulses, verify reads and energies per cell.
+        Returns sums, and achieved conductances, pulses, verify reads and energies per cell, which are simulated again
+        when they are asked for, unless `listing` has them kept.
         """
         if target.shape != cells.shape:
             raise ValueError(f"one target per cell: got {cells.shape} cells and {target.shape} targets")
@@ -152,28 +99,14 @@ class Crossbar:
                 f"got {target.min():g} to {target.max():g}; rescale the weights"
             )
         law, stairs = self.device.programming_error, self.device.incremental_amplitude
-        sigma = NOTHING
+        error = (1.0, NOTHING, 1.0)
         if not self.device.programs_exactly:
-            sigma = np.zeros(cells.size) if law is None else law(target)
-        numbers = None if stairs is None else stairs.numbers
+            error = (1.0, np.zeros(1), 1.0) if law is None else law.numbers
         closed_loop = self.device.programming != "open_loop"
         erase_first = self.device.programming == "erase_write_verify"
-        result = _Results(cells.size, stairs is not None)
-        arguments = (
-            cells, target, sigma, *self._own, self._law(sense_energy), numbers, closed_loop,
-            erase_first, self.key, self.clock, self._state, *result.arrays, result.squared,
-        )  # fmt: skip
-        in_parts(program_cells, cells.size, LEAST_CELLS, *arguments)
-        return self._done(cells, result)
-
-    def squared_volts(
-        self, set_pulses: NDArray[np.number], reset_pulses: NDArray[np.number], squared: Floats = NOTHING
-    ) -> float:
-        """Sum of V^2 over all pulses: exact products where every pulse has the same voltage."""
-        if self.device.incremental_amplitude is not None:
-            return float(squared.sum())
-        set_square, reset_square = self.device.set_voltage**2, self.device.reset_voltage**2
-        return set_square * int(np.add.reduce(set_pulses)) + reset_square * int(np.add.reduce(reset_pulses))
+        numbers = None if stairs is None else stairs.numbers
+        how = error, numbers, closed_loop, erase_first
+        return self._give_pulses(program_cells, cells, target, self._law(sense_energy), how, listing)
 
     def pulse(self, cells: NDArray[np.int64], counts: NDArray[np.int64]) -> Programming:
         """Blind pulses: |counts| per cell (flat indices `cells`, each at most once), SET where counts > 0, else RESET.
@@ -189,12 +122,58 @@ class Crossbar:
                 f"{self.device.name}: blind pulses have one voltage, but the device has incremental_amplitude; "
                 "leave that out, or program with verify reads"
             )
-        result = _Results(cells.size, False)
-        arguments = (
-            cells, counts, *self._own, self._law(0.0), self.key, self.clock, self._state, *result.arrays
-        )  # fmt: skip
-        in_parts(pulse_cells, cells.size, LEAST_CELLS, *arguments)
-        return self._done(cells, result)
+        return self._give_pulses(pulse_cells, cells, counts, self._law(0.0), (), False)
+
+    def _give_pulses(
+        self, kernel: Any, cells: NDArray[np.int64], wanted: NDArray[Any], law: Floats, how: tuple[Any, ...],
+        listing: bool,
+    ) -> Programming:  # fmt: skip
+        """Run one of the kernels of `devices.kernels` on the cells; fail the worn ones, disturb the others."""
+        count, (rows, columns), (array_rows, array_columns) = cells.size, self._lines, self._array
+        fixed = (cells, wanted, *self._own, law, self.key, self.clock)
+        parts = max(1, min(count // LEAST_CELLS, MOST_PARTS))
+
+        def run(
+            state: tuple[NDArray[Any], ...], before: Floats, writes: NDArray[np.uint32], lists: tuple[NDArray[Any], ...]
+        ) -> Floats:
+            work = np.zeros((parts, rows, -(-columns // array_columns), row_work.FIELDS))
+            results = (state, columns, array_columns, before, writes)
+
+            def pulse(part: int) -> None:
+                begin, end = count * part // parts, count * (part + 1) // parts
+                kernel(begin, end, *fixed, *results, work[part], lists, *how)
+
+            side_by_side(pulse, parts)
+            return work
+
+        def again() -> CellLists:
+            state, lists = tuple(np.zeros_like(array) for array in self._state), CellLists.empty(before, count)
+            state[1][cells], state[2][cells] = before, writes
+            run(state, np.empty_like(before), np.empty_like(writes), lists.results)
+            return lists
+
+        before, writes = np.empty(count), np.empty(count, np.uint32)
+        lists = CellLists.empty(before, count) if listing or self._outlived else None
+        work = together(run(self._state, before, writes, NO_LISTS if lists is None else lists.results))
+        disturbed = NOBODY
+        if lists is not None and self._outlived:
+            disturbed = self._aftermath(cells, lists)
+        return Programming(cells, work, array_rows, disturbed, again if lists is None else lambda: lists)
+
+    @property
+    def _outlived(self) -> bool:
+        """Whether a write has consequences after its pulses."""
+        return self.lifetime is not None or self.device.disturbance is not None
+
+    def _aftermath(self, cells: NDArray[np.int64], lists: CellLists) -> NDArray[np.int64]:
+        """Fail the cells that this write wore out, and disturb others; the flat indices of those that moved."""
+        moved = NOBODY
+        if self.lifetime is not None:
+            self.wear_out(cells)
+        if self.device.disturbance is not None:
+            moved = self._disturb(cells, lists.counts[0], lists.counts[1])
+        lists.achieved[:] = self.conductance.reshape(-1)[cells]
+        return moved
 
     @property
     def _state(self) -> tuple[NDArray[Any], ...]:
@@ -216,23 +195,6 @@ class Crossbar:
         if law is None:
             law = self._laws[sense_energy] = self.device.law(sense_energy)
         return law
-
-    def _done(self, cells: NDArray[np.int64], result: _Results) -> Programming:
-        """Fail the worn cells, disturb the others, and say what was done."""
-        set_pulses, reset_pulses, verify_reads = result.counts
-        set_energy, reset_energy, verify_energy = result.joules
-        felt = np.empty(0, np.int64)
-        if self.lifetime is not None:
-            self.wear_out(cells)
-        if self.device.disturbance is not None:
-            felt = self._disturb(cells, set_pulses, reset_pulses)
-        if self.lifetime is not None or self.device.disturbance is not None:
-            result.achieved = self.conductance.reshape(-1)[cells]
-        squared_volts = self.squared_volts(set_pulses, reset_pulses, result.squared)
-        return Programming(
-            cells, result.before, result.achieved, set_pulses, reset_pulses, verify_reads, set_energy, reset_energy,
-            verify_energy, squared_volts, result.swing, felt,
-        )  # fmt: skip
 
     def wear_out(self, cells: NDArray[np.int64]) -> None:
         """Mark the cells whose last write was their last: from now on they are stuck."""

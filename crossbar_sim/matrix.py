@@ -15,9 +15,9 @@ from crossbar_sim.bill.billing import bill_programming, bill_read, bill_writes
 from crossbar_sim.bill.ledger import Ledger
 from crossbar_sim.bill.tile_energy import TileWork
 from crossbar_sim.bill.update_costs import count_update
-from crossbar_sim.bill.write_costs import WriteCounts
+from crossbar_sim.bill.write_costs import WriteCounts, billed_by_cell
 from crossbar_sim.counter_random import stream_key
-from crossbar_sim.crossbar import Crossbar, Programming
+from crossbar_sim.crossbar import Crossbar
 from crossbar_sim.devices.coincidence import draw
 from crossbar_sim.errors import MappingError
 from crossbar_sim.hardware import Hardware
@@ -28,6 +28,7 @@ from crossbar_sim.mapping.prepare_kernels import BLOCK, prepare_reads
 from crossbar_sim.mapping.pulsing import pulsed_cells
 from crossbar_sim.mapping.tiles import Tile, column_scale, cut, tile_scale
 from crossbar_sim.outer_product import pulse_outer_product, update_scheme
+from crossbar_sim.programming import Programming
 from crossbar_sim.reading.read_path import ReadPath, Registers
 from crossbar_sim.threads import in_parts
 from crossbar_sim.wear.levelling import Rows
@@ -145,7 +146,7 @@ class MappedMatrix(nn.Module):
         self._write(cells, target.reshape(-1)[cells])
 
     def _write(self, cells: NDArray[np.int64], goals: NDArray[np.float64]) -> Programming:
-        result = self.crossbar.program(cells, goals, self.hardware.adc.energy)
+        result = self.crossbar.program(cells, goals, self.hardware.adc.energy, listing=billed_by_cell(self.hardware))
         self._written(result)
         return result
 

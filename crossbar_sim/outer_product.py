@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from crossbar_sim.counter_random import stream_key
-from crossbar_sim.crossbar import Crossbar, Programming
-from crossbar_sim.devices import DeviceModel
+from crossbar_sim.crossbar import Crossbar
+from crossbar_sim.devices import DeviceModel, row_work
 from crossbar_sim.devices.coincidence import PulseTrains, pulse_law
 from crossbar_sim.devices.coincidence_kernels import (
     BOTH_CELLS,
@@ -22,6 +23,7 @@ from crossbar_sim.devices.coincidence_kernels import (
 )
 from crossbar_sim.errors import SpecError
 from crossbar_sim.hardware import Hardware
+from crossbar_sim.programming import CellLists, Programming
 from crossbar_sim.threads import in_parts
 
 LEAST_ROWS = 32
@@ -102,7 +104,7 @@ def pulse_outer_product(
     stuck = np.empty((0, 0, 0), np.bool_) if crossbar.stuck is None else crossbar.stuck
     kept = (crossbar.conductance, crossbar.writes, crossbar.pulses, crossbar.swing, crossbar.written_at)
     touched = np.empty(before.shape, np.bool_)
-    sums = np.zeros((-(-inputs // tile_rows), -(-columns // width), 5))
+    sums = np.zeros((-(-inputs // tile_rows), -(-columns // width), row_work.SUMS))
 
     def pulse(present: NDArray[np.float64], listing: bool, done: Done) -> None:
         starts = np.zeros((len(trains.slots), int(trains.slots.max(initial=0)) + 1), np.int64)
@@ -110,7 +112,7 @@ def pulse_outer_product(
         for tile, top in enumerate(range(0, inputs, tile_rows)):
             list_columns(trains.columns[tile], trains.slots, column_of, starts, listed)
             rows = row_of[top : top + tile_rows]
-            of_rows = np.zeros((rows.size, *sums.shape[1:]))
+            of_rows = np.zeros((rows.size, sums.shape[1], row_work.RESET_JOULE + 1))
             arguments = (
                 rows, np.ascontiguousarray(trains.rows[:, top : top + tile_rows].T), starts, listed, trains.slots,
                 scheme, present, pace, stuck, law, key, first_sample, top, clock, kept, touched, of_rows, width,
@@ -118,20 +120,29 @@ def pulse_outer_product(
             )  # fmt: skip
             in_parts(pulse_coincidences, rows.size, LEAST_ROWS, *arguments)
             if not listing:
-                sums[tile] = of_rows.sum(axis=0)
+                sums[tile, :, : of_rows.shape[2]] = of_rows.sum(axis=0)
 
-    def again() -> tuple[NDArray[np.float64], NDArray[np.float64], Done]:
-        after, done = before.copy(), Done.empty(before.shape)
+    def again() -> CellLists:
+        after, done, cells = before.copy(), Done.empty(before.shape), result.cells
         pulse(after, True, done)
-        return before, after, done
+        lists = CellLists.empty(before.reshape(-1)[cells], cells.size)
+        lists.achieved[:], lists.swing[:] = after.reshape(-1)[cells], done.swing.reshape(-1)[cells]
+        lists.counts[2], lists.joules[2] = 0, 0.0  # no verify reads
+        for kind in range(2):
+            lists.counts[kind] = done.pulses[kind].reshape(-1)[cells]
+            lists.joules[kind] = done.energy[kind].reshape(-1)[cells]
+        return lists
 
     pulse(crossbar.present, False, Done.empty((0, 0, 0)))
     crossbar.samples += len(trains.slots)
-    squared = crossbar.squared_volts(sums[..., 1].reshape(-1), sums[..., 2].reshape(-1))
-    result = PulsedCells(touched, sums, squared, again)
+    device = crossbar.device
+    square = device.set_voltage**2 * sums[..., row_work.SETS] + device.reset_voltage**2 * sums[..., row_work.RESETS]
+    sums[..., row_work.SQUARED] = square
+    result = PulsedCells(touched, sums, again)
     if crossbar.lifetime is not None:
-        crossbar.wear_out(result.cells)  # listed before cells are stuck
-        result.__dict__["achieved"] = crossbar.conductance.reshape(-1)[result.cells]
+        lists = result.lists  # made before cells are stuck
+        crossbar.wear_out(result.cells)
+        lists.achieved[:] = crossbar.conductance.reshape(-1)[result.cells]
     return result
 
 
@@ -149,45 +160,24 @@ class Done(NamedTuple):
 
 
 class PulsedCells(Programming):
-    """What a parallel update did. Its sums are there at once. The lists of cells are made when they are first asked
-    for: the same pulses again, on a copy of the cells as they were, since random numbers depend on counters alone.
+    """What a parallel update did; touched (planes, rows, columns): the cells that took pulses. There is no `work` of
+    single rows, since all are driven at once."""
 
-    touched (planes, rows, columns): the cells that took pulses; sums (row tiles, column tiles, 5): how many these are,
-    their SET pulses, RESET pulses, and joule of both.
-    """
+    def __init__(self, touched: NDArray[np.bool_], sums: NDArray[np.float64], again: Callable[[], CellLists]) -> None:
+        self.touched, self._sums, self._again, self.disturbed = touched, sums, again, np.empty(0, np.int64)
 
-    touched: NDArray[np.bool_]
-    sums: NDArray[np.float64]
+    @property
+    def sums(self) -> NDArray[np.float64]:
+        return self._sums
 
-    def __init__(
-        self, touched: NDArray[np.bool_], sums: NDArray[np.float64], squared_volts: float,
-        again: Callable[[], tuple[NDArray[np.float64], NDArray[np.float64], Done]],
-    ) -> None:  # fmt: skip
-        none = np.empty(0, np.int64)
-        self.__dict__.update(touched=touched, sums=sums, squared_volts=squared_volts, disturbed=none, _again=again)
+    @cached_property
+    def cells(self) -> NDArray[np.int64]:  # type: ignore[override]
+        """Listed when it is first asked for."""
+        return np.flatnonzero(self.touched)
 
     @property
     def count(self) -> int:
-        return int(self.sums[..., 0].sum())
+        return int(self._sums[..., row_work.CELLS].sum())
 
     def add_writes(self, counts: NDArray[np.int64]) -> None:
         counts += self.touched
-
-    def __getattr__(self, name: str) -> Any:
-        """List the cells and what each did."""
-        if name not in Programming.__dataclass_fields__ or "cells" in self.__dict__:
-            raise AttributeError(f"{type(self).__name__} has no {name!r}")
-        cells = np.flatnonzero(self.touched)
-        before, achieved, (pulses, energy, swing) = self._again()
-
-        def listed(numbers: NDArray[Any]) -> NDArray[Any]:
-            return numbers.reshape(-1)[cells]
-
-        self.__dict__.update(
-            cells=cells, before=listed(before), achieved=listed(achieved), set_pulses=listed(pulses[0]),
-            reset_pulses=listed(pulses[1]), verify_reads=np.zeros(cells.size, np.int32), swing=listed(swing),
-            set_energy=listed(energy[0]).astype(np.float64), reset_energy=listed(energy[1]).astype(np.float64),
-            verify_energy=np.zeros(cells.size),
-        )  # fmt: skip
-        del self.__dict__["_again"]
-        return self.__dict__[name]

@@ -115,7 +115,8 @@ def program(
 def write_verify(one: Slow, goal: float, draw: Callable[[int], tuple[float, float]], sense: float) -> None:
     device, run, last = one.device, 0, None
     assert device.verify_acceptance is not None
-    if device.programming == "erase_write_verify" and one.g > device.g_min + device.verify_acceptance:
+    erased = device.programming == "erase_write_verify" and one.g > device.g_min + device.verify_acceptance
+    if erased:
         one.to(device.g_min, False, device.reset_voltage)
     while True:
         one.verify_energy += device.read_voltage**2 * one.g * device.read_time + sense
@@ -126,7 +127,8 @@ def write_verify(one: Slow, goal: float, draw: Callable[[int], tuple[float, floa
         rising = one.g < goal
         run = run + 1 if rising == last else 0
         last = rising
-        one.pulse(rising, draw(1 + done // 2)[done % 2], run)
+        drawn = done - erased
+        one.pulse(rising, draw(1 + drawn // 2)[drawn % 2], run)
 
 
 def open_loop(one: Slow, goal: float, draw: Callable[[int], tuple[float, float]]) -> None:

@@ -10,7 +10,7 @@ from crossbar_sim import DeviceModel
 from crossbar_sim.counter_random import stream_key
 from crossbar_sim.crossbar import Crossbar
 from crossbar_sim.devices import device_names
-from crossbar_sim.devices.kernels import pulse_energy
+from crossbar_sim.devices.lanes import pulse_energy
 
 CONFIDENCE = 0.999_999  # of each of a few hundred intervals
 

@@ -16,8 +16,8 @@ from benchmarks.estimate import Counted, Workload, count
 from crossbar_sim import Chip, Hardware, map_model
 from crossbar_sim.bill.ledger import PHASES, PROGRAMMING
 from crossbar_sim.counting.chip import Activity
-from crossbar_sim.crossbar import Programming
 from crossbar_sim.matrix import MappedMatrix
+from crossbar_sim.programming import Programming
 from peft_methods import METHODS, Method, accuracy, fine_tune
 from peft_methods.search import GradientFree
 from tests.conftest import tiny_pool, tiny_transformer

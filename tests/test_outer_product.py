@@ -10,11 +10,13 @@ import pytest
 
 from crossbar_sim import DeviceModel
 from crossbar_sim.counter_random import normal_pair, stream_key
-from crossbar_sim.crossbar import Crossbar, Programming
+from crossbar_sim.crossbar import Crossbar
 from crossbar_sim.devices.coincidence import PulseTrains, draw, train_lengths
 from crossbar_sim.devices.coincidence_kernels import BOTH_CELLS, CELL_OF_THE_SIGN, LANES, ONE_CELL
 from crossbar_sim.outer_product import pulse_outer_product
+from crossbar_sim.programming import Programming
 from tests.conftest import ASSUMED
+from tests.on_threads import on_threads
 
 KEY = stream_key(0, "test")
 PLANES = {ONE_CELL: 1, BOTH_CELLS: 2, CELL_OF_THE_SIGN: 2}
@@ -155,16 +157,13 @@ def test_wide_rows_and_long_trains_equal_the_slow_twin() -> None:
 def run(batches: list[slice], threads: int = 1) -> tuple[Crossbar, list[Programming]]:
     x, error = signals(20, 40, 30)
     crossbar = ready(DeviceModel.load("gong2018_es"), (2, 40, 30))
-    numba.set_num_threads(threads)
-    try:
+    with on_threads(threads):
         results = [
             pulse_outer_product(
                 crossbar, draw(x[some], error[:, some], 2.0, 31, KEY, crossbar.samples), CELL_OF_THE_SIGN,
                 np.arange(40), np.arange(30), 40,
             ) for some in batches
         ]  # fmt: skip
-    finally:
-        numba.set_num_threads(1)
     return crossbar, results
 
 

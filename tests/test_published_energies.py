@@ -17,7 +17,7 @@ from crossbar_sim.bill.write_costs import WriteCounts, half_select_factor, write
 from crossbar_sim.counter_random import stream_key
 from crossbar_sim.crossbar import Crossbar
 from crossbar_sim.devices import DeviceModel
-from crossbar_sim.devices.kernels import pulse_energy
+from crossbar_sim.devices.lanes import pulse_energy
 from crossbar_sim.wear.statistics import adaptations_until_wearout, wear
 
 

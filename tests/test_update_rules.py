@@ -123,10 +123,10 @@ def test_pulses_move_every_weight_the_right_way(pairs: list[tuple[float, int]]) 
     crossbar.pulse(cells, counts)
     after = ((crossbar.conductance[0] - crossbar.conductance[1]) / device.window).T
     step = device.pulse_step / device.window
-    assert (np.sign(pulses) * (after - weight) >= -1e-12).all()
+    assert (np.sign(pulses) * (after - weight) >= -1e-6).all()
     free = np.where(np.sign(pulses) == np.sign(weight), 1 - abs(weight), abs(weight)) / step
     counted = (abs(weight) > 0.5 * step) & (free >= abs(pulses))
-    np.testing.assert_allclose((after - weight)[counted], (pulses * step)[counted], atol=1e-9)
+    np.testing.assert_allclose((after - weight)[counted], (pulses * step)[counted], atol=1e-6)
 
 
 def descend(hardware: Hardware, rule: UpdateRule, steps: int = 200) -> tuple[Chip, MappedMatrix, torch.Tensor]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -16,25 +14,35 @@ from crossbar_sim.bill.architecture import WriteCircuits
 from crossbar_sim.bill.ledger import PROGRAMMING
 from crossbar_sim.bill.neurosim_accounting import cell_pulses, cell_write_energy, line_write_energy, neurosim_writes
 from crossbar_sim.bill.write_costs import WriteCosts, WriteCounts, count_writes, half_select_energy, write_costs
-from crossbar_sim.crossbar import Programming
-from crossbar_sim.devices.kernels import pulse_energy
+from crossbar_sim.devices import row_work
+from crossbar_sim.devices.lanes import pulse_energy
+from crossbar_sim.programming import CellLists, Programming
 
 FEMTO = 1e-15
 LINES = WriteCircuits(word_line_capacitance=7.872 * FEMTO, bit_line_capacitance=3.277 * FEMTO,
                       source_line_capacitance=13.06 * FEMTO, word_line_voltage=1.1)  # fmt: skip
 
 
-def programming(hardware: Hardware, cells: ArrayLike, up: ArrayLike, down: ArrayLike, after: float) -> Programming:
-    """Programming with given pulses, every cell ending at `after` siemens; conduction counts 1 J per pulse."""
-    set_pulses, reset_pulses = np.array(up, np.int32), np.array(down, np.int32)
-    cells = np.array(cells)
-    size, reads = cells.size, set_pulses + reset_pulses + 1
-    return Programming(
-        cells, np.full(size, hardware.device.g_min), np.full(size, after), set_pulses, reset_pulses,
-        reads, 1.0 * set_pulses, 1.0 * reset_pulses, reads * hardware.adc.energy,
-        hardware.device.set_voltage**2 * set_pulses.sum() + hardware.device.reset_voltage**2 * reset_pulses.sum(),
-        np.zeros(size), np.empty(0, np.int64),
-    )  # fmt: skip
+def programming(
+    hardware: Hardware, shape: tuple[int, int, int], cells: ArrayLike, up: ArrayLike, down: ArrayLike, after: float
+) -> Programming:  # fmt: skip
+    """Programming of cells in `shape` (planes, rows, outputs) with given pulses, every cell ending at `after` siemens;
+    conduction counts 1 J per pulse."""
+    sets, resets, cells = np.array(up, np.int32), np.array(down, np.int32), np.array(cells)
+    device, width = hardware.device, hardware.tile.plane_columns
+    reads = sets + resets + 1
+    work = np.zeros((shape[1], -(-shape[2] // width), row_work.FIELDS))
+    for cell, s, r, v in zip(cells, sets, resets, reads, strict=True):
+        _, row, column = np.unravel_index(cell, shape)
+        squared = s * device.set_voltage**2 + r * device.reset_voltage**2
+        seconds = s * device.pulse_width + r * device.reset_width + v * device.read_time
+        here = work[row, column // width]
+        here[: row_work.SUMS] += 1, s, r, s, r, v, v * hardware.adc.energy, squared
+        here[row_work.SUMS :] = np.maximum(here[row_work.SUMS :], (s + r, seconds))
+    lists = CellLists.empty(np.full(cells.size, device.g_min), cells.size)
+    lists.achieved[:], lists.swing[:], lists.counts[:] = after, 0.0, (sets, resets, reads)
+    lists.joules[:] = sets, resets, reads * hardware.adc.energy
+    return Programming(cells, work, hardware.tile.rows, np.empty(0, np.int64), lambda: lists)
 
 
 @pytest.mark.parametrize(
@@ -85,8 +93,8 @@ def test_neurosim_accounting_of_a_matrix_is_its_arrays_one_by_one(milo: Hardware
                             tile=milo.tile.replace(rows=4, columns=6))  # fmt: skip
     device, rng, shape = hardware.device, np.random.default_rng(0), (2, 7, 5)
     before, after = rng.uniform(device.g_min, device.g_max, (2, *shape))
-    plain = programming(hardware, list(range(70)), [0] * 70, [0] * 70, device.g_min)
-    result = replace(plain, before=before.reshape(-1), achieved=after.reshape(-1))
+    result = programming(hardware, shape, list(range(70)), [0] * 70, [0] * 70, device.g_min)
+    result.lists.before[:], result.lists.achieved[:] = before.reshape(-1), after.reshape(-1)
     billed = neurosim_writes(hardware, result, shape)
     cells = lines = 0.0
     for i in np.ndindex(shape):
@@ -150,7 +158,7 @@ def test_half_selected_cells_against_every_pulse_and_cell(milo: Hardware, scheme
     tile = milo.tile.replace(rows=3, columns=4, access="passive", half_select=scheme)
     hardware = milo.replace(tile=tile, programming_order=order)
     conductance = np.random.default_rng(1).uniform(50e-6, 225e-6, (2, 3, 2))
-    result = programming(hardware, [0, 1, 3, 7, 10], [2, 0, 1, 5, 0], [0, 3, 1, 0, 2], 1e-4)
+    result = programming(hardware, conductance.shape, [0, 1, 3, 7, 10], [2, 0, 1, 5, 0], [0, 3, 1, 0, 2], 1e-4)
     ours = half_select_energy(hardware, result, conductance)
     assert ours == pytest.approx(half_selected_pulse_by_pulse(hardware, result, conductance), rel=1e-12)
 
@@ -162,15 +170,15 @@ def test_half_selected_cells_of_a_matrix_are_those_of_its_tiles(milo: Hardware, 
     hardware, rng, shape = milo.replace(tile=tile, programming_order=order), np.random.default_rng(2), (2, 7, 5)
     conductance, cells = rng.uniform(50e-6, 225e-6, shape), rng.choice(70, 30, replace=False)
     up, down = rng.integers(0, 6, (2, 30))
-    whole = half_select_energy(hardware, programming(hardware, cells, up, down, 1e-4), conductance)
+    whole = half_select_energy(hardware, programming(hardware, shape, cells, up, down, 1e-4), conductance)
     parts, place = [], np.full(shape, -1)
     place.reshape(-1)[cells] = np.arange(30)
     for top in (0, 3, 6):
         for left in (0, 2, 4):
             own = place[:, top : top + 3, left : left + 2]
             inside, which = np.flatnonzero(own >= 0), own[own >= 0]
-            part = programming(hardware, inside, up[which], down[which], 1e-4)
             stored = np.ascontiguousarray(conductance[:, top : top + 3, left : left + 2])
+            part = programming(hardware, stored.shape, inside, up[which], down[which], 1e-4)
             parts.append(half_selected_pulse_by_pulse(hardware, part, stored))
     assert whole == pytest.approx(sum(parts), rel=1e-12)
 
@@ -179,7 +187,7 @@ def test_half_selected_cells_of_a_matrix_are_those_of_its_tiles(milo: Hardware, 
 def test_half_selected_cells_of_a_uniform_array(milo: Hardware, scheme: str, nonlinearity: float, times: float) -> None:
     tile = milo.tile.replace(access="passive", half_select=scheme, selector_nonlinearity=nonlinearity)
     hardware = milo.replace(tile=tile)
-    result = programming(hardware, [130], [1], [0], 1e-4)
+    result = programming(hardware, (2, 128, 64), [130], [1], [0], 1e-4)
     selected = milo.device.set_voltage**2 * 1e-4 * milo.device.pulse_width
     energy = half_select_energy(hardware, result, np.full((2, 128, 64), 1e-4))
     assert energy == pytest.approx(times * selected, rel=1e-4)
@@ -210,7 +218,7 @@ def test_terms_for_any_counts(milo: Hardware, counts: WriteCounts) -> None:
 
 def test_lines_are_charged_once_per_pulse_and_line(milo: Hardware) -> None:
     hardware = milo.replace(write_circuits=LINES)
-    result = programming(hardware, [0, 1, 64], [3, 5, 2], [0, 0, 1], 1e-4)
+    result = programming(hardware, (2, 128, 64), [0, 1, 64], [3, 5, 2], [0, 0, 1], 1e-4)
     counts = count_writes(hardware, result, (2, 128, 64))
     assert (counts.word_line_slots, counts.rows) == (5 + 3, 2)
     device, pulsed = hardware.device, 13.06 * FEMTO + 3.277 * FEMTO
@@ -227,7 +235,7 @@ def test_slots_and_seconds_row_by_row(milo: Hardware, order: str) -> None:
     rng, device, shape = np.random.default_rng(0), hardware.device, (2, 7, 5)
     cells = np.sort(rng.choice(70, 20, replace=False))
     up, down = rng.integers(0, 4, (2, 20))
-    result = programming(hardware, list(cells), list(up), list(down), 1e-4)
+    result = programming(hardware, shape, cells, up, down, 1e-4)
     slots, rows, longest = 0, 0, 0.0
     for top in (0, 3, 6):
         for left in (0, 2, 4):
@@ -305,7 +313,7 @@ def test_one_more_pulse_costs_energy_and_no_less_time(
     def costs(extra: int) -> WriteCosts:
         more = [list(pair) for pair in pulses]
         more[which % len(pulses)][0 if up else 1] += extra
-        result = programming(hardware, cells, [a for a, _ in more], [b for _, b in more], 1e-4)
+        result = programming(hardware, stored.shape, cells, [a for a, _ in more], [b for _, b in more], 1e-4)
         return write_costs(hardware, count_writes(hardware, result, stored.shape, stored))
 
     less, more = costs(0), costs(1)

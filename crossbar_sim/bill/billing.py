@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from crossbar_sim.bill.ledger import Ledger
 from crossbar_sim.bill.read_costs import ReadCosts, ReadCounts, cell_energy
 from crossbar_sim.bill.write_costs import WriteCounts, count_writes, write_costs
-from crossbar_sim.crossbar import Programming
 from crossbar_sim.hardware import Hardware
+from crossbar_sim.programming import Programming
 
 
 def bill_programming(

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from crossbar_sim.crossbar import Programming
 from crossbar_sim.hardware import Hardware
+from crossbar_sim.programming import Programming
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]

@@ -10,11 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossbar_sim.bill.ledger import PROGRAMMING
-from crossbar_sim.bill.write_kernels import add_tile_work
-from crossbar_sim.crossbar import Programming
+from crossbar_sim.devices.row_work import READS, RESET_JOULE, RESETS, SET_JOULE, SETS, VERIFY_JOULE
 from crossbar_sim.errors import MappingError
 from crossbar_sim.mapping.layout import Layout
-from crossbar_sim.outer_product import PulsedCells
+from crossbar_sim.programming import Programming
 
 if TYPE_CHECKING:
     from crossbar_sim.chip import Chip
@@ -35,20 +34,15 @@ class TileWork:
 
     def add(self, phase: str, result: Programming) -> None:
         """Add one programming operation; what a single tile did is what its matrix did, and needs no sums."""
-        layout, spec = self.layout, self.layout.spec
+        layout = self.layout
         if layout.row_tiles == layout.column_tiles == 1:
             return
         work = self.by_phase.get(phase)
         if work is None:
             work = self.by_phase[phase] = np.zeros((len(WORK), layout.row_tiles, layout.column_tiles))
-        if isinstance(result, PulsedCells):
-            _, set_pulses, reset_pulses, set_energy, reset_energy = result.sums.transpose(2, 0, 1)
-            work[[0, 1, 4]] += set_energy, reset_energy, set_pulses + reset_pulses  # no verify reads
-            return
-        add_tile_work(
-            result.cells, result.set_pulses, result.reset_pulses, result.verify_reads, result.set_energy,
-            result.reset_energy, result.verify_energy, *layout.shape[1:], spec.rows, spec.plane_columns, work,
-        )  # fmt: skip
+        sums = result.sums.transpose(2, 0, 1)
+        work[:4] += sums[[SET_JOULE, RESET_JOULE, VERIFY_JOULE, READS]]
+        work[4] += sums[SETS] + sums[RESETS]
 
 
 def energy_by_tile(chip: Chip, phase: str | None = None) -> dict[str, float]:

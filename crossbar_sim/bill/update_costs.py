@@ -22,7 +22,7 @@ def count_update(hardware: Hardware, result: PulsedCells, trains: PulseTrains, l
     row_pulses, driven, slots, rising, falling = line_charges(trains.rows, trains.columns, trains.slots)
     if layout.spec.sides == 2:
         rising = falling = rising + falling
-    cells, set_pulses, reset_pulses, set_energy, reset_energy = result.sums.sum(axis=(0, 1)).tolist()
+    cells, set_pulses, reset_pulses, set_energy, reset_energy, *_ = result.sums.sum(axis=(0, 1)).tolist()
     return WriteCounts(
         cells=int(cells), set_pulses=int(set_pulses), reset_pulses=int(reset_pulses),
         verify_reads=0, word_line_slots=row_pulses * layout.column_tiles, rows=driven * layout.column_tiles,

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from crossbar_sim.bill.neurosim_accounting import neurosim_writes
 from crossbar_sim.bill.write_kernels import half_selected, write_totals
-from crossbar_sim.crossbar import Programming
 from crossbar_sim.hardware import Hardware
+from crossbar_sim.programming import Programming
 
 Floats = NDArray[np.float64]
 
@@ -103,6 +103,11 @@ def half_select_factor(scheme: str, nonlinearity: float) -> float:
     return divisor ** -(1.0 + math.log2(nonlinearity))
 
 
+def billed_by_cell(hardware: Hardware) -> bool:
+    """Whether the bill of a write needs what each cell did; else that of each row will do."""
+    return hardware.accounting == "neurosim" or hardware.tile.access == "passive"
+
+
 def count_writes(
     hardware: Hardware, result: Programming, shape: tuple[int, ...], conductance: Floats | None = None
 ) -> WriteCounts:
@@ -114,17 +119,17 @@ def count_writes(
     """
     device, tile = hardware.device, hardware.tile
     serial = hardware.programming_order == "cell_serial"
-    widths = device.pulse_width, device.reset_width - device.pulse_width, device.read_time
-    sets, resets, reads, set_energy, reset_energy, verify_energy, slots, rows, seconds = write_totals(
-        result.cells, result.set_pulses, result.reset_pulses, result.verify_reads, result.set_energy,
-        result.reset_energy, result.verify_energy, shape[1], shape[2], tile.rows, tile.plane_columns, serial, widths,
-    )  # fmt: skip
+    sums, slots, rows, seconds = write_totals(
+        result.work, tile.rows, serial, device.pulse_width, device.reset_width - device.pulse_width, device.read_time
+    )
+    _, sets, resets, set_energy, reset_energy, reads, verify_energy, squared = sums.tolist()
+    sets, resets, reads, slots = int(sets), int(resets), int(reads), int(slots)
     operations = result.count if serial else rows
     if hardware.accounting == "neurosim":
         lines = neurosim_writes(hardware, result, shape)
         return WriteCounts(
             result.count, lines.set_pulses, lines.reset_pulses, reads, lines.slots, operations, lines.set_energy,
-            lines.reset_energy, 0.0, result.squared_volts, seconds, line_energy=lines.line_energy,
+            lines.reset_energy, 0.0, squared, seconds, line_energy=lines.line_energy,
         )  # fmt: skip
     cells, others = max(verify_energy - reads * hardware.adc.energy, 0.0), 0.0
     if tile.access == "passive":
@@ -132,8 +137,7 @@ def count_writes(
             raise ValueError("half-selected cells of a passive array are billed from their conductances; give them")
         others = half_select_energy(hardware, result, conductance.reshape(shape))
     return WriteCounts(
-        result.count, sets, resets, reads, slots, operations, set_energy, reset_energy, cells, result.squared_volts,
-        seconds, others,
+        result.count, sets, resets, reads, slots, operations, set_energy, reset_energy, cells, squared, seconds, others,
     )  # fmt: skip
 
 

@@ -1,69 +1,37 @@
-"""Numba kernels of the write bill: one pass over the programmed cells, and over all cells of a passive array."""
+"""Numba kernels of the write bill: one pass over the programmed rows, and over all cells of a passive array."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from crossbar_sim.compiling import entry, part
-
-
-@part(error_model="numpy")
-def _locate(cell, inputs, outputs, tile_outputs, here):
-    """(row, column tile) of a cell, with the first cell of that tile's row and the one after its last; `here`: the
-    same of the cell before, which most often is its neighbour."""
-    if here[2] <= cell < here[3]:
-        return here
-    line, column = cell // outputs, cell % outputs
-    tile = column // tile_outputs
-    first, last = tile * tile_outputs, min((tile + 1) * tile_outputs, outputs)
-    return line % inputs, tile, cell - column + first, cell - column + last
+from crossbar_sim.devices.row_work import CELLS, LONGEST, MOST_PULSES, READS, RESETS, SETS, SUMS
 
 
 @entry
-def write_totals(
-    cells, set_pulses, reset_pulses, verify_reads, set_energy, reset_energy, verify_energy, inputs, outputs, tile_rows,
-    tile_outputs, serial, widths,
-):  # fmt: skip
-    """SET pulses, RESET pulses and verify reads of all cells, their joule; word-line slots of all rows together, how
+def write_totals(work, tile_rows, serial, set_width, longer, read_time):
+    """Sums of `work` (rows, column tiles, row_work.FIELDS) over all rows; word-line slots of all rows together, how
     many rows of a tile have a programmed cell, and seconds of the slowest tile, whose rows follow one another.
 
     Cells of a row share their slots (the largest counts) or, `serial`, follow one another (the sum counts).
-    widths: seconds of a SET pulse, of what a RESET pulse takes longer, and of a verify read.
+    Seconds: of a SET pulse, what a RESET pulse takes longer, and of a verify read.
     """
-    column_tiles = (outputs + tile_outputs - 1) // tile_outputs
-    slots = np.zeros((inputs, column_tiles), np.int64)
-    seconds = np.full((inputs, column_tiles), -1.0)
-    sets, resets, reads = 0, 0, 0
-    set_joule, reset_joule, verify_joule = 0.0, 0.0, 0.0
-    here = (0, 0, 0, 0)
-    for i in range(cells.size):
-        sets += set_pulses[i]
-        resets += reset_pulses[i]
-        reads += verify_reads[i]
-        set_joule += set_energy[i]
-        reset_joule += reset_energy[i]
-        verify_joule += verify_energy[i]
-        here = _locate(cells[i], inputs, outputs, tile_outputs, here)
-        row, tile = here[0], here[1]
-        pulses = set_pulses[i] + reset_pulses[i]
-        pulse_time = pulses * widths[0] + reset_pulses[i] * widths[1]
-        time = pulse_time + verify_reads[i] * widths[2]
-        if serial:
-            slots[row, tile] += pulses
-            seconds[row, tile] = max(seconds[row, tile], 0.0) + time
-        else:
-            slots[row, tile] = max(slots[row, tile], pulses)
-            seconds[row, tile] = max(seconds[row, tile], time)
-    rows, slowest = 0, 0.0
-    for tile in range(column_tiles):
-        for top in range(0, inputs, tile_rows):
-            total = 0.0
-            for row in range(top, min(top + tile_rows, inputs)):
-                if seconds[row, tile] >= 0.0:
-                    rows += 1
-                    total += seconds[row, tile]
-            slowest = max(slowest, total)
-    return sets, resets, reads, set_joule, reset_joule, verify_joule, slots.sum(), rows, slowest
+    sums, slots, rows, slowest = np.zeros(SUMS), 0.0, 0, 0.0
+    for tile in range(work.shape[1]):
+        for top in range(0, len(work), tile_rows):
+            seconds = 0.0
+            for row in work[top : top + tile_rows, tile]:
+                if row[CELLS] == 0.0:
+                    continue
+                pulses = row[SETS] + row[RESETS]
+                rows += 1
+                slots += pulses if serial else row[MOST_PULSES]
+                one_by_one = pulses * set_width + row[RESETS] * longer + row[READS] * read_time
+                seconds += one_by_one if serial else row[LONGEST]
+                for field in range(SUMS):
+                    sums[field] += row[field]
+            slowest = max(slowest, seconds)
+    return sums, slots, rows, slowest
 
 
 @entry
@@ -114,24 +82,6 @@ def half_selected(cells, set_pulses, reset_pulses, conductance, tile_rows, tile_
         for value in other[kind].flat:
             sums[kind] += max(value, 0.0)
     return sums
-
-
-@entry
-def add_tile_work(
-    cells, set_pulses, reset_pulses, verify_reads, set_energy, reset_energy, verify_energy, inputs, outputs, tile_rows,
-    tile_outputs, work,
-):  # fmt: skip
-    """Add joule of SET, RESET and verify reads, numbers of verify reads and of pulses to `work` (5, row tiles, column
-    tiles), each at the tile of its cell."""
-    here = (0, 0, 0, 0)
-    for i in range(cells.size):
-        here = _locate(cells[i], inputs, outputs, tile_outputs, here)
-        t, u = here[0] // tile_rows, here[1]
-        work[0, t, u] += set_energy[i]
-        work[1, t, u] += reset_energy[i]
-        work[2, t, u] += verify_energy[i]
-        work[3, t, u] += verify_reads[i]
-        work[4, t, u] += set_pulses[i] + reset_pulses[i]
 
 
 @part

@@ -28,12 +28,13 @@ from crossbar_sim.counting.write_samples import (
     fresh,
     neighbours,
 )
-from crossbar_sim.crossbar import Crossbar, Programming
+from crossbar_sim.crossbar import Crossbar
 from crossbar_sim.errors import MappingError, SpecError
 from crossbar_sim.hardware import Hardware
 from crossbar_sim.mapping.layout import Layout
 from crossbar_sim.mapping.tiles import Tile, cut
 from crossbar_sim.matrix import MappedMatrix
+from crossbar_sim.programming import Programming
 from crossbar_sim.spec import Spec, nearest
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -254,11 +255,7 @@ class ExpectedProgramming(Programming):
     """How many cells were programmed; nothing is known of any single one."""
 
     def __init__(self, cells: int) -> None:
-        counts, none, index = np.empty(0, np.int32), np.empty(0), np.empty(0, np.int64)
-        super().__init__(index, none, none, counts, counts, counts, none, none, none, 0.0, none, index)
-        object.__setattr__(self, "expected", cells)
-
-    expected: int
+        self.expected = cells
 
     @property
     def count(self) -> int:

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from crossbar_sim.bill.write_costs import WriteCounts, half_select_factor
 from crossbar_sim.counter_random import stream_key
 from crossbar_sim.counting.weight_levels import level_count
-from crossbar_sim.crossbar import Crossbar, Programming
+from crossbar_sim.crossbar import Crossbar
 from crossbar_sim.devices import DeviceModel
 from crossbar_sim.errors import SpecError
 from crossbar_sim.hardware import Hardware
 from crossbar_sim.mapping.layout import Layout
+from crossbar_sim.programming import Programming
 
 Floats = NDArray[np.float64]
 Changes = dict[tuple[int | None, int], float]
@@ -108,7 +109,7 @@ def _sample(
 
     used = np.repeat([before is not None for before, _ in pairs], SAMPLE)
     crossbar.program(cells[used], targets([before for before, _ in pairs if before is not None]), sense_energy)
-    return crossbar.program(cells, targets([after for _, after in pairs]), sense_energy)
+    return crossbar.program(cells, targets([after for _, after in pairs]), sense_energy, listing=True)
 
 
 def _distribution(values: Floats, shares: Floats) -> tuple[Floats, Floats]:

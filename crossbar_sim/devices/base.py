@@ -30,6 +30,8 @@ NotNegative = Field(ge=0)
 Share = Field(ge=0, le=1)
 SLOWEST_PACE = 0.05
 """Of a cell, with a normal spread of steps from device to device."""
+FINEST = 1e-6
+"""Of g_max: what a verify read is at least asked to tell; pulses are simulated ten times finer."""
 ENTRY_POINTS = "crossbar_sim.devices"
 LAWS = (
     "programming_error", "read_noise", "telegraph_noise", "lifetime", "retention", "heat", "incremental_amplitude",
@@ -105,6 +107,12 @@ class DeviceModel(SourcedSpec):
             raise SpecError(
                 f"DeviceModel: programming = '{self.programming}' needs verify_acceptance (siemens); "
                 "give it, or choose programming = 'open_loop'"
+            )
+        if self.verify_acceptance is not None and self.verify_acceptance < FINEST * self.g_max:
+            raise SpecError(
+                f"DeviceModel: verify_acceptance ({engineering(self.verify_acceptance, 'S')}) must be at least "
+                f"{FINEST:g} of g_max ({engineering(FINEST * self.g_max, 'S')}); no verify read is finer, and pulses "
+                "are simulated to a tenth of that"
             )
         if self.programming == "open_loop" and self.incremental_amplitude is not None:
             raise SpecError(

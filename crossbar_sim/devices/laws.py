@@ -39,8 +39,12 @@ class ConductancePolynomial(SourcedLaw):
     def __call__(self, conductance: Floats) -> Floats:
         """sigma in siemens, same shape as `conductance` (siemens)."""
         x = np.ascontiguousarray(conductance, dtype=np.float64)
-        coefficients = np.array(self.coefficients)
-        return polynomial(x.reshape(-1), self.conductance_scale, coefficients, self.sigma_scale).reshape(x.shape)
+        return polynomial(x.reshape(-1), *self.numbers).reshape(x.shape)
+
+    @property
+    def numbers(self) -> tuple[float, Floats, float]:
+        """Conductance scale, coefficients and sigma scale, for compiled code."""
+        return self.conductance_scale, np.array(self.coefficients), self.sigma_scale
 
     def __str__(self) -> str:
         return f"polynomial {list(self.coefficients)}"
