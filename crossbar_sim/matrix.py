@@ -34,7 +34,7 @@ from crossbar_sim.threads import in_parts
 from crossbar_sim.wear.levelling import Rows
 from crossbar_sim.wires.tile import SeenCells
 
-NO_NOISE = np.empty((0, 0, 0))
+NO_LAW, NO_NOISE = (1.0, np.empty(0), 1.0), np.empty((0, 0, 0))
 LEAST_CELLS = 1 << 16
 """Cells whose preparation for reads is worth a thread of its own."""
 
@@ -234,13 +234,15 @@ class MappedMatrix(nn.Module):
     def _prepare_reads(self) -> None:
         device, layout, seen, present = self.hardware.device, self.layout, self._seen, self.crossbar.present
         forward, back = (path.programmed for path in self._paths.values())
-        sigmas = self.crossbar.read_sigma() if device.reads_noisy else NO_NOISE
+        law, sigmas = device.noise_of_state, NO_NOISE
+        if law is None and device.reads_noisy:
+            sigmas = self.crossbar.read_sigma()
         column_sums = np.empty((-(-layout.inputs // BLOCK), layout.columns))
         in_parts(
             prepare_reads, len(column_sums), LEAST_CELLS // (BLOCK * layout.columns) + 1, present, seen.forward,
             seen.back, seen.forward is seen.back, seen.wired, layout.spec.sides, self.rows.row_of, layout.places,
-            layout.places_back, device.read_voltage, sigmas, *forward.padded, forward.line_conductance, *back.padded,
-            column_sums,
+            layout.places_back, device.read_voltage, NO_LAW if law is None else law.numbers, sigmas,
+            *forward.padded, forward.line_conductance, *back.padded, column_sums,
         )  # fmt: skip
         back.line_conductance[:] = np.add.reduce(column_sums)
         for path, cells in zip(self._paths.values(), (seen.forward, seen.back), strict=True):

@@ -48,7 +48,11 @@ def prepared(matrix: MappedMatrix, transposed: bool) -> tuple[np.ndarray, np.nda
     return sensed[0], sensed[1], conductance.sum(axis=(0, 1) if transposed else (0, 2))
 
 
-@pytest.mark.parametrize("noisy", [True, False])
+NO_NOISE: dict = {"read_noise": None}
+TRAPS = {"telegraph_noise": {"amplitude": 0.1, "cells": 0.4, "source": "assumption", "kind": "assumed"}}
+
+
+@pytest.mark.parametrize("noise", [{}, TRAPS, NO_NOISE], ids=["by state", "with traps", "none"])
 @pytest.mark.parametrize(
     "tile",
     [
@@ -56,14 +60,11 @@ def prepared(matrix: MappedMatrix, transposed: bool) -> tuple[np.ndarray, np.nda
         {"mapping": "offset", **WIRES}, {**SLICED, **WIRES},
     ],
 )  # fmt: skip
-def test_both_directions_are_prepared_as_by_numpy(milo: Hardware, tile: dict, noisy: bool, threads: int) -> None:
+def test_both_directions_are_prepared_as_by_numpy(milo: Hardware, tile: dict, noise: dict, threads: int) -> None:
     """41 inputs, on permuted rows of tiles of 24, and 18 outputs, on tiles of 4 to 24."""
     hardware = milo.replace(tile=milo.tile.replace(**{"rows": 24, "columns": 24, **tile}))
-    hardware = hardware.replace(device=hardware.device.replace(levels=2 if "slices" in tile else None))
-    generator = torch.Generator().manual_seed(0)
-    matrix = Chip(hardware if noisy else hardware.without("read_noise")).matrix(
-        "w", torch.randn(18, 41, generator=generator)
-    )
+    hardware = hardware.replace(device=hardware.device.replace(levels=2 if "slices" in tile else None, **noise))
+    matrix = Chip(hardware).matrix("w", torch.randn(18, 41, generator=torch.Generator().manual_seed(0)))
     matrix.rows.row_of = np.random.default_rng(0).permutation(41)
     matrix._prepare_reads()
     for transposed in (False, True):
@@ -71,7 +72,7 @@ def test_both_directions_are_prepared_as_by_numpy(milo: Hardware, tile: dict, no
         programmed = matrix.path(transposed).programmed
         np.testing.assert_array_equal(programmed.current, current.astype(np.float32))
         np.testing.assert_allclose(programmed.line_conductance, lines, rtol=1e-7)
-        if noisy:
+        if noise is not NO_NOISE:
             assert programmed.variance is not None
             np.testing.assert_allclose(programmed.variance, variance, rtol=1e-6)
 

@@ -19,15 +19,16 @@ FAULTS = {"stuck_at_lrs": 0.04, "stuck_at_hrs": 0.04, "device_to_device": 0.2}
 
 
 def check(result: Programming, slow: list[slow_writes.Slow]) -> None:
-    """Counts to the last bit; conductances and sums of joules to a millionth of the largest."""
+    """Counts to the last bit; conductances to a millionth of the window, joules to one of the largest."""
 
     def column(name: str) -> np.ndarray:
         return np.array([getattr(one, name) for one in slow])
 
     for mine, theirs in (("set_pulses", "sets"), ("reset_pulses", "resets"), ("verify_reads", "reads")):
         assert np.array_equal(getattr(result, mine), column(theirs))
-    np.testing.assert_allclose(result.achieved, column("g"), rtol=0.0, atol=2e-7 * slow[0].device.g_max)
-    for name in ("set_energy", "reset_energy", "verify_energy", "swing"):
+    for name, theirs in (("achieved", "g"), ("swing", "swing")):
+        np.testing.assert_allclose(getattr(result, name), column(theirs), rtol=0.0, atol=1e-6 * slow[0].device.window)
+    for name in ("set_energy", "reset_energy", "verify_energy"):
         expected = column(name)
         np.testing.assert_allclose(getattr(result, name), expected, rtol=0.0, atol=1e-6 * expected.max())
         assert getattr(result, name).sum() == pytest.approx(expected.sum(), rel=2e-7)

@@ -265,6 +265,12 @@ class DeviceModel(SourcedSpec):
         return self.read_noise is not None or self.telegraph_noise is not None
 
     @property
+    def noise_of_state(self) -> ConductancePolynomial | None:
+        """The read noise, if it is a polynomial of the conductance alone."""
+        law = self.read_noise
+        return law if isinstance(law, ConductancePolynomial) and self.telegraph_noise is None else None
+
+    @property
     def noise_grows(self) -> bool:
         """Whether the read noise depends on the time since a cell was programmed."""
         return isinstance(self.read_noise, FlickerNoise)

@@ -38,13 +38,14 @@ def pulses_between(steps, gone, goal):
 
 
 @part(error_model="numpy")
-def _polynomial(conductance, scale, coefficients, sigma_scale, sigma):
-    """Into `sigma`: sigma_scale * max(sum_k c_k (G / scale)^k, 0)."""
+def spread_of(conductance, scale, coefficients, sigma_scale, relative, sigma):
+    """Into `sigma`: sigma_scale * max(sum_k c_k (G / scale)^k, 0); `relative` receives G / scale."""
     for i in range(conductance.size):
+        relative[i] = conductance[i] / scale
         sigma[i] = coefficients[-1]
     for k in range(coefficients.size - 2, -1, -1):
         for i in range(conductance.size):
-            sigma[i] = coefficients[k] + sigma[i] * (conductance[i] / scale)
+            sigma[i] = coefficients[k] + sigma[i] * relative[i]
     for i in range(conductance.size):
         sigma[i] = sigma_scale * max(sigma[i], 0.0)
 
@@ -52,10 +53,10 @@ def _polynomial(conductance, scale, coefficients, sigma_scale, sigma):
 @entry(error_model="numpy")
 def polynomial(conductance, scale, coefficients, sigma_scale):
     """sigma_scale * max(sum_k c_k (G / scale)^k, 0) of many G in one pass."""
-    sigma = np.empty(conductance.size)
-    for start in range(0, sigma.size, 1024):  # few enough to stay in the first-level cache
-        some = slice(start, start + 1024)
-        _polynomial(conductance[some], scale, coefficients, sigma_scale, sigma[some])
+    sigma, relative = np.empty(conductance.size), np.empty(1024)
+    for start in range(0, sigma.size, relative.size):  # few enough to stay in the first-level cache
+        some = slice(start, start + relative.size)
+        spread_of(conductance[some], scale, coefficients, sigma_scale, relative, sigma[some])
     return sigma
 
 
@@ -162,7 +163,7 @@ def program_cells(
     lanes, done, first = np.empty(ROWS, np.float32), np.empty((DONE, size + 8)), np.empty((2, size), np.uint32)
     trained, relaxed = np.zeros((2, size), np.float32), np.zeros((2, size), np.float32)
     paces, goals, most = np.empty(size), np.empty(size), np.full(size, law[5])
-    erased, sigmas = np.zeros(size, np.bool_), np.empty(size if error[1].size else 0)
+    erased, relative, sigmas = np.zeros(size, np.bool_), np.empty(size), np.empty(size if error[1].size else 0)
     for start in range(begin, end, CHUNK):
         stop = min(start + CHUNK, end)
         count = stop - start
@@ -180,7 +181,7 @@ def program_cells(
         if not closed_loop:
             draw_pairs(first, count, np.uint32(1), key[0], key[1], trained)
         if sigmas.size:
-            _polynomial(goal, error[0], error[1], error[2], sigmas[:count])
+            spread_of(goal, error[0], error[1], error[2], relative, sigmas[:count])
             draw_pairs(first, count, np.uint32(0), key[0], key[1], relaxed)
         _end(rows, was, goal, sigmas[:count], law, closed_loop, trained, relaxed)
         _leave(some, rows, stuck, clock, state)

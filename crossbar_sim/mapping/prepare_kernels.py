@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from crossbar_sim.compiling import entry, part
+from crossbar_sim.devices.kernels import spread_of
 
 BLOCK = 16  # inputs that are prepared, and put into the transposed matrix, together
 
@@ -18,12 +19,18 @@ def _net_current(seen, first, last, row, read_voltage, net):
 
 
 @part(error_model="numpy")
-def _noise_variance(conductance, seen, wired, first, last, row, read_voltage, sigmas, total, variance):
-    """Sum of V^2 min(M/G, 1)^2 sigma^2 (columns,) over a slice's planes, `first` and `last`, on one row; without V^2 in
-    `total`."""
+def _noise_variance(conductance, seen, wired, first, last, row, read_voltage, law, sigmas, rooms, variance):
+    """Sum of V^2 min(M/G, 1)^2 sigma^2 (columns,) over a slice's planes, `first` and `last`, on one row; sigma by the
+    law or, if it has no coefficients, as given. rooms (3, columns): for intermediate results."""
+    relative, own, total = rooms
     total[:] = 0.0
     for plane in range(first, last + 1):
-        sigma, g, m = sigmas[plane, row], conductance[plane, row], seen[plane, row]
+        g, m = conductance[plane, row], seen[plane, row]
+        if law[1].size > 0:
+            spread_of(g, law[0], law[1], law[2], relative, own)
+            sigma = own
+        else:
+            sigma = sigmas[plane, row]
         if wired:
             for j in range(total.size):
                 share = min(m[j] / g[j], 1.0) if g[j] > 0.0 else 1.0
@@ -91,36 +98,38 @@ def _put_transposed(block, places, matrix):
 
 @entry(nogil=True, error_model="numpy")
 def prepare_reads(
-    begin, end, conductance, seen, seen_back, alike, wired, sides, row_of, places, places_back, read_voltage, sigmas,
-    current, variance, lines, current_back, variance_back, column_sums,
+    begin, end, conductance, seen, seen_back, alike, wired, sides, row_of, places, places_back, read_voltage, law,
+    sigmas, current, variance, lines, current_back, variance_back, column_sums,
 ):  # fmt: skip
     """What forward and transposed reads need, from conductance G and M, the same as seen through wires forward and
     back; blocks `begin` to `end` of BLOCK inputs.
 
     All (planes, inputs, columns) siemens; not `wired`: M = G; `alike`: both M are one. Input k is on row row_of[k]. A
     pair of planes plus and minus (sides = 2) has current[k, c] = V (M+ - M-) and variance[k, c] =
-    V^2 ((M+/G+)^2 sigma+^2 + (M-/G-)^2 sigma-^2) with the `sigmas` of the cells' read noise and M/G at most 1; a single
-    plane has no minus. Column j has c = places[slice, j]; transposed it is line j, and input k has
-    c = places_back[slice, k]. lines[k] are the conductances summed along each input, column_sums (blocks, columns)
-    along each column of a block. Empty sigmas: no read noise, the variances are left alone.
+    V^2 ((M+/G+)^2 sigma+^2 + (M-/G-)^2 sigma-^2) with sigma of the cells' read noise and M/G at most 1; a single plane
+    has no minus. law: (scale, coefficients, sigma scale) of `laws.ConductancePolynomial`; without coefficients `sigmas`
+    hold, and without both there is no read noise, and the variances are left alone. Column j has c = places[slice, j];
+    transposed it is line j, and input k has c = places_back[slice, k]. lines[k] are the conductances summed along each
+    input, column_sums (blocks, columns) along each column of a block.
     """
     planes, inputs, columns = conductance.shape
-    block, along = np.empty((BLOCK, columns), np.float32), np.empty(columns)
+    block, rooms = np.empty((BLOCK, columns), np.float32), np.empty((3, columns))
+    noisy = law[1].size > 0 or sigmas.size > 0
     for b in range(begin, end):
         some = slice(b * BLOCK, min((b + 1) * BLOCK, inputs))
         column_sums[b] = 0.0
         for k in range(some.start, some.stop):
-            lines[k] = _sum_lines(conductance, row_of[k], along, column_sums[b])
+            lines[k] = _sum_lines(conductance, row_of[k], rooms[0], column_sums[b])
         for s in range(planes // sides):
             first, last = s * sides, (s + 1) * sides - 1
-            for noise in range(2 if sigmas.size > 0 else 1):
+            for noise in range(2 if noisy else 1):
                 for back in range(2):
                     cells = seen_back if back else seen
                     for i in range(0 if back and alike else some.stop - some.start):
                         row = row_of[some.start + i]
                         if noise:
                             _noise_variance(
-                                conductance, cells, wired, first, last, row, read_voltage, sigmas, along, block[i]
+                                conductance, cells, wired, first, last, row, read_voltage, law, sigmas, rooms, block[i]
                             )
                         else:
                             _net_current(cells, first, last, row, read_voltage, block[i])
