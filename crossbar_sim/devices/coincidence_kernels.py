@@ -231,9 +231,9 @@ def _list_row(row, taken, drawn, swung, pulses, energy, swing):
     for side in range(planes):
         _copy(swung[side * columns : (side + 1) * columns], swing[side, row])
         for polarity in range(2):
-            part = slice((polarity * planes + side) * columns, (polarity * planes + side + 1) * columns)
-            _copy(taken[part], pulses[polarity, side, row])
-            _copy(drawn[part], energy[polarity, side, row])
+            own = slice((polarity * planes + side) * columns, (polarity * planes + side + 1) * columns)
+            _copy(taken[own], pulses[polarity, side, row])
+            _copy(drawn[own], energy[polarity, side, row])
 
 
 @entry(nogil=True)

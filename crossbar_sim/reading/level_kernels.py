@@ -46,9 +46,9 @@ def pack(levels, tile_inputs, packed, start):
     for k in range(levels.shape[0]):
         t, row = k // tile_inputs, k % tile_inputs
         for p in range(packed.shape[1]):
-            part = packed[t, p, row // together]
+            step = packed[t, p, row // together]
             for j in range(PANEL):
                 level = levels[k, p * PANEL + j]
-                part[j, row % together] = level
+                step[j, row % together] = level
                 if packed.itemsize == 1:
                     start[t, p * PANEL + j] -= ZERO_CODE * np.int32(level)

@@ -66,18 +66,18 @@ def _even_spread(squares, variance):
 @part
 def _copy_panel(matrix, top, left, panel):
     for k in range(min(panel.shape[0], len(matrix) - top)):
-        row, part = panel[k], matrix[top + k, left : left + PANEL]
+        row, cells = panel[k], matrix[top + k, left : left + PANEL]
         for j in range(PANEL):
-            row[j] = part[j]
+            row[j] = cells[j]
 
 
 @part
 def _scale(total, largest, output_scale, left, output):
     scale = output_scale[left : left + PANEL]
     for b in range(len(output)):
-        row, part, m = total[b], output[b, left : left + PANEL], largest[b]
-        for j in range(part.size):
-            part[j] = row[j] * m * scale[j]
+        row, y, m = total[b], output[b, left : left + PANEL], largest[b]
+        for j in range(y.size):
+            y[j] = row[j] * m * scale[j]
 
 
 @part(inline="always")
