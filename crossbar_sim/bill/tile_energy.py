@@ -20,13 +20,12 @@ if TYPE_CHECKING:
     from crossbar_sim.matrix import MappedMatrix
 
 Floats = NDArray[np.float64]
-WORK = ("SET pulses", "RESET pulses", "verify reads", "verify sensing", "pulses")
-"""What is summed up per tile while programming: joule, joule, joule of verify reads with sensing, reads, pulses."""
 DRIVEN, SENSED = ("DAC", "registers"), ("ADC", "shift-add", "sample-and-hold")
 
 
 class TileWork:
-    """What programming did to each tile of one matrix, by ledger phase: arrays (WORK, row tiles, column tiles)."""
+    """What programming did to each tile of one matrix, by ledger phase: sums (row tiles, column tiles,
+    row_work.SUMS)."""
 
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
@@ -37,12 +36,8 @@ class TileWork:
         layout = self.layout
         if layout.row_tiles == layout.column_tiles == 1:
             return
-        work = self.by_phase.get(phase)
-        if work is None:
-            work = self.by_phase[phase] = np.zeros((len(WORK), layout.row_tiles, layout.column_tiles))
-        sums = result.sums.transpose(2, 0, 1)
-        work[:4] += sums[[SET_JOULE, RESET_JOULE, VERIFY_JOULE, READS]]
-        work[4] += sums[SETS] + sums[RESETS]
+        sums = result.sums
+        self.by_phase[phase] = self.by_phase[phase] + sums if phase in self.by_phase else sums
 
 
 def energy_by_tile(chip: Chip, phase: str | None = None) -> dict[str, float]:
@@ -86,10 +81,12 @@ def _shares(matrix: MappedMatrix, phase: str, component: str) -> Floats:
         return np.ones(1)
     index = tuple(np.array([(t.inputs.start // spec.rows, t.outputs.start // spec.outputs) for t in matrix.tiles]).T)
     if component in PROGRAMMING and phase in work.by_phase:
-        done = dict(zip(WORK, work.by_phase[phase], strict=True))
-        done["verify reads"] = done["verify reads"] - done["verify sensing"] * matrix.hardware.adc.energy
-        kind = component if component in WORK else "pulses"
-        return np.asarray(np.maximum(done[kind][index], 0.0))
+        sums = work.by_phase[phase][index].T
+        done = {
+            "SET pulses": sums[SET_JOULE], "RESET pulses": sums[RESET_JOULE], "verify sensing": sums[READS],
+            "verify reads": sums[VERIFY_JOULE] - sums[READS] * matrix.hardware.adc.energy,
+        }  # fmt: skip
+        return np.asarray(np.maximum(done.get(component, sums[SETS] + sums[RESETS]), 0.0))
     if component == "cell reads":
         rows = np.add.reduceat(matrix.crossbar.present.sum(axis=0), np.arange(0, matrix.layout.inputs, spec.rows))
         return np.asarray(np.add.reduceat(rows, np.arange(0, matrix.layout.columns, spec.plane_columns), axis=1)[index])
