@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from crossbar_sim.compiling import entry, part
-from crossbar_sim.devices.row_work import CELLS, LONGEST, MOST_PULSES, READS, RESETS, SETS, SUMS
+from crossbar_sim.devices.row_work import CELLS, LONGEST, READS, RESETS, SETS, SLOTS, SUMS
 
 
 @entry
@@ -25,7 +25,7 @@ def write_totals(work, tile_rows, serial, set_width, longer, read_time):
                     continue
                 pulses = row[SETS] + row[RESETS]
                 rows += 1
-                slots += pulses if serial else row[MOST_PULSES]
+                slots += pulses if serial else row[SLOTS]
                 one_by_one = pulses * set_width + row[RESETS] * longer + row[READS] * read_time
                 seconds += one_by_one if serial else row[LONGEST]
                 for field in range(SUMS):

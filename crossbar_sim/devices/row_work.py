@@ -6,8 +6,9 @@ from crossbar_sim.compiling import part
 
 CELLS, SETS, RESETS, SET_JOULE, RESET_JOULE, READS, VERIFY_JOULE, SQUARED = range(8)
 """Sums: cells programmed, SET pulses, RESET pulses, joule of both, verify reads and their joule, V^2 of all pulses."""
-MOST_PULSES, LONGEST = range(8, 10)
-"""Maxima: pulses of one cell, and its seconds of pulses and verify reads."""
+SLOTS, LONGEST = range(8, 10)
+"""Maxima: pulses of one cell, which are the word-line slots if the row shares them, and its seconds of pulses and
+verify reads."""
 SUMS, FIELDS = 8, 10
 
 
@@ -49,7 +50,7 @@ def add_cells(cells, done, erased, verified, rising, law, columns, array_columns
         here[READS] += all_reads
         here[VERIFY_JOULE] += verify_joule(all_seen, all_reads, law)
         here[SQUARED] += all_squared if rising else all_sets * set_square + (all_pulses - all_sets) * reset_square
-        here[MOST_PULSES], here[LONGEST] = max(here[MOST_PULSES], most), max(here[LONGEST], longest)
+        here[SLOTS], here[LONGEST] = max(here[SLOTS], most), max(here[LONGEST], longest)
 
 
 @part(inline="always")
