@@ -12,6 +12,7 @@ from crossbar_sim.counter_random import Key, uniforms_at
 from crossbar_sim.devices import DeviceModel, FlickerNoise, relaxed, row_work
 from crossbar_sim.devices.disturbance import disturbed, half_selected_pulses
 from crossbar_sim.devices.kernels import MOST_PULSES, program_cells, pulse_cells
+from crossbar_sim.devices.laws import NO_SPREAD
 from crossbar_sim.errors import SpecError
 from crossbar_sim.programming import CellLists, Programming, together
 from crossbar_sim.threads import side_by_side
@@ -99,7 +100,7 @@ class Crossbar:
                 f"got {target.min():g} to {target.max():g}; rescale the weights"
             )
         law, stairs = self.device.programming_error, self.device.incremental_amplitude
-        error = (1.0, NOTHING, 1.0)
+        error = NO_SPREAD
         if not self.device.programs_exactly:
             error = (1.0, np.zeros(1), 1.0) if law is None else law.numbers
         closed_loop = self.device.programming != "open_loop"
@@ -108,10 +109,11 @@ class Crossbar:
         how = error, numbers, closed_loop, erase_first
         return self._give_pulses(program_cells, cells, target, self._law(sense_energy), how, listing)
 
-    def pulse(self, cells: NDArray[np.int64], counts: NDArray[np.int64]) -> Programming:
+    def pulse(self, cells: NDArray[np.int64], counts: NDArray[np.int64], listing: bool = False) -> Programming:
         """Blind pulses: |counts| per cell (flat indices `cells`, each at most once), SET where counts > 0, else RESET.
 
         No target, no verify read, no programming error: a cell ends where its pulses lead it, inside the window.
+        Returns the same as `program`.
         """
         if counts.shape != cells.shape or (
             cells.size and not 0 < np.abs(counts).min() <= np.abs(counts).max() <= MOST_PULSES
@@ -122,7 +124,7 @@ class Crossbar:
                 f"{self.device.name}: blind pulses have one voltage, but the device has incremental_amplitude; "
                 "leave that out, or program with verify reads"
             )
-        return self._give_pulses(pulse_cells, cells, counts, self._law(0.0), (), False)
+        return self._give_pulses(pulse_cells, cells, counts, self._law(0.0), (), listing)
 
     def _give_pulses(
         self, kernel: Any, cells: NDArray[np.int64], wanted: NDArray[Any], law: Floats, how: tuple[Any, ...],

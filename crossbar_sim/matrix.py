@@ -19,6 +19,7 @@ from crossbar_sim.bill.write_costs import WriteCounts, billed_by_cell
 from crossbar_sim.counter_random import stream_key
 from crossbar_sim.crossbar import Crossbar
 from crossbar_sim.devices.coincidence import draw
+from crossbar_sim.devices.laws import NO_SPREAD
 from crossbar_sim.errors import MappingError
 from crossbar_sim.hardware import Hardware
 from crossbar_sim.mapping.encoding import read_weights, retarget
@@ -34,7 +35,7 @@ from crossbar_sim.threads import in_parts
 from crossbar_sim.wear.levelling import Rows
 from crossbar_sim.wires.tile import SeenCells
 
-NO_LAW, NO_NOISE = (1.0, np.empty(0), 1.0), np.empty((0, 0, 0))
+NO_NOISE = np.empty((0, 0, 0))
 LEAST_CELLS = 1 << 16
 """Cells whose preparation for reads is worth a thread of its own."""
 
@@ -165,7 +166,7 @@ class MappedMatrix(nn.Module):
         cells, counts = pulsed_cells(pulses, present[:, rows], self.hardware.device)
         plane, row, column = np.unravel_index(cells, present.shape)
         cells = np.ravel_multi_index((plane, rows[row], column), present.shape).astype(np.int64)
-        result = self.crossbar.pulse(cells, counts)
+        result = self.crossbar.pulse(cells, counts, listing=billed_by_cell(self.hardware))
         self.target.reshape(-1)[cells] = np.nan
         self._written(result)
         if result.count:
@@ -241,7 +242,7 @@ class MappedMatrix(nn.Module):
         in_parts(
             prepare_reads, len(column_sums), LEAST_CELLS // (BLOCK * layout.columns) + 1, present, seen.forward,
             seen.back, seen.forward is seen.back, seen.wired, layout.spec.sides, self.rows.row_of, layout.places,
-            layout.places_back, device.read_voltage, NO_LAW if law is None else law.numbers, sigmas,
+            layout.places_back, device.read_voltage, NO_SPREAD if law is None else law.numbers, sigmas,
             *forward.padded, forward.line_conductance, *back.padded, column_sums,
         )  # fmt: skip
         back.line_conductance[:] = np.add.reduce(column_sums)

@@ -51,7 +51,7 @@ class Programming:
     """What one programming operation did.
 
     cells: flat indices of the programmed cells; work (rows, column arrays, row_work.FIELDS): of each row of each array
-    of the crossbar; disturbed: flat indices of the cells that pulses of other cells moved.
+    of the crossbar, of `array_rows` rows; disturbed: flat indices of the cells that pulses of other cells moved.
 
     Cell by cell (flat arrays over `cells`): before and achieved, siemens; set_pulses, reset_pulses, verify_reads;
     set_energy, reset_energy, verify_energy, joule; swing, sum of |dG| over a cell's pulses, siemens. These lists are

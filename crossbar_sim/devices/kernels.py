@@ -134,6 +134,13 @@ def _end(done, was, goal, sigma, law, closed_loop, trained, relaxed):
 
 
 @part
+def _room(size):
+    """Lanes, what was done and first counters, for chunks of at most `size` cells."""
+    padded = size + 8  # rows of `done` a multiple of 4096 bytes apart would wait for each other
+    return np.empty(ROWS, np.float32), np.empty((DONE, padded)), np.empty((2, size), np.uint32)
+
+
+@part
 def _rows(done, count):
     """The rows of `done`, by the names of `lanes`, of so many cells."""
     return (
@@ -160,7 +167,7 @@ def program_cells(
     pulses, verify reads; their joules (3,); swing, siemens.
     """
     size, small = min(end - begin, CHUNK), law.astype(np.float32)
-    lanes, done, first = np.empty(ROWS, np.float32), np.empty((DONE, size + 8)), np.empty((2, size), np.uint32)
+    lanes, done, first = _room(size)
     trained, relaxed = np.zeros((2, size), np.float32), np.zeros((2, size), np.float32)
     paces, goals, most = np.empty(size), np.empty(size), np.full(size, law[5])
     erased, relative, sigmas = np.zeros(size, np.bool_), np.empty(size), np.empty(size if error[1].size else 0)
@@ -200,7 +207,7 @@ def pulse_cells(
     pulse leaves the window, and none moves a `stuck` cell. Arguments and results as in `program_cells`.
     """
     size, small = min(end - begin, CHUNK), law.astype(np.float32)
-    lanes, done, first = np.empty(ROWS, np.float32), np.empty((DONE, size + 8)), np.empty((2, size), np.uint32)
+    lanes, done, first = _room(size)
     paces, direction, most, never = np.empty(size), np.empty(size), np.empty(size), np.zeros(size, np.bool_)
     for start in range(begin, end, CHUNK):
         stop = min(start + CHUNK, end)

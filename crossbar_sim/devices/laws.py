@@ -26,6 +26,10 @@ class SourcedLaw(Spec):
     valid: str = ""
 
 
+NO_SPREAD: tuple[float, Floats, float] = (1.0, np.empty(0), 1.0)
+"""In place of `ConductancePolynomial.numbers` where there is no such law."""
+
+
 class ConductancePolynomial(SourcedLaw):
     """Standard deviation of a conductance: sigma(G) = sigma_scale * max(sum_k c_k (G / conductance_scale)^k, 0).
 
