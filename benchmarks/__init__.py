@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from benchmarks.experiment import Experiment
-    from benchmarks.report import Report
+    from benchmarks.experiments.experiment import Experiment
+    from benchmarks.reporting.report import Report
 
 __all__ = ["Experiment", "Report"]
 
@@ -14,11 +14,11 @@ __all__ = ["Experiment", "Report"]
 def __getattr__(name: str) -> Any:
     """Import on first use, so that `xbar --help` does not load torch."""
     if name == "Experiment":
-        from benchmarks.experiment import Experiment
+        from benchmarks.experiments.experiment import Experiment
 
         return Experiment
     if name == "Report":
-        from benchmarks.report import Report
+        from benchmarks.reporting.report import Report
 
         return Report
     raise AttributeError(f"module 'benchmarks' has no attribute '{name}'")

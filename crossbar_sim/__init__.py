@@ -1,30 +1,57 @@
-"""Hardware storey: devices, crossbars, tiles, converters and the ledger. Knows no method and no task."""
+"""Hardware storey: devices, cells, tiles, converters and the ledger. Knows no method and no task."""
 
 from __future__ import annotations
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from crossbar_sim.errors import CrossbarError, MappingError, SpecError, WireError
+from crossbar_sim.spec.errors import CrossbarError, MappingError, SpecError, WireError
 
 if TYPE_CHECKING:
-    from crossbar_sim.bill.ledger import Ledger
-    from crossbar_sim.chip import Chip, Plan
+    from crossbar_sim.chip.chip import Chip
+    from crossbar_sim.chip.plan import Plan
     from crossbar_sim.devices import DeviceModel
     from crossbar_sim.hardware import Hardware
     from crossbar_sim.layers import MappedLinear, map_model, unmap
+    from crossbar_sim.ledger.ledger import Ledger
+    from crossbar_sim.quality.calibration import calibrate
+    from crossbar_sim.quality.report import quality
+    from crossbar_sim.spec.citations import bibtex
     from crossbar_sim.wires.exact import effective_conductance
 
 __all__ = [
-    "Chip", "CrossbarError", "DeviceModel", "Hardware", "Ledger", "MappedLinear", "MappingError", "Plan",
-    "SpecError", "WireError", "effective_conductance", "map_model", "unmap",
-]  # fmt: skip
+    "Chip",
+    "CrossbarError",
+    "DeviceModel",
+    "Hardware",
+    "Ledger",
+    "MappedLinear",
+    "MappingError",
+    "Plan",
+    "SpecError",
+    "WireError",
+    "bibtex",
+    "calibrate",
+    "effective_conductance",
+    "map_model",
+    "quality",
+    "unmap",
+]
 
 _HOMES = {
-    "Chip": "chip", "Plan": "chip", "DeviceModel": "devices", "Hardware": "hardware",
-    "MappedLinear": "layers", "map_model": "layers", "unmap": "layers", "Ledger": "bill.ledger",
-    "effective_conductance": "wires",
-}  # fmt: skip
+    "Chip": "chip.chip",
+    "DeviceModel": "devices",
+    "Hardware": "hardware",
+    "Ledger": "ledger.ledger",
+    "MappedLinear": "layers",
+    "Plan": "chip.plan",
+    "bibtex": "spec.citations",
+    "calibrate": "quality.calibration",
+    "effective_conductance": "wires.exact",
+    "map_model": "layers",
+    "quality": "quality.report",
+    "unmap": "layers",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -21,7 +21,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from peft_methods.base import MethodError
+from peft_methods.errors import MethodError
 
 KernelName = Literal["linear", "rbf"]
 

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from crossbar_sim import Chip
-from crossbar_sim.bill.ledger import Ledger
-from crossbar_sim.matrix import MappedMatrix
+from crossbar_sim.chip.simulated import MappedMatrix
+from crossbar_sim.ledger.ledger import Ledger
 
 Placement = Literal["crossbar", "sram"]
 

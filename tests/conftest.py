@@ -8,11 +8,11 @@ import torch
 from hypothesis import settings
 from torch import nn
 
-from benchmarks.backbones import VisionTransformer
+from benchmarks.problems.backbones import VisionTransformer
 from crossbar_sim import Hardware
 from peft_methods import Pool
-from peft_methods.base import linear_layers
-from peft_methods.checkpoint import LoRAWeights
+from peft_methods.checkpoints.lora import LoRAWeights
+from peft_methods.model_parts import linear_layers
 
 torch.set_num_threads(1)
 numba.set_num_threads(1)

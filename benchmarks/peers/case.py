@@ -15,7 +15,7 @@ import threadpoolctl
 import torch
 from numpy.typing import NDArray
 
-from crossbar_sim.errors import CrossbarError
+from crossbar_sim.spec.errors import CrossbarError
 
 OURS = "crossbar-sim"
 ROUNDS = 15  # each simulator runs once per round, so that a disturbance hits all of them

@@ -12,12 +12,12 @@ import torch
 import tyro
 from tyro.conf import arg
 
-from benchmarks.figure_style import PAGE, SPARE, log_axis, new_figure, set_ticks, style, svg
 from benchmarks.peers.case import Case, measure
 from benchmarks.peers.products import NOISE, data, hardware
+from benchmarks.reporting.figures.style import PAGE, SPARE, log_axis, new_figure, set_ticks, style, svg
 from crossbar_sim import Hardware
-from crossbar_sim.bill.ledger import Ledger
-from crossbar_sim.matrix import MappedMatrix
+from crossbar_sim.chip.simulated import MappedMatrix
+from crossbar_sim.ledger.ledger import Ledger
 
 DIGITAL, WHOLE, NOISY, VARIED = "torch float32", "noise-free cells", "read noise", "noise ∝ conductance"
 AXES = {

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from benchmarks.peers import others
 from benchmarks.peers.case import OURS, Case, DisagreementError, relative_error
 from crossbar_sim import Chip, Hardware
-from crossbar_sim.bill.ledger import Ledger
+from crossbar_sim.chip.simulated import MappedMatrix
 from crossbar_sim.devices.laws import ConductancePolynomial
-from crossbar_sim.matrix import MappedMatrix
+from crossbar_sim.ledger.ledger import Ledger
 
 VECTORS, INPUTS, OUTPUTS, ROWS = 256, 768, 768, 128
 STEPS = 127  # of DAC, ADC and weights

@@ -12,17 +12,17 @@ import numpy as np
 import torch
 from torch import nn
 
-from benchmarks.backbones import VisionTransformer, load_backbone
 from benchmarks.peers.case import OURS, Case, relative_error
 from benchmarks.peers.others import aihwkit_models, aihwkit_programming, installed
 from benchmarks.peers.products import INPUTS, OUTPUTS, RANGE, VECTORS, hardware
-from benchmarks.tasks import few_shot, get_task
+from benchmarks.problems.backbones import VisionTransformer, load_backbone
+from benchmarks.problems.tasks import few_shot, get_task
 from crossbar_sim import Hardware, map_model
-from crossbar_sim.bill.ledger import Ledger
-from crossbar_sim.matrix import MappedMatrix
+from crossbar_sim.chip.simulated import MappedMatrix
+from crossbar_sim.ledger.ledger import Ledger
 from crossbar_sim.wires.exact import effective_conductance
 from peft_methods import LoRA
-from peft_methods.training import fine_tune
+from peft_methods.training.loop import fine_tune
 
 TORCH = "torch float32, digital"
 

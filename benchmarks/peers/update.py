@@ -9,11 +9,11 @@ from torch import nn
 from benchmarks.peers import others
 from benchmarks.peers.case import OURS, Case, Run
 from crossbar_sim import DeviceModel, Hardware
-from crossbar_sim.bill.ledger import Ledger
-from crossbar_sim.devices.coincidence import draw
-from crossbar_sim.matrix import MappedMatrix
-from crossbar_sim.outer_product import pulse_outer_product, update_scheme
-from crossbar_sim.programming import Programming
+from crossbar_sim.cells.outer_product import pulse_outer_product, update_scheme
+from crossbar_sim.cells.programming import Programming
+from crossbar_sim.cells.pulse_trains import draw
+from crossbar_sim.chip.simulated import MappedMatrix
+from crossbar_sim.ledger.ledger import Ledger
 
 SIZE, BATCH, RATE = 384, 32, 0.01
 ERROR = 0.01  # deviation of the output gradients where the update is timed alone

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from pydantic import Field, field_validator
 from torch import nn
 
-from crossbar_sim.bill.billing import bill_read, bill_writes
-from crossbar_sim.bill.ledger import PHASES, Ledger
-from crossbar_sim.bill.read_costs import ReadCosts, ReadCounts, read_costs, read_counts
-from crossbar_sim.chip import Chip
+from crossbar_sim.cells.cells import Crossbar
+from crossbar_sim.cells.programming import Programming
+from crossbar_sim.chip.chip import Chip
+from crossbar_sim.chip.simulated import MappedMatrix
 from crossbar_sim.counting.weight_levels import gaussian_drive, level_count, levels_of
 from crossbar_sim.counting.write_samples import (
     CellWrite,
@@ -28,14 +28,14 @@ from crossbar_sim.counting.write_samples import (
     fresh,
     neighbours,
 )
-from crossbar_sim.crossbar import Crossbar
-from crossbar_sim.errors import MappingError, SpecError
-from crossbar_sim.hardware import Hardware
+from crossbar_sim.hardware.hardware import Hardware
+from crossbar_sim.ledger.billing import bill_read, bill_writes
+from crossbar_sim.ledger.ledger import PHASES, Ledger
+from crossbar_sim.ledger.read_costs import ReadCosts, ReadCounts, read_costs, read_counts
 from crossbar_sim.mapping.layout import Layout
 from crossbar_sim.mapping.tiles import Tile, cut
-from crossbar_sim.matrix import MappedMatrix
-from crossbar_sim.programming import Programming
-from crossbar_sim.spec import Spec, nearest
+from crossbar_sim.spec.errors import MappingError, SpecError
+from crossbar_sim.spec.spec import Spec, nearest
 
 Share = Annotated[float, Field(ge=0, le=1)]
 NotNegative = Annotated[float, Field(ge=0)]

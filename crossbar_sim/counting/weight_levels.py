@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from crossbar_sim.converters import DAC
-from crossbar_sim.hardware import Hardware
+from crossbar_sim.hardware.converters import DAC
+from crossbar_sim.hardware.hardware import Hardware
 from crossbar_sim.mapping.encoding import to_conductance
 from crossbar_sim.mapping.layout import Layout
 from crossbar_sim.mapping.tiles import column_scale, tile_scale

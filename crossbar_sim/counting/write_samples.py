@@ -8,15 +8,15 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from crossbar_sim.bill.write_costs import WriteCounts, half_select_factor
-from crossbar_sim.counter_random import stream_key
+from crossbar_sim.cells.cells import Crossbar
+from crossbar_sim.cells.programming import Programming
 from crossbar_sim.counting.weight_levels import level_count
-from crossbar_sim.crossbar import Crossbar
 from crossbar_sim.devices import DeviceModel
-from crossbar_sim.errors import SpecError
-from crossbar_sim.hardware import Hardware
+from crossbar_sim.hardware.hardware import Hardware
+from crossbar_sim.ledger.write_costs import WriteCounts, half_select_factor
 from crossbar_sim.mapping.layout import Layout
-from crossbar_sim.programming import Programming
+from crossbar_sim.runtime.counter_random import stream_key
+from crossbar_sim.spec.errors import SpecError
 
 Floats = NDArray[np.float64]
 Changes = dict[tuple[int | None, int], float]

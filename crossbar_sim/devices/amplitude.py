@@ -7,8 +7,8 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from crossbar_sim.devices.laws import SourcedLaw
-from crossbar_sim.errors import SpecError
-from crossbar_sim.units import Volt, engineering
+from crossbar_sim.spec.errors import SpecError
+from crossbar_sim.spec.units import Volt, engineering
 
 
 class IncrementalAmplitude(SourcedLaw):

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from crossbar_sim.devices.laws import SourcedLaw
-from crossbar_sim.errors import SpecError
-from crossbar_sim.units import Siemens, Volt, engineering
+from crossbar_sim.spec.errors import SpecError
+from crossbar_sim.spec.units import Siemens, Volt, engineering
 
 Floats = NDArray[np.float64]
 Positive = Field(gt=0)

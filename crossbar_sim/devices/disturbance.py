@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from crossbar_sim.devices.laws import SourcedLaw
-from crossbar_sim.devices.pulses import Steps
-from crossbar_sim.units import Volt
+from crossbar_sim.devices.pulse_response.labelled import Steps
+from crossbar_sim.spec.units import Volt
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]

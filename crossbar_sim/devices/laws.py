@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 from scipy.special import ndtri
 
-from crossbar_sim.devices.kernels import polynomial
-from crossbar_sim.spec import Spec
-from crossbar_sim.units import One, Siemens
+from crossbar_sim.devices.compiled import polynomial
+from crossbar_sim.spec.spec import Spec
+from crossbar_sim.spec.units import One, Siemens
 
 Floats = NDArray[np.float64]
 Positive = Field(gt=0)

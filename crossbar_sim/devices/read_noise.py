@@ -8,14 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Discriminator, Field, Tag
 
-from crossbar_sim.counter_random import Key, uniforms_at
-from crossbar_sim.devices.lanes import DRAWS_PER_WRITE
 from crossbar_sim.devices.laws import ConductancePolynomial, SourcedLaw, StateLaw
-from crossbar_sim.units import One, Second, Siemens
+from crossbar_sim.runtime.counter_random import Key, uniforms_at
+from crossbar_sim.runtime.draws import DRAWS_PER_WRITE, TELEGRAPH_DRAW
+from crossbar_sim.spec.units import One, Second, Siemens
 
 Floats = NDArray[np.float64]
-TELEGRAPH_DRAW = 1019
-"""Counter within a write, beyond those of its pulses."""
 
 
 class FlickerNoise(SourcedLaw):

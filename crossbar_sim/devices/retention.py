@@ -9,15 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from crossbar_sim.counter_random import Key, normals
-from crossbar_sim.devices.lanes import DRAWS_PER_WRITE
 from crossbar_sim.devices.laws import SourcedLaw, StateLaw
-from crossbar_sim.units import Joule, Second, Siemens
+from crossbar_sim.runtime.counter_random import Key, normals
+from crossbar_sim.runtime.draws import DRAWS_PER_WRITE, RETENTION_DRAW
+from crossbar_sim.spec.units import Joule, Second, Siemens
 
 Floats = NDArray[np.float64]
 BOLTZMANN = 1.380649e-23  # joule per kelvin
-RETENTION_DRAW = 1020
-"""Counter within a write, beyond those of its pulses."""
 
 
 class PowerLawDrift(SourcedLaw):

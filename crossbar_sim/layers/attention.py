@@ -8,9 +8,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from crossbar_sim.errors import MappingError
 from crossbar_sim.layers.base import MappedLayer, Program, Weights
 from crossbar_sim.layers.linear import MappedLinear
+from crossbar_sim.spec.errors import MappingError
 
 PROJECTIONS = ("q_proj", "k_proj", "v_proj")
 

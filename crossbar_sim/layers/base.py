@@ -8,8 +8,8 @@ from typing import Literal
 import torch
 from torch import nn
 
-from crossbar_sim.errors import MappingError
-from crossbar_sim.matrix import MappedMatrix
+from crossbar_sim.chip.simulated import MappedMatrix
+from crossbar_sim.spec.errors import MappingError
 
 Weights = Literal["cells", "master"]
 Program = Callable[[str, torch.Tensor], MappedMatrix]

@@ -6,9 +6,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from crossbar_sim.errors import MappingError
+from crossbar_sim.chip.simulated import MappedMatrix
 from crossbar_sim.layers.base import MappedLayer, Program
-from crossbar_sim.matrix import MappedMatrix
+from crossbar_sim.spec.errors import MappingError
 
 Convolution = nn.Conv1d | nn.Conv2d
 

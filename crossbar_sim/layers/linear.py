@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from crossbar_sim.chip.simulated import MappedMatrix
 from crossbar_sim.layers.base import MappedLayer, Program, Weights
-from crossbar_sim.matrix import MappedMatrix
 
 
 class MappedLinear(MappedLayer):

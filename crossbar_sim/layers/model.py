@@ -9,17 +9,17 @@ from typing import Any
 import torch
 from torch import nn
 
-from crossbar_sim.chip import Chip
-from crossbar_sim.errors import MappingError
-from crossbar_sim.hardware import Hardware
+from crossbar_sim.chip.chip import Chip
+from crossbar_sim.chip.simulated import MappedMatrix
+from crossbar_sim.hardware.hardware import Hardware
 from crossbar_sim.layers.attention import MappedAttention
 from crossbar_sim.layers.base import MappedLayer, Program, Weights
 from crossbar_sim.layers.convolution import MappedConvolution
 from crossbar_sim.layers.fast_path import close_fast_paths, open_fast_paths
 from crossbar_sim.layers.linear import MappedLinear
 from crossbar_sim.layers.recurrent import MappedCell, MappedRecurrent
-from crossbar_sim.matrix import MappedMatrix
-from crossbar_sim.spec import nearest
+from crossbar_sim.spec.errors import MappingError
+from crossbar_sim.spec.spec import nearest
 
 KINDS: dict[type[nn.Module], Callable[[str, Any, Program], MappedLayer]] = {
     nn.Linear: MappedLinear.of,

@@ -6,9 +6,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from crossbar_sim.errors import MappingError
 from crossbar_sim.layers.base import MappedLayer, Program
 from crossbar_sim.layers.linear import MappedLinear
+from crossbar_sim.spec.errors import MappingError
 
 Cell = nn.RNNCell | nn.LSTMCell | nn.GRUCell
 Recurrent = nn.RNN | nn.LSTM | nn.GRU

@@ -5,8 +5,8 @@ from __future__ import annotations
 from importlib import resources
 from pathlib import Path
 
-from crossbar_sim.errors import SpecError
-from crossbar_sim.spec import nearest
+from crossbar_sim.spec.errors import SpecError
+from crossbar_sim.spec.spec import nearest
 
 
 def shelf_names(shelf: str) -> list[str]:

@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossbar_sim.devices import DeviceModel
-from crossbar_sim.errors import MappingError
-from crossbar_sim.mapping import kernels as mapping_kernels
+from crossbar_sim.mapping import compiled as mapping_kernels
 from crossbar_sim.mapping.layout import Layout
-from crossbar_sim.threads import in_parts
+from crossbar_sim.runtime.threads import in_parts
+from crossbar_sim.spec.errors import MappingError
 
 Floats = NDArray[np.float64]
 LEAST_WEIGHTS = 1 << 16

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from crossbar_sim.mapping.tiles import TileSpec
+from crossbar_sim.hardware.tile import TileSpec
 
 Integers = NDArray[np.int64]
 

@@ -11,11 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from crossbar_sim.errors import MappingError
-from crossbar_sim.matrix import MappedMatrix
+from crossbar_sim.chip.simulated import MappedMatrix
 from crossbar_sim.quality.probes import Batches, Loss, Watched, compare, decibels, matrices_of, unbilled, watch
-from crossbar_sim.reading.read_path import ReadPath
-from crossbar_sim.units import engineering
+from crossbar_sim.reading.path import ReadPath
+from crossbar_sim.spec.errors import MappingError
+from crossbar_sim.spec.units import engineering
 
 HALVINGS = 24  # of the interval in which a percentile is searched
 

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from crossbar_sim.errors import MappingError
-from crossbar_sim.matrix import MappedMatrix
+from crossbar_sim.chip.simulated import MappedMatrix
+from crossbar_sim.spec.errors import MappingError
 
 Batches = torch.Tensor | Iterable[torch.Tensor]
 """One batch of inputs of a model, or several."""

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from crossbar_sim.bill.ledger import Ledger
-from crossbar_sim.chip import unremembered
-from crossbar_sim.matrix import MappedMatrix
+from crossbar_sim.chip.chip import unremembered
+from crossbar_sim.chip.simulated import MappedMatrix
+from crossbar_sim.ledger.ledger import Ledger
 from crossbar_sim.quality.probes import Batches, Watched, compare, decibels, matrices_of, unbilled, watch
 
 BINS = 16  # of the conductance histogram where a device has no levels

@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from crossbar_sim.converters import ADC
-from crossbar_sim.counter_random import Key, uniforms_at
+from crossbar_sim.hardware.converters import ADC
+from crossbar_sim.runtime.counter_random import Key, uniforms_at
 
 GAIN_DRAW, OFFSET_DRAW, UNIT_DRAW = 0, 1, 2
 

@@ -11,13 +11,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from crossbar_sim.counter_random import Key, torch_normal_pair
-from crossbar_sim.reading import level_kernels, mvm_kernels
 from crossbar_sim.reading.adc_circuits import Transfer
-from crossbar_sim.reading.drive_kernels import BLOCK, SMALLEST
-from crossbar_sim.reading.microkernel import BYTE_PRODUCT, PANEL
-from crossbar_sim.reading.read_kernels import read_levels, read_vectors
-from crossbar_sim.threads import side_by_side
+from crossbar_sim.reading.compiled import levels as level_kernels
+from crossbar_sim.reading.compiled.drive import BLOCK, SMALLEST
+from crossbar_sim.reading.compiled.llvm.blocks import BYTE_PRODUCT, PANEL
+from crossbar_sim.reading.compiled.read import read_levels, read_vectors
+from crossbar_sim.reading.compiled.tiles import LEAST_WORK, PAIRS
+from crossbar_sim.runtime.counter_random import Key, torch_normal_pair
+from crossbar_sim.runtime.threads import side_by_side
 
 Singles = NDArray[np.float32]
 Floats = NDArray[np.float64]
@@ -157,7 +158,7 @@ def read_numba(
     vectors, grid = x.detach().contiguous().numpy(), programmed.grid
     (count, inputs), outputs = vectors.shape, len(programmed.output_scale)
     blocks = -(-count // BLOCK)
-    workers = count * inputs * outputs // mvm_kernels.LEAST_WORK
+    workers = count * inputs * outputs // LEAST_WORK
     workers = 1 if workers < 2 else min(numba.get_num_threads(), workers)
     output, conduction = np.empty((count, outputs), np.float32), np.empty(blocks)
     peaks, clipped = np.zeros((workers, *grid), np.float32), np.zeros((workers, *grid), np.int64)
@@ -209,7 +210,7 @@ def read_torch(x: torch.Tensor, programmed: Programmed, conversion: Conversion, 
         codes = torch.round(codes * conversion.dac_steps) / conversion.dac_steps
     (row_tiles, column_tiles), outputs = programmed.grid, current.shape[1]
     of_tile = torch.arange(outputs, device=x.device) // programmed.tile_outputs
-    pairs = -(-outputs // PANEL) * mvm_kernels.PAIRS
+    pairs = -(-outputs // PANEL) * PAIRS
     total = torch.zeros(len(x), outputs, device=x.device)
     peaks = torch.zeros(row_tiles, column_tiles, device=x.device)
     clipped = torch.zeros(row_tiles, column_tiles, dtype=torch.long, device=x.device)
@@ -220,7 +221,7 @@ def read_torch(x: torch.Tensor, programmed: Programmed, conversion: Conversion, 
             reads = torch.arange(first_read, first_read + len(x), device=x.device)[:, None]
             counters = torch.arange(t * pairs, (t + 1) * pairs, device=x.device).expand(len(x), -1)
             z0, z1 = torch_normal_pair(reads.expand(-1, pairs), counters, key)
-            panels = [z.unflatten(1, (-1, mvm_kernels.PAIRS)) for z in (z0, z1)]
+            panels = [z.unflatten(1, (-1, PAIRS)) for z in (z0, z1)]
             z = torch.cat(panels, dim=2).flatten(1)
             sums = sums + (codes[:, rows].square() @ here(programmed.variance[rows])).sqrt() * z[:, :outputs]
         for u in range(column_tiles):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from crossbar_sim.errors import SpecError
+from crossbar_sim.spec.errors import SpecError
 
 ENDURANCES = (1e4, 1e5, 1e6, 1e8, 1e9)
 """Writes that a cell survives: from foundry devices to the best single cells."""

@@ -16,8 +16,8 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from crossbar_sim.errors import WireError
-from crossbar_sim.wires.kernels import eliminate
+from crossbar_sim.spec.errors import WireError
+from crossbar_sim.wires.compiled import eliminate
 
 Floats = NDArray[np.float64]
 LARGEST_RATIO = 100.0  # sense over bit-line resistance up to which `eliminate` has a dozen digits left

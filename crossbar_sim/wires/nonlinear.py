@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from crossbar_sim.devices.current_voltage import CurrentVoltage
-from crossbar_sim.errors import WireError
+from crossbar_sim.spec.errors import WireError
 from crossbar_sim.wires.exact import check_open_columns, check_resistances, checked_cells
 
 Floats = NDArray[np.float64]

@@ -8,7 +8,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from crossbar_sim.mapping.tiles import Floats, Tile, TileSpec
+from crossbar_sim.hardware.tile import TileSpec
+from crossbar_sim.mapping.tiles import Floats, Tile
 from crossbar_sim.wires.exact import effective_conductance
 
 

@@ -1,0 +1,5 @@
+"""The command line: `xbar`."""
+
+from benchmarks.cli.app import main
+
+__all__ = ["main"]

@@ -1,0 +1,1 @@
+"""The bill by counting: any model, any size."""

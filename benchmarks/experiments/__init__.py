@@ -1,0 +1,1 @@
+"""Experiments, comparisons, their results and suites."""

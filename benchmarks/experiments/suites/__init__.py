@@ -1,0 +1,70 @@
+"""Suites: experiments and comparisons as TOML files, those that ship and the user's own."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from benchmarks.experiments.comparison import Comparison
+from benchmarks.experiments.experiment import Experiment
+from crossbar_sim import Hardware, SpecError
+from crossbar_sim.spec.spec import nearest, read_toml
+
+QUICK_STEPS = 40
+
+
+def suite_names() -> list[str]:
+    """Names of the suites that ship."""
+    shelf = resources.files("benchmarks.experiments.suites")
+    return sorted(entry.name.removesuffix(".toml") for entry in shelf.iterdir() if entry.name.endswith(".toml"))
+
+
+def find(name: str) -> Path:
+    """The file of a suite: a path that exists, or the name (with or without '.toml') of one that ships."""
+    if Path(name).is_file():
+        return Path(name)
+    stem = Path(name).name.removesuffix(".toml")
+    if stem not in suite_names():
+        raise SpecError(f"no suite file '{name}', and none of that name ships{nearest(stem, suite_names())}")
+    return Path(str(resources.files("benchmarks.experiments.suites") / f"{stem}.toml"))
+
+
+def load_experiment(name: str) -> Experiment:
+    """One experiment from a file with a [method] table."""
+    path = find(name)
+    document = read_toml(path)
+    if "methods" in document:
+        raise SpecError(f"{path} compares several methods: run it with `xbar compare {name}`")
+    return Experiment.from_document(beside(path, document), where=str(path))
+
+
+def load_comparison(name: str, *, hardware: str | None = None, quick: bool = False) -> Comparison:
+    """A comparison from a file with [[methods]]; `quick` keeps one task of each kind, one seed and few steps."""
+    path = find(name)
+    document = read_toml(path)
+    if "method" in document:
+        raise SpecError(f"{path} is a single experiment: run it with `xbar run {name}`")
+    comparison = Comparison.from_document(beside(path, document), where=str(path))
+    if hardware is not None:
+        comparison = comparison.replace(hardware=Hardware.load(hardware))
+    return quickened(comparison) if quick else comparison
+
+
+def beside(path: Path, document: dict[str, Any]) -> dict[str, Any]:
+    """Make the paths in the document (hardware, pool) relative to the file that names them."""
+    paths = {key: document[key] for key in ("hardware", "pool") if isinstance(document.get(key), str)}
+    if not paths.get("hardware", "").endswith(".toml"):
+        paths.pop("hardware", None)  # a library name
+    return {**document, **{key: str(path.parent / value) for key, value in paths.items()}}
+
+
+def quickened(comparison: Comparison) -> Comparison:
+    """The smallest comparison that still touches everything."""
+    from benchmarks.problems.tasks import get_task
+
+    kinds: dict[str, str] = {}
+    for task in comparison.tasks:
+        kinds.setdefault(get_task(task).kind, task)
+    methods = [{**method, "steps": QUICK_STEPS} for method in comparison.methods]
+    return comparison.replace(methods=methods, tasks=tuple(kinds.values()), seeds=comparison.seeds[:1])

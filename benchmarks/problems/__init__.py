@@ -1,0 +1,1 @@
+"""Problems: pre-trained models, their tasks and shapes."""

@@ -1,0 +1,151 @@
+"""Figure style: one palette, fixed per method, engineering ticks, and SVG text that is the same on every run."""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
+
+from crossbar_sim.spec.units import engineering
+
+COLUMN = 3.5  # inch: one column of a two-column paper
+PAGE = 7.16  # inch: both columns
+INK = "#1a1a1a"
+FAINT = "#8c8c8c"
+ZONE = "#8c8c8c2e"  # where nothing is written
+UNUSED = "#d4d4d4"  # a cell that holds no weight
+
+RC: dict[Any, Any] = {
+    "font.family": ["sans-serif"], "font.sans-serif": ["DejaVu Sans"], "font.size": 7.5, "axes.titlesize": 7.5,
+    "axes.labelsize": 7.5, "xtick.labelsize": 6.5, "ytick.labelsize": 6.5, "legend.fontsize": 6.5,
+    "axes.linewidth": 0.6, "xtick.major.width": 0.6, "ytick.major.width": 0.6, "xtick.minor.width": 0.4,
+    "ytick.minor.width": 0.4, "xtick.major.size": 2.5, "ytick.major.size": 2.5, "lines.linewidth": 1.2,
+    "lines.markersize": 4.5, "text.color": INK, "axes.edgecolor": INK, "axes.labelcolor": INK, "xtick.color": INK,
+    "ytick.color": INK, "axes.spines.top": False, "axes.spines.right": False, "hatch.linewidth": 0.4,
+    "legend.frameon": False, "axes.titlelocation": "left", "axes.titleweight": "bold", "svg.fonttype": "none",
+    "text.parse_math": False,  # a method may be called anything
+    "axes.facecolor": "none", "figure.constrained_layout.h_pad": 0.06, "figure.constrained_layout.w_pad": 0.03,
+}  # fmt: skip
+
+# Okabe and Ito's colours, which stay apart under the common kinds of colour blindness; markers tell them apart in grey
+KNOWN = {
+    "full fine-tuning": ("#D55E00", "s"), "LoRA (tiles)": ("#E69F00", "^"), "LoRA (SRAM)": ("#56B4E9", "v"),
+    "LoRAFusion": ("#009E73", "o"), "linear probe": ("#777777", "D"),
+    "BitFit": ("#F0E442", "d"), "IA3": ("#A6761D", "d"), "VeRA": ("#0072B2", "o"), "WeGeFT": ("#CC79A7", "o"),
+    "LoRAHub": ("#66A61E", "o"), "DoRA (tiles)": ("#B2182B", "^"), "DoRA (SRAM)": ("#2166AC", "v"),
+    "LoRA-FA (tiles)": ("#FDB863", "<"), "LoRA-FA (SRAM)": ("#92C5DE", ">"), "rsLoRA (tiles)": ("#B35806", "8"),
+    "rsLoRA (SRAM)": ("#4393C3", "H"), "adapters (tiles)": ("#7F3B08", "p"), "adapters (SRAM)": ("#5AAE61", "h"),
+    "VPT (deep)": ("#762A83", "P"), "VPT (shallow)": ("#AF8DC3", "X"), "PASTA": ("#1B7837", "*"),
+}  # fmt: skip
+SPARE = (("#E7298A", "P"), ("#17BECF", "X"), ("#B8A800", "p"), ("#8B4513", "h"), ("#332288", "*"), ("#882255", "d"))
+
+# Paul Tol's muted colours: writing is red to yellow, reading blue to green, digital grey to purple
+COMPONENT_COLOURS = {
+    "SET pulses": "#882255", "RESET pulses": "#CC6677", "verify reads": "#AA4499", "verify sensing": "#D9A8CF",
+    "line charging": "#DDCC77", "half-select": "#661100", "row drivers": "#AA7744", "charge pump": "#777711",
+    "cell reads": "#332288", "DAC": "#88CCEE", "ADC": "#44AA99", "shift-add": "#117733",
+    "sample-and-hold": "#6699CC", "registers": "#4477AA", "buffer": "#228833", "bus": "#66CCEE", "router": "#0077BB",
+    "activation": "#AADDBB", "control": "#99AABB", "off-chip link": "#004488", "SRAM": "#999933",
+    "activation memory": "#BBCC33", "DRAM": "#EEDD88",
+    "arithmetic": "#BBBBBB", "leakage": "#555555",
+}  # fmt: skip
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Draw in this project's style inside, and leave matplotlib's settings as they were."""
+    with matplotlib.rc_context(RC):
+        yield
+
+
+def looks(labels: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """label -> (colour, marker). A known method keeps its own in every figure; others take the spare looks in turn."""
+    chosen: dict[str, tuple[str, str]] = {}
+    for label in labels:
+        index = len([name for name in chosen if name not in KNOWN])
+        spare = SPARE[index % len(SPARE)][0], SPARE[(index + index // len(SPARE)) % len(SPARE)][1]
+        chosen[label] = KNOWN.get(label, spare)
+    return chosen
+
+
+def new_figure(name: str, width: float, height: float) -> Figure:
+    """An empty figure, inches; `name` makes its SVG ids its own, so that several figures fit in one page."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    figure.set_label(name)
+    return figure
+
+
+def set_ticks(axes: Axes, which: str, positions: Sequence[float], labels: Sequence[str]) -> None:
+    """Major ticks of 'x' or 'y' at these positions with these labels, and no others."""
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    axis.set_major_locator(FixedLocator(list(positions)))
+    axis.set_major_formatter(FixedFormatter(list(labels)))
+    axis.set_minor_locator(NullLocator())
+
+
+def log_axis(axes: Axes, which: str, positive: Sequence[float], unit: str, zone: str = "") -> float:
+    """A log axis ('x' or 'y') around the positive numbers; ticks with SI prefixes. Returns where zero is drawn.
+
+    zone: the tick label of a shaded zone for zero below the smallest decade; '': there is no zero to draw.
+    """
+    smallest, largest = min(positive, default=1.0), max(positive, default=1.0)
+    floor = 10.0 ** exponent(smallest)
+    high = max(largest * 1.6, 10 * floor)
+    ticks = log_ticks(floor, high) if positive else []
+    width = (0.3 if which == "x" else 0.5) * math.log10(high / floor)  # of the zone, in decades
+    zero = floor * 10 ** (-width / 2 - 0.05)
+    (axes.set_xscale if which == "x" else axes.set_yscale)("log")
+    (axes.set_xlim if which == "x" else axes.set_ylim)(zero * 10 ** (-width / 2) if zone else floor / 1.3, high)
+    labels = [_tick(tick, unit) for tick in ticks]
+    set_ticks(axes, which, [zero, *ticks] if zone else ticks, [zone, *labels] if zone else labels)
+    if zone:
+        edges = zero * 10 ** (-width / 2), zero * 10 ** (width / 2)
+        (axes.axvspan if which == "x" else axes.axhspan)(*edges, color=ZONE, linewidth=0)
+    return zero
+
+
+def _tick(value: float, unit: str) -> str:
+    if unit:
+        return engineering(value, unit)
+    superscript = str(exponent(value)).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"{value:,.0f}" if value < 1e4 else f"10{superscript}"
+
+
+def log_ticks(low: float, high: float, most: int = 6) -> list[float]:
+    """1-2-5 steps where two positive numbers are less than two decades apart, else at most `most` powers of ten."""
+    first, last = exponent(low), exponent(high)
+    if last - first < 2:
+        ticks = [factor * 10.0**power for power in range(first, last + 1) for factor in (1, 2, 5)]
+    else:
+        ticks = [10.0**power for power in range(first, last + 1, -(-(last - first + 1) // most))]
+    return [tick for tick in ticks if low * (1 - 1e-9) <= tick <= high]
+
+
+def exponent(value: float) -> int:
+    """Of the power of ten at or below a positive number; one that misses a power of ten by rounding is that power."""
+    return int(f"{value:.12e}".partition("e")[2])
+
+
+def svg(figure: Figure) -> str:
+    """The figure as one <svg> element: text stays text, no date, no outside reference, equal bytes on every run.
+
+    The layout is computed once and then stays, because computing it again moves things by a rounding error.
+    """
+    buffer = io.StringIO()
+    with matplotlib.rc_context({**RC, "svg.hashsalt": str(figure.get_label() or "figure")}):
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+        figure.savefig(buffer, format="svg", facecolor="none", metadata={"Date": None, "Creator": None})
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :].rstrip()
+    text = re.sub(r"\s*<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    used = set(re.findall(r'(?:url\(|href=")#([^)"]+)', text))
+    return re.sub(r' id="([^"]*)"', lambda found: found[0] if found[1] in used else "", text)

@@ -1,0 +1,265 @@
+"""Report: one table for the terminal, one page for the browser, and records for scripts, from the same results."""
+
+from __future__ import annotations
+
+import json
+import re
+import textwrap
+from collections.abc import Callable, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from benchmarks.experiments.experiment import Experiment
+from benchmarks.experiments.result import Result
+from benchmarks.reporting.figures import comparison as figures
+from benchmarks.reporting.figures.save import save
+from benchmarks.reporting.summary import KINDS, MethodSummary, ReportError, summarise
+from crossbar_sim import CrossbarError, Hardware, SpecError
+from crossbar_sim.runtime.files import write_text
+from crossbar_sim.spec.citations import NO_PAPER, Reference, known_keys, reference
+from crossbar_sim.spec.units import engineering
+from peft_methods import METHODS, RULES
+
+COMMON_REFERENCES = ("andrulis2024adc", "loshchilov2019", "salmon2011", "alpaydin1998", "pedregosa2011")
+BACKBONE_REFERENCES = {"digits_vit": ("dosovitskiy2021",)}
+
+FIGURES: tuple[tuple[Callable[[Sequence[Result]], Figure], str, str], ...] = (
+    (figures.energy_accuracy, "wide",
+     "Up and to the left is better; ringed methods are on the front, and the shaded zone holds methods that wrote "
+     "no cell (inside it the horizontal position says nothing). Bars are one standard deviation over seeds."),
+    (figures.energy_by_component, "wide",
+     "Each panel has its own scale, so compare bars within a panel and read the totals at their ends across panels."),
+    (figures.learning_curves, "column",
+     "The upper panel is logarithmic above the shaded zone, which stands for exactly 0 J; lines are means over "
+     "tasks and seeds, bands one standard deviation over seeds."),
+    (figures.lifetime, "column",
+     "Follow a line to the endurance you believe in: it gives how many tasks the chip can adapt to before its "
+     "most-written cell wears out, without wear levelling."),
+    (figures.worn_tiles, "wide",
+     "One square is the tile whose worst cell was written most; all share one colour scale, grey cells hold no "
+     "weight, and a few bright cells among dark ones mean that wear is uneven."),
+)  # fmt: skip
+
+
+class Report:
+    """What several results say together.
+
+    Rows are methods (and hardware, if there are several). Accuracy: mean over the tasks per seed, then mean ±
+    sample standard deviation over seeds. Cells and energies: means over tasks and seeds. Worst cell and wear-out:
+    the worst task and seed. Raises ReportError for an empty list and for results that do not fit together.
+    """
+
+    def __init__(self, results: Sequence[Result]) -> None:
+        self.results = list(results)
+        self.summaries = summarise(self.results)
+
+    @property
+    def hardware_names(self) -> list[str]:
+        """Every hardware of the report."""
+        return list(dict.fromkeys(summary.hardware for summary in self.summaries))
+
+    def rows(self) -> list[dict[str, str]]:
+        """The headline table: one dict of texts per method, its keys the column headings."""
+        kinds = [kind for kind in KINDS if any(kind in summary.kinds for summary in self.summaries)]
+        return [self._row(summary, kinds) for summary in self.summaries]
+
+    def _row(self, summary: MethodSummary, kinds: list[str]) -> dict[str, str]:
+        row = {"method": summary.label}
+        if len(self.hardware_names) > 1:
+            row["hardware"] = summary.hardware
+        row["trained values"] = f"{summary.records[0]['trained_values']:,}"
+        for kind in kinds:
+            spread = summary.spread("accuracy", kind)
+            row[f"accuracy ({kind})"] = "not run" if spread is None else str(spread)
+        pool = f" (+{summary.pool_cells:,} pool)" if summary.pool_cells else ""
+        lifetime = summary.lifetime
+        return row | {
+            "cells written": f"{summary.mean('adapt_cells_written'):,.0f}{pool}",
+            "reprogramming energy": engineering(summary.mean("reprogramming_energy_J"), "J"),
+            "total energy": engineering(summary.mean("total_energy_J"), "J"),
+            "worst cell's writes": f"{summary.worst_writes:,}",
+            "adaptations until wear-out": "no writes" if lifetime is None else f"{lifetime:,}",
+        }
+
+    def notes(self) -> list[str]:
+        """How the table was averaged, and what keeps its rows from being compared."""
+        counts = {len(summary.tasks) for summary in self.summaries}
+        seeds = {tuple(summary.seeds) for summary in self.summaries}
+        tasks = {frozenset(summary.tasks) for summary in self.summaries}
+        notes = [
+            f"Accuracy: mean ± sample standard deviation over {_range({len(s) for s in seeds}, 'seed')} of the mean "
+            f"over tasks. Cells, energies: mean per adaptation over {_range(counts, 'task')} and all seeds.",
+            "Worst cell's writes and wear-out: one adaptation, the worst task and seed. Total energy: deploy + pool + "
+            "adapt + infer.",
+        ]
+        if len(tasks) > 1:
+            notes.append("Not all methods were run on the same tasks: their rows cannot be compared.")
+        if len(seeds) > 1:
+            notes.append("Not all methods were run with the same seeds: their spreads cannot be compared.")
+        return notes
+
+    def table(self) -> str:
+        """The headline table as aligned text for the terminal."""
+        rows = self.rows()
+        cells = {name: [row[name] for row in rows] for name in rows[0]}
+        widths = {name: max(map(len, [*column, *name.split()])) for name, column in cells.items()}
+        heads = {name: textwrap.wrap(name, widths[name], break_on_hyphens=False) for name in cells}
+        height = max(map(len, heads.values()))
+        lines = [{name: ([""] * (height - len(head)) + head)[line] for name, head in heads.items()}
+                 for line in range(height)]  # fmt: skip
+        lines += [{name: "-" * width for name, width in widths.items()}, *rows]
+        left = ("method", "hardware")
+        text = [
+            "  ".join(f"{line[n]:{'<' if n in left else '>'}{widths[n]}}" for n in widths).rstrip() for line in lines
+        ]
+        return "\n".join([*text, *(part for note in self.notes() for part in textwrap.wrap(note, 118))])
+
+    def markdown(self) -> str:
+        """The headline table as a Markdown table."""
+        rows = self.rows()
+        left = ("method", "hardware")
+        lines = [list(rows[0]), ["---" if name in left else "---:" for name in rows[0]]]
+        lines += [[cell.replace("\\", "\\\\").replace("|", "\\|") for cell in row.values()] for row in rows]
+        return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+    def records(self) -> list[dict[str, Any]]:
+        """One flat record per result, in the order given."""
+        return [result.record() for result in self.results]
+
+    def html(self) -> str:
+        """The whole report as one page that needs no network and no script."""
+        environment = jinja2.Environment(
+            autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        )
+        source = (resources.files("benchmarks.reporting") / "templates" / "report.html").read_text(encoding="utf-8")
+        chips = [self._chip(name, index) for index, name in enumerate(self.hardware_names)]
+        return environment.from_string(source).render(
+            rows=self.rows(), notes=self.notes(), tasks=self._tasks(), accuracies=self._accuracies(), chips=chips,
+            references=self._references([chip["hardware"] for chip in chips]), experiments=self._experiments(),
+            specification=self._specification(), versions=self._versions(), inferences=self._inferences(),
+        )  # fmt: skip
+
+    def save_figures(self, folder: Path) -> list[Path]:
+        """Write every figure as SVG and as PDF into `folder`, named after its function."""
+        return [
+            save(folder / f"{draw.__name__}{ending}", draw(self.results))
+            for draw, _, _ in FIGURES for ending in (".svg", ".pdf")
+        ]  # fmt: skip
+
+    def save(self, path: str | Path) -> Path:
+        """Write the page to `path`, whole or not at all; returns the path."""
+        path = Path(path)
+        write_text(path, self.html())
+        return path
+
+    def __str__(self) -> str:
+        return self.table()
+
+    def _tasks(self) -> list[tuple[str, str]]:
+        """(kind, name) of every task, related before unrelated."""
+        found = {(result.task_kind, result.spec["task"]) for result in self.results}
+        return sorted(found, key=lambda task: (KINDS.index(task[0]), task[1]))
+
+    def _accuracies(self) -> list[dict[str, Any]]:
+        """Per method the accuracy on every task, in the order of `_tasks`."""
+        several = len(self.hardware_names) > 1
+        table = []
+        for summary in self.summaries:
+            each = {
+                result.spec["task"]: str(MethodSummary("", "", (result,)).spread("accuracy"))
+                for result in summary.results
+            }
+            name = f"{summary.label} on {summary.hardware}" if several else summary.label
+            table.append({"method": name, "values": [each.get(task, "not run") for _, task in self._tasks()]})
+        return table
+
+    def _chip(self, name: str, index: int) -> dict[str, Any]:
+        """Figures, datasheet and provenance of one hardware."""
+        results = [result for summary in self.summaries if summary.hardware == name for result in summary.results]
+        hardware = Hardware(**results[0].spec["hardware"])
+        provenance = hardware.provenance()
+        kinds = [row["kind"] for row in provenance]
+        return {
+            "name": name, "hardware": hardware, "datasheet": str(hardware), "provenance": provenance,
+            "counts": {kind: kinds.count(kind) for kind in ("measured", "fitted", "assumed")},
+            "figures": [_drawn(draw, layout, caption, results, index) for draw, layout, caption in FIGURES],
+        }  # fmt: skip
+
+    def _references(self, hardware: list[Hardware]) -> list[dict[str, str]]:
+        """Every work behind the numbers, once; a key that the library does not know is listed as such."""
+        keys = [key for chip in hardware for key in chip.sources() if key not in NO_PAPER]
+        remarks = " ".join(row["where"] for chip in hardware for row in chip.provenance())
+        keys += [key for key in known_keys() if _mentions(remarks, reference(key))]
+        for result in self.results:
+            method = result.spec.get("method") or {}
+            keys += METHODS[method["name"]].papers if method.get("name") in METHODS else ()
+            keys += RULES[method["update_rule"]["rule"]].papers if "update_rule" in method else ()
+            keys += BACKBONE_REFERENCES.get(result.spec.get("backbone", ""), ())
+        found = []
+        for key in sorted({*keys, *COMMON_REFERENCES}):
+            try:
+                work = reference(key)
+                found.append({"key": key, "text": work.text(), "bibtex": work.bibtex})
+            except SpecError:
+                text = "a key of the hardware file that references.bib does not know; ask its author"
+                found.append({"key": key, "text": text, "bibtex": ""})
+        return found
+
+    def _experiments(self) -> list[dict[str, str]]:
+        """Which run is behind every row and task."""
+        return [
+            {"method": summary.label, "task": result.spec["task"], "digest": _digest(result),
+             "seeds": ", ".join(str(record["seed"]) for record in result.seeds)}
+            for summary in self.summaries for result in summary.results
+        ]  # fmt: skip
+
+    def _specification(self) -> str:
+        """Everything needed to run it all again, as JSON; hardware once under its name."""
+        chips = {summary.hardware: summary.results[0].spec["hardware"] for summary in self.summaries}
+        experiments = [{**result.spec, "hardware": summary.hardware}
+                       for summary in self.summaries for result in summary.results]  # fmt: skip
+        return json.dumps({"hardware": chips, "experiments": experiments}, indent=1, allow_nan=False)
+
+    def _versions(self) -> list[str]:
+        """Every set of versions the results were made with, as text."""
+        return sorted({", ".join(f"{key} {value}" for key, value in r.versions.items()) for r in self.results})
+
+    def _inferences(self) -> str:
+        """How many test images were classified in the phase 'infer'."""
+        return _range({int(record["inferences"]) for result in self.results for record in result.seeds}, "test image")
+
+
+def _drawn(
+    draw: Callable[[Sequence[Result]], Figure], layout: str, caption: str, results: list[Result], index: int
+) -> dict[str, Any]:
+    """One figure as inline SVG, or the sentence that says why it is missing."""
+    try:
+        figure = draw(results)
+    except ReportError as error:
+        return {"layout": layout, "svg": "", "caption": f"Not drawn: {error}."}
+    figure.set_label(f"{figure.get_label()}-{index}")
+    # text in the SVG has been escaped by matplotlib
+    return {"layout": layout, "svg": Markup(figures.svg(figure)), "caption": caption}
+
+
+def _mentions(remarks: str, work: Reference) -> bool:
+    """Whether a remark names the work by its first author and year: 'Wen 2024', 'Stillmaker and Baas 2017'."""
+    surname = re.escape(work.authors[0].partition(",")[0])
+    return re.search(rf"\b{surname}\b( et al\.?| and \w+)?,? {work.year}\b", remarks) is not None
+
+
+def _digest(result: Result) -> str:
+    try:
+        return Experiment(**result.spec).digest()
+    except CrossbarError as error:
+        return f"cannot be repeated with this version: {error}"
+
+
+def _range(counts: set[int], thing: str) -> str:
+    low, high = min(counts), max(counts)
+    return f"{low} {thing}{'s' * (low != 1)}" if low == high else f"{low} to {high} {thing}s"

@@ -1,0 +1,1 @@
+"""Named questions with their tables."""

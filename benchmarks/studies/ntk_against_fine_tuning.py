@@ -1,0 +1,211 @@
+"""Regression with the neural tangent kernel against fine-tuning of the same parameters.
+
+Malladi et al. (ICML 2023) compare the two on few-shot tasks of language models. Here the tasks are shifted digits, and
+both sides are digital, so that the difference is that of the linearisation alone. Fine-tuning runs with the defaults of
+the methods, which were tuned on validation images of other seeds (`experiments.tune`); the kernels' settings are
+chosen on validation images of the same seeds. Test images are only reported.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import statistics
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from benchmarks.experiments.experiment import one_thread
+from benchmarks.experiments.tune import SEEDS as TUNING_SEEDS
+from benchmarks.problems.backbones import load_backbone
+from benchmarks.problems.tasks import TaskData, few_shot, get_task
+from crossbar_sim import CrossbarError
+from crossbar_sim.runtime.files import write_json
+from peft_methods import BitFit, FullFineTuning, LinearProbe, LoRA, Method, accuracy, fine_tune
+from peft_methods.ntk.fit import KernelFit, TrainingKernel, training_kernel
+from peft_methods.ntk.gradients import Kind, Parameters, adapter_subspace, subspace
+
+RIDGES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
+START_SHARES = (0.0, 0.03, 0.1, 1.0)  # of the model's outputs, to targets of size 1
+
+Setting = dict[str, float]
+Solver = Callable[[TrainingKernel, Tensor, Setting], KernelFit]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One set of parameters, and the method that trains them (or more) step by step."""
+
+    name: str
+    method: Method
+
+    def look(self, seed: int) -> tuple[nn.Module, Parameters]:
+        """A fresh backbone and the parameters in question."""
+        model = load_backbone()
+        if isinstance(self.method, LoRA):
+            return model, adapter_subspace(self.method.attach(model, seed=seed))
+        return model, subspace(model, self.name)  # type: ignore[arg-type]
+
+
+COMPARISONS = (
+    Comparison("head", LinearProbe()),
+    Comparison("biases", BitFit()),
+    Comparison("lora", LoRA(placement="sram", learning_rate=8.4e-3)),
+    Comparison("blocks", FullFineTuning()),
+    Comparison("all", FullFineTuning()),
+)
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A kernel and a way to solve it, with the settings that are searched."""
+
+    name: str
+    kind: Kind
+    solver: Solver
+    settings: Mapping[str, tuple[float, ...]]
+
+    def grid(self) -> Iterator[Setting]:
+        """Every combination of the settings."""
+        for values in itertools.product(*self.settings.values()):
+            yield dict(zip(self.settings, values, strict=True))
+
+
+def _ridge(kernel: TrainingKernel, labels: Tensor, setting: Setting) -> KernelFit:
+    return kernel.ridge(labels, **setting)
+
+
+def _logistic(kernel: TrainingKernel, labels: Tensor, setting: Setting) -> KernelFit:
+    return kernel.logistic(labels, setting["ridge"], start_share=setting["start_share"])
+
+
+def _two_sided(kernel: TrainingKernel, labels: Tensor, setting: Setting) -> KernelFit:
+    return kernel.two_sided(labels, **setting)
+
+
+SQUARES = {"ridge": RIDGES, "start_share": START_SHARES}
+PREDICTORS = {
+    one.name: one
+    for one in (
+        Predictor("sgd", "sgd", _ridge, SQUARES),
+        Predictor("logistic", "sgd", _logistic, {"ridge": RIDGES, "start_share": (0.0, 1.0)}),
+        Predictor("asymmetric", "asymmetric", _ridge, SQUARES),
+        Predictor("sign", "sign", _ridge, {"ridge": RIDGES, "start_share": (0.0, 0.03)}),
+        Predictor("two-sided", "asymmetric", _two_sided, {"gamma": (0.1, 1.0, 10.0, 100.0), "balance": (0.0, 0.5)}),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """Test accuracy of one predictor on one set of parameters, and of fine-tuning the same (or all) parameters."""
+
+    parameters: str
+    predictor: str
+    fine_tuning: float
+    kernel: float
+    kernel_by_seed: list[float]
+    fine_tuning_by_seed: list[float]
+    setting: Setting
+
+    @property
+    def difference(self) -> float:
+        """Kernel minus fine-tuning, in points."""
+        return 100 * (self.kernel - self.fine_tuning)
+
+
+def compare(
+    comparison: Comparison, predictors: Sequence[Predictor], task: str, shots: int, seeds: Sequence[int],
+    tuning_seeds: Sequence[int] = TUNING_SEEDS,
+) -> list[Row]:  # fmt: skip
+    """One row per predictor; settings are chosen on `tuning_seeds`, accuracies are those of `seeds`."""
+    tuned = [few_shot(get_task(task), shots, seed) for seed in tuning_seeds]
+    data = [few_shot(get_task(task), shots, seed) for seed in seeds]
+    steps = [_fine_tuned(comparison, seed, one) for seed, one in zip(seeds, data, strict=True)]
+    rows = []
+    for predictor in predictors:
+        best = _best_setting(comparison, predictor, list(zip(tuning_seeds, tuned, strict=True)))
+        reached = []
+        for seed, one in zip(seeds, data, strict=True):
+            model, parameters = comparison.look(seed)
+            kernel = training_kernel(model, one.train_images, parameters, predictor.kind)
+            fit = predictor.solver(kernel, one.train_labels, best)
+            reached.append(share_right(fit, model, parameters, one.test_images, one.test_labels))
+        rows.append(Row(comparison.name, predictor.name, statistics.fmean(steps), statistics.fmean(reached),
+                        reached, steps, best))  # fmt: skip
+    return rows
+
+
+def _best_setting(comparison: Comparison, predictor: Predictor, data: Sequence[tuple[int, TaskData]]) -> Setting:
+    """The setting with the highest mean validation accuracy; the first of equals."""
+    totals: dict[int, float] = {}
+    settings = list(predictor.grid())
+    for seed, one in data:
+        model, parameters = comparison.look(seed)
+        kernel = training_kernel(model, one.train_images, parameters, predictor.kind)
+        for index, setting in enumerate(settings):
+            fit = predictor.solver(kernel, one.train_labels, setting)
+            right = share_right(fit, model, parameters, one.validation_images, one.validation_labels)
+            totals[index] = totals.get(index, 0.0) + right
+    return settings[max(totals, key=lambda index: totals[index])]
+
+
+def share_right(fit: KernelFit, model: nn.Module, parameters: Parameters, images: Tensor, labels: Tensor) -> float:
+    """Share of images whose largest predicted output is that of the label."""
+    return float((fit.predict(model, images, parameters).argmax(1) == labels).float().mean())
+
+
+def _fine_tuned(comparison: Comparison, seed: int, data: TaskData) -> float:
+    model = load_backbone()
+    adapter = comparison.method.attach(model, seed=seed)
+    fine_tune(model, adapter, data.train_images, data.train_labels, seed=seed)
+    return accuracy(model, data.test_images, data.test_labels)
+
+
+def table(rows: Sequence[Row]) -> str:
+    """The rows as a text table; accuracies in per cent."""
+    lines = [f"{'parameters':<12}{'kernel':<12}{'fine-tuning':>12}{'kernel':>9}{'points':>9}  setting"]
+    for row in rows:
+        setting = ", ".join(f"{key} {value:g}" for key, value in row.setting.items())
+        lines.append(
+            f"{row.parameters:<12}{row.predictor:<12}{100 * row.fine_tuning:>12.1f}{100 * row.kernel:>9.1f}"
+            f"{row.difference:>+9.1f}  {setting}"
+        )
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line: print the table, write the rows as JSON."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.studies.ntk_against_fine_tuning", description=__doc__)
+    names = [one.name for one in COMPARISONS]
+    parser.add_argument("--task", default="fliplr+dim")
+    parser.add_argument("--shots", type=int, default=5, help="training images per class")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    parser.add_argument("--parameters", nargs="+", choices=names, default=names)
+    parser.add_argument("--kernels", nargs="+", choices=list(PREDICTORS), default=["sgd", "logistic"])
+    parser.add_argument("--json", type=Path, help="write the rows as JSON to this file")
+    options = parser.parse_args(arguments)
+    rows: list[Row] = []
+    try:
+        with one_thread():
+            for one in COMPARISONS:
+                if one.name in options.parameters:
+                    chosen = [PREDICTORS[name] for name in options.kernels]
+                    rows += compare(one, chosen, options.task, options.shots, options.seeds)
+    except CrossbarError as error:
+        parser.exit(1, f"{parser.prog}: {error}\n")
+    print(table(rows))
+    if options.json is not None:
+        write_json(options.json, [record(row) for row in rows])
+
+
+def record(row: Row) -> dict[str, Any]:
+    """One row as JSON: shares between 0 and 1, the difference in points."""
+    return {**asdict(row), "difference_points": row.difference}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,1 +1,0 @@
-"""What programming and reading cost: cost functions, circuits, whole chips, the ledger."""

@@ -1,0 +1,1 @@
+"""Chips and their matrices: simulated, or only counted."""

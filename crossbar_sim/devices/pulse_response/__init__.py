@@ -1,0 +1,1 @@
+"""How far one pulse moves a cell: one law, one file."""

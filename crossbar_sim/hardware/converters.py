@@ -1,0 +1,116 @@
+"""DAC and ADC: resolution, range and energy per conversion."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from crossbar_sim.hardware.adc_energy import check_neurosim_sar, neurosim_sar_energy, survey_energy
+from crossbar_sim.spec.errors import SpecError
+from crossbar_sim.spec.spec import SourcedSpec
+from crossbar_sim.spec.units import Hertz, Joule, Meter, Ohm, One, Watt
+
+
+class DAC(SourcedSpec):
+    """Drives one word line with a signed value: v = round(x / m * (2^(bits-1) - 1)) / (2^(bits-1) - 1).
+
+    drive = 'multi_level': all bits in one read; 'bit_serial': one read at full voltage per magnitude bit, a shift-add
+    after each. range = 'vector': m is the largest magnitude of each input vector (a digital multiplication before and
+    after); 'calibrated': one register per matrix, which follows the largest magnitude seen in training mode, and what
+    is larger is clipped. `exact = True` switches the rounding off (and reads once); the conversion still costs energy.
+    """
+
+    bits: Annotated[int, Field(ge=2, le=16)]
+    exact: bool = False
+    drive: Literal["multi_level", "bit_serial"] = "multi_level"
+    range: Literal["vector", "calibrated"] = "vector"
+    energy_per_bit: Annotated[Joule, Field(ge=0)]
+
+    @property
+    def steps(self) -> int:
+        """Largest code."""
+        return 2 ** (self.bits - 1) - 1
+
+    @property
+    def reads(self) -> int:
+        """Reads of the cells per vector."""
+        return self.bits - 1 if self.drive == "bit_serial" and not self.exact else 1
+
+    @property
+    def energy(self) -> float:
+        """Joule per conversion (one word line, one vector, all its reads)."""
+        return self.bits * self.energy_per_bit
+
+
+class ADC(SourcedSpec):
+    """Reads one column current, clipped at the range.
+
+    codes = 'mid_tread': 2^bits - 1 codes with one at zero; 'mid_rise': 2^bits codes, none at zero, the first and the
+    last at the ends of the range. range = 'calibrated': each tile's range register follows the largest current seen in
+    training mode; 'full_scale': rows x read voltage x window (with mapping 'offset', columns of single cells, x g_max),
+    which no noise-free sum inside the window can exceed; 'granular': one code is the current of one conductance level
+    at the smallest input.
+
+    circuit = 'uniform' rounds to the nearest code (ties to even); 'sar' compares with sums of binary capacitors, 'ramp'
+    with a staircase, whose unit capacitors or steps spread by `mismatch` (relative standard deviation). Each converter
+    also has a gain off by `gain_error` (relative) and an offset of `offset_error` (codes): standard deviations, drawn
+    once per converter. `exact = True` switches all of it off; the conversion still costs energy.
+
+    energy_model = 'survey' (regression on the Murmann survey), 'stated' (`power` of one ADC / sample_rate) or
+    'neurosim_sar' (NeuroSim's SAR, at `column_resistance` as seen at 0.5 V, ohm).
+    """
+
+    bits: Annotated[int, Field(ge=2, le=14)]
+    exact: bool = False
+    circuit: Literal["uniform", "sar", "ramp"] = "uniform"
+    codes: Literal["mid_tread", "mid_rise"] = "mid_tread"
+    mismatch: Annotated[One, Field(ge=0, le=0.5)] = 0.0
+    gain_error: Annotated[One, Field(ge=0, le=0.5)] = 0.0
+    offset_error: Annotated[One, Field(ge=0)] = 0.0
+    range: Literal["calibrated", "full_scale", "granular"] = "calibrated"
+    sample_rate: Annotated[Hertz, Field(gt=0)]
+    technology: Annotated[Meter, Field(gt=0)]
+    columns_per_adc: Annotated[int, Field(ge=1)]
+    energy_model: Literal["survey", "stated", "neurosim_sar"] = "survey"
+    power: Annotated[Watt, Field(ge=0)] | None = None
+    column_resistance: Annotated[Ohm, Field(gt=0)] | None = None
+
+    @model_validator(mode="after")
+    def _check_energy_model(self) -> Self:
+        for key, model in (("power", "stated"), ("column_resistance", "neurosim_sar")):
+            if (getattr(self, key) is not None) != (self.energy_model == model):
+                raise SpecError(f"ADC: {key} and energy_model = '{model}' go together; give both or neither")
+        if self.energy_model == "neurosim_sar":
+            check_neurosim_sar(self.technology)
+        return self
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.circuit == "uniform" and self.mismatch:
+            raise SpecError("ADC: mismatch belongs to circuit = 'sar' or 'ramp'; choose one, or leave mismatch out")
+        return self
+
+    @property
+    def steps(self) -> int:
+        """Largest code of a mid-tread converter."""
+        return 2 ** (self.bits - 1) - 1
+
+    @property
+    def code_count(self) -> int:
+        """Codes between the ends of the range."""
+        return 2**self.bits - (self.codes == "mid_tread")
+
+    @property
+    def plain(self) -> bool:
+        """Whether rounding to the nearest mid-tread code is all it does."""
+        return self.circuit == "uniform" and self.codes == "mid_tread" and not (self.gain_error or self.offset_error)
+
+    @property
+    def energy(self) -> float:
+        """Joule per conversion, by `energy_model`."""
+        if self.power is not None:
+            return self.power / self.sample_rate
+        if self.column_resistance is not None:
+            return neurosim_sar_energy(self.bits, self.technology, self.column_resistance)
+        return survey_energy(self.bits, self.technology, self.sample_rate)

@@ -1,0 +1,1 @@
+"""The ledger, and what programming and reading cost."""

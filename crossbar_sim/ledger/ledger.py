@@ -1,0 +1,220 @@
+"""Ledger: every energy, time and write event of one chip, by phase, component and place."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from crossbar_sim.hardware.components import COMPONENTS
+from crossbar_sim.runtime.files import write_json, write_text
+from crossbar_sim.spec.errors import SpecError
+from crossbar_sim.spec.units import engineering
+
+Phase = Literal["deploy", "pool", "adapt/forward", "adapt/backward", "adapt/update", "infer"]
+PHASES: tuple[str, ...] = ("deploy", "pool", "adapt/forward", "adapt/backward", "adapt/update", "infer")
+GROUPS: tuple[str, ...] = ("deploy", "pool", "adapt", "infer")
+KEYS = ("method", "phase", "group", "component", "place", "layer")
+COLUMNS = ("phase", "component", "place", "energy_J", "time_s", "count")
+_KNOWN = frozenset(COMPONENTS)
+
+
+@dataclass(slots=True)
+class Entry:
+    """Running sums of one (phase, component, place): joule, second, events."""
+
+    energy: float = 0.0
+    time: float = 0.0
+    count: int = 0
+
+
+@dataclass
+class Ledger:
+    """Running sums; nothing is billed while `paused()`, and everything else carries the current phase.
+
+    Outside every `phase(...)` the phase is 'infer': a chip that is just read infers. Every total is the correctly
+    rounded sum (math.fsum) of the rows it covers. `method` labels the rows of this ledger beside others.
+    """
+
+    entries: dict[tuple[str, str, str], Entry] = field(default_factory=dict)
+    cells_written: dict[tuple[str, str], int] = field(default_factory=dict)
+    current_phase: str = "infer"
+    billing: bool = True
+    method: str = ""
+
+    @contextmanager
+    def phase(self, name: Phase) -> Iterator[None]:
+        """Everything billed inside belongs to phase `name`."""
+        if name not in PHASES:
+            raise ValueError(f"no phase '{name}'; valid: {', '.join(PHASES)}")
+        before, self.current_phase = self.current_phase, name
+        try:
+            yield
+        finally:
+            self.current_phase = before
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Nothing inside is billed (looking at a run must not change its bill)."""
+        before, self.billing = self.billing, False
+        try:
+            yield
+        finally:
+            self.billing = before
+
+    def add(self, component: str, place: str, energy: float, count: int, time: float = 0.0) -> None:
+        """Bill `count` events of `component` at `place` that took `energy` joule and `time` second together."""
+        if self.billing:
+            entry = self.entries.get((self.current_phase, component, place)) or self._open(component, place)
+            if not 0.0 <= energy < math.inf:
+                raise ValueError(f"energy of {component} at {place} must be finite and not negative, got {energy}")
+            entry.energy += energy
+            entry.time += time
+            entry.count += count
+
+    def add_terms(self, place: str, terms: Iterable[tuple[str, int, float]], times: int = 1) -> None:
+        """Bill every (component, events, joule) of `terms` at `place`, `times` times over."""
+        if not self.billing:
+            return
+        phase, find = self.current_phase, self.entries.get
+        for component, events, energy in terms:
+            entry = find((phase, component, place)) or self._open(component, place)
+            joule = times * energy
+            if not 0.0 <= joule < math.inf:
+                raise ValueError(f"energy of {component} at {place} must be finite and not negative, got {joule}")
+            entry.energy += joule
+            entry.count += times * events
+
+    def _open(self, component: str, place: str) -> Entry:
+        """A new row of the current phase."""
+        if component not in _KNOWN:
+            raise ValueError(f"no component '{component}'; valid: {', '.join(COMPONENTS)}")
+        entry = self.entries[self.current_phase, component, place] = Entry()
+        return entry
+
+    def add_writes(self, place: str, cells: int) -> None:
+        """Record that `cells` cells were programmed at `place`."""
+        if self.billing and cells:
+            key = (self.current_phase, place)
+            self.cells_written[key] = self.cells_written.get(key, 0) + cells
+
+    def energy(self, phase: str | None = None, components: tuple[str, ...] = COMPONENTS) -> float:
+        """Joule of a phase ('adapt' covers its three parts; None: all) and of some components."""
+        phases, wanted = _covered(phase), frozenset(components)
+        return math.fsum(
+            entry.energy
+            for (entry_phase, component, _), entry in self.entries.items()
+            if component in wanted and entry_phase in phases
+        )
+
+    def time(self, phase: str | None = None) -> float:
+        """Seconds of a phase, its events one after the other."""
+        phases = _covered(phase)
+        return math.fsum(entry.time for (entry_phase, *_), entry in self.entries.items() if entry_phase in phases)
+
+    def writes(self, phase: str | None = None) -> int:
+        """Cells programmed in a phase (a cell programmed twice counts twice)."""
+        phases = _covered(phase)
+        return sum(cells for (entry_phase, _), cells in self.cells_written.items() if entry_phase in phases)
+
+    def by_phase(self) -> dict[str, float]:
+        """Joule by deploy, pool, adapt, infer."""
+        return {group: self.energy(group) for group in GROUPS}
+
+    def by_component(self, phase: str | None = None) -> dict[str, float]:
+        """Joule by component."""
+        return {component: self.energy(phase, (component,)) for component in COMPONENTS}
+
+    def by(self, *keys: str) -> dict[tuple[str, ...], Entry]:
+        """Sums over the rows that agree in `keys`: any of KEYS.
+
+        group: deploy, pool, adapt or infer; layer: the place without what an adapter adds to its name
+        ('head.lora_A' belongs to 'head' if the ledger has a place 'head').
+        """
+        for key in keys:
+            if key not in KEYS:
+                raise ValueError(f"rows cannot be grouped by '{key}'; valid: {', '.join(KEYS)}")
+        layer = _layers({place for *_, place in self.entries})
+        parts: dict[tuple[str, ...], list[Entry]] = {}
+        for (phase, component, place), entry in self.entries.items():
+            facts = {"method": self.method, "phase": phase, "group": phase.split("/")[0], "component": component,
+                     "place": place, "layer": layer(place)}  # fmt: skip
+            parts.setdefault(tuple(facts[key] for key in keys), []).append(entry)
+        return {
+            key: Entry(math.fsum(e.energy for e in rows), math.fsum(e.time for e in rows), sum(e.count for e in rows))
+            for key, rows in parts.items()
+        }
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One record per (phase, component, place), in the order they first occurred."""
+        return [
+            {"phase": phase, "component": component, "place": place,
+             "energy_J": entry.energy, "time_s": entry.time, "count": entry.count}
+            for (phase, component, place), entry in self.entries.items()
+        ]  # fmt: skip
+
+    def to_csv(self, path: str | Path) -> None:
+        """Write the rows, with the method in front; the file appears whole or not at all."""
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, ("method", *COLUMNS), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({"method": self.method, **row} for row in self.rows())
+        write_text(Path(path), text.getvalue())
+
+    def to_json(self, path: str | Path) -> None:
+        """Write everything billed, readable by `from_json`; the file appears whole or not at all."""
+        written = [
+            {"phase": phase, "place": place, "cells": cells} for (phase, place), cells in self.cells_written.items()
+        ]
+        write_json(Path(path), {"method": self.method, "rows": self.rows(), "cells_written": written})
+
+    @classmethod
+    def from_json(cls, path: str | Path) -> Ledger:
+        """Read a ledger that `to_json` wrote: equal to the one written. SpecError says what is wrong with the file."""
+        try:
+            content = json.loads(Path(path).read_text(encoding="utf-8"))
+            ledger = cls(method=str(content["method"]))
+            for row in content["rows"]:
+                phase, component, place, energy, time, count = (row[column] for column in COLUMNS)
+                if phase not in PHASES:
+                    raise ValueError(f"no phase '{phase}'")
+                ledger.current_phase = phase
+                ledger.add(component, place, float(energy), int(count), float(time))
+            for row in content["cells_written"]:
+                ledger.cells_written[row["phase"], row["place"]] = int(row["cells"])
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            raise SpecError(f"{path}: not a ledger ({error}); write one with Ledger.to_json") from None
+        ledger.current_phase = "infer"
+        return ledger
+
+    def __str__(self) -> str:
+        lines = [f"Ledger: {engineering(self.energy(), 'J')}, {self.writes()} cell writes"]
+        lines += [
+            f"  {group:<8}{engineering(energy, 'J'):>10}{self.writes(group):>12} cell writes"
+            for group, energy in self.by_phase().items()
+        ]
+        largest = sorted(self.by_component().items(), key=lambda item: -item[1])[:6]
+        lines.append("  " + ", ".join(f"{name} {engineering(value, 'J')}" for name, value in largest if value))
+        return "\n".join(lines)
+
+
+def _covered(phase: str | None) -> frozenset[str]:
+    """The phases of which a total over `phase` consists."""
+    return frozenset(part for part in PHASES if phase is None or phase in (part, part.split("/")[0]))
+
+
+def _layers(places: set[str]) -> Callable[[str], str]:
+    """place -> the shortest place that its dotted name starts with."""
+
+    def layer(place: str) -> str:
+        parts = place.split(".")
+        heads = (".".join(parts[:length]) for length in range(1, len(parts) + 1))
+        return next((head for head in heads if head in places), place)
+
+    return layer

@@ -1,0 +1,163 @@
+"""Numba kernels between weights and cells: which cells must change, and what weights the cells stand for."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from crossbar_sim.runtime.compiling import entry, part
+
+BLOCK = 16  # rows of a matrix that are transposed together
+
+
+@part(error_model="numpy")
+def _goals(weight, sign, limit, g_min, window, one_sided, slices, slice_bits, shift, levels, goal):
+    """Target conductances (outputs,) of one input's weights in one plane: |weight| or its digits at `shift` as shares
+    of the window, on levels or not."""
+    codes, largest_digit = 2.0 ** (slices * slice_bits) - 1.0, np.int64(2**slice_bits) - 1
+    steps = levels - 1
+    for j in range(goal.size):
+        share = sign * weight[j] / limit[j]
+        share = share if one_sided else 0.5 + 0.5 * share
+        goal[j] = min(max(share, 0.0), 1.0)
+    if levels > 0 and slices == 1:
+        for j in range(goal.size):
+            goal[j] = np.rint(goal[j] * steps) / steps
+    elif levels > 0:
+        for j in range(goal.size):
+            goal[j] = (np.int64(np.rint(goal[j] * codes)) >> shift & largest_digit) / largest_digit
+    for j in range(goal.size):
+        goal[j] = g_min + window * goal[j]
+
+
+@entry
+def clamp(weight, largest):
+    """Move weights (outputs, inputs) into -largest ... largest (outputs, inputs or 1), in place; whether they then are
+    all finite."""
+    finite, last = True, largest.shape[1] - 1
+    for j in range(weight.shape[0]):
+        for k in range(weight.shape[1]):
+            limit = largest[j, min(k, last)]
+            if weight[j, k] > limit:
+                weight[j, k] = limit
+            elif weight[j, k] < -limit:
+                weight[j, k] = -limit
+            finite = finite and np.isfinite(weight[j, k])
+    return finite
+
+
+@entry(nogil=True, error_model="numpy")
+def retarget(
+    begin, end, weight, limit, rows, g_min, window, levels, sides, one_sided, slices, slice_bits, row_of, column_of,
+    together, target, cells, goals,
+):  # fmt: skip
+    """Write the target conductances of `weight` into `target`; return how many differ from before. Lines `begin` to
+    `end`: those of input k in plane p are line p * inputs + k.
+
+    weight (outputs, inputs); limit (row tiles, outputs), row tiles of `rows` inputs; target (planes, inputs,
+    columns) siemens, NaN where nothing was ever programmed, plane = slice * sides + side; levels per cell (0:
+    continuous); row_of (inputs,), column_of (outputs,), which counts up for `together` outputs at a time. The flat
+    indices of the cells that differ and their new targets go, plane by plane and input by input, into `cells` and
+    `goals` from begin * outputs on. A weight beyond its limit is clipped.
+    """
+    outputs, inputs = weight.shape
+    columns = target.shape[2]
+    block, goal = np.empty((BLOCK, outputs), weight.dtype), np.empty(outputs)
+    start = count = np.uint64(begin * outputs)
+    line = begin
+    while line < end:
+        plane, top = line // inputs, line % inputs
+        height = min(BLOCK, inputs - top, end - line)
+        line += height
+        for j in range(outputs):
+            of_output = weight[j, top : top + height]
+            for i in range(height):
+                block[i, j] = of_output[i]
+        sign, shift = 1.0 - 2.0 * (plane % sides), np.int64(slice_bits * (plane // sides))
+        for i in range(height):
+            k, row = top + i, row_of[top + i]
+            _goals(block[i], sign, limit[k // rows], g_min, window, one_sided, slices, slice_bits, shift, levels, goal)
+            for left in range(0, outputs, together):
+                column, new = column_of[left], goal[left : left + together]
+                first, aimed = (plane * inputs + row) * columns + column, target[plane, row, column : column + new.size]
+                changed = 0
+                for j in range(new.size):
+                    changed += new[j] != aimed[j]
+                if changed > 0:
+                    for j in range(new.size):
+                        cells[count], goals[count] = first + j, new[j]
+                        count += np.uint64(new[j] != aimed[j])
+                    for j in range(new.size):
+                        aimed[j] = new[j]
+    return count - start
+
+
+@entry
+def retarget_one_side(weight, limit, rows, g_min, window, levels, row_of, column_of, target, cells, goals):
+    """As `retarget` for pairs (two planes), moving one cell of each pair where the window allows it.
+
+    The plus cell moves while the minus cell stays; where that would leave the window, the minus cell moves; where
+    neither suffices, and at first, both go to the middle of what is possible.
+    """
+    outputs, inputs = weight.shape
+    columns = target.shape[2]
+    count = 0
+    unit = window / (levels - 1) if levels > 0 else window
+    top = float(levels - 1) if levels > 0 else 1.0
+    for k in range(inputs):
+        t, row = k // rows, row_of[k]
+        for j in range(outputs):
+            column = column_of[j]
+            net = min(max(weight[j, k] / limit[t, j], -1.0), 1.0) * top
+            plus, minus = (target[0, row, column] - g_min) / unit, (target[1, row, column] - g_min) / unit
+            if levels > 0:
+                net, plus, minus = np.rint(net), np.rint(plus), np.rint(minus)
+            if 0.0 <= minus + net <= top:
+                plus = minus + net
+            elif 0.0 <= plus - net <= top:
+                minus = plus - net
+            else:
+                plus = np.floor(0.5 * (top + net)) if levels > 0 else 0.5 * (top + net)
+                minus = plus - net
+            for plane in range(2):
+                goal = g_min + unit * (plus if plane == 0 else minus)
+                if not abs(goal - target[plane, row, column]) <= 1e-12 * window:
+                    target[plane, row, column] = goal
+                    cells[count] = (plane * inputs + row) * columns + column
+                    goals[count] = goal
+                    count += 1
+    return count
+
+
+@entry(nogil=True, error_model="numpy")
+def read_weights(
+    begin, end, conductance, limit, rows, full, sides, slice_weights, row_of, column_of, reference_of, weight
+):  # fmt: skip
+    """weight (outputs, inputs) = limit * net conductance / full, of conductances (planes, inputs, columns) siemens;
+    inputs `begin` to `end`.
+
+    limit (row tiles, outputs), row tiles of `rows` inputs; planes as in `retarget`; slice_weights (slices,): what full
+    scale of each is worth; reference_of (outputs,): column subtracted from each output's, empty: none; full: siemens.
+    """
+    outputs = len(weight)
+    net, block = np.empty(outputs), np.empty((BLOCK, outputs), weight.dtype)
+    for top in range(begin, end, BLOCK):
+        height = min(BLOCK, end - top)
+        for i in range(height):
+            net[:] = 0.0
+            for s in range(slice_weights.size):
+                plus, minus = (
+                    conductance[s * sides, row_of[top + i]],
+                    conductance[s * sides + sides - 1, row_of[top + i]],
+                )
+                for j in range(outputs):
+                    g = plus[column_of[j]]
+                    if sides == 2:
+                        g -= minus[column_of[j]]
+                    if reference_of.size > 0:
+                        g -= plus[reference_of[j]]
+                    net[j] += slice_weights[s] * g
+            for j in range(outputs):
+                block[i, j] = limit[(top + i) // rows, j] * net[j] / full
+        for j in range(outputs):
+            for i in range(height):
+                weight[j, top + i] = block[i, j]

@@ -1,0 +1,1 @@
+"""Blocks of vector instructions that numba cannot be brought to emit."""

@@ -1,0 +1,1 @@
+"""Ways to compute a read, one strategy per file."""

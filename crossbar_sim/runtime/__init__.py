@@ -1,0 +1,1 @@
+"""How compiled code runs: compiling, threads, counter-based random numbers, files."""

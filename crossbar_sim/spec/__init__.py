@@ -1,0 +1,1 @@
+"""What a stated number is: specs, units, provenance, citations, errors."""

@@ -1,0 +1,171 @@
+"""Spec: the frozen, printable, hashable objects that describe devices, hardware, methods and runs.
+
+A spec is read from TOML or built by keyword; unknown keys are errors that name the nearest valid key.
+`SourcedSpec` additionally lets every number carry its provenance:
+
+    g_max = { value = 225, unit = "uS", source = "milo2021", where = "valid window", kind = "fitted" }
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import math
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+
+from crossbar_sim.spec.errors import SpecError
+from crossbar_sim.spec.units import Unit, unit_scale
+
+
+def nearest(word: str, valid: list[str]) -> str:
+    """'; did you mean X? Valid: ...' for an error message."""
+    match = difflib.get_close_matches(word, valid, n=1, cutoff=0.4)
+    listed = ", ".join(sorted(valid))
+    return f"; did you mean '{match[0]}'? Valid: {listed}" if match else f"; valid: {listed}"
+
+
+def _sentence(cls: type[BaseModel], problem: Any) -> str:
+    path = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        return f"unknown key '{path}'{nearest(str(problem['loc'][-1]), list(cls.model_fields))}"
+    if problem["type"] == "missing":
+        return f"key '{path}' is missing"
+    message = problem["msg"].removeprefix("Value error, ")
+    given = problem.get("input")
+    shown = f" (got {given!r})" if isinstance(given, int | float | str | bool | None) else ""
+    return f"{path}: {message}{shown}" if path else message
+
+
+class Spec(BaseModel):
+    """Frozen, hashable description of something; equality and `digest()` go by content."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False, ser_json_inf_nan="null"
+    )
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _explain(cls, data: Any, handler: Callable[[Any], Self]) -> Self:
+        try:
+            return handler(data)
+        except ValidationError as error:
+            problems = "; ".join(_sentence(cls, p) for p in error.errors())
+            raise SpecError(f"{cls.__name__}: {problems}") from None
+
+    def __hash__(self) -> int:
+        return hash(self.digest())
+
+    def digest(self) -> str:
+        """First 16 hex digits of the SHA-256 of the content; the same on every platform."""
+        content = {"type": type(self).__name__, **self.model_dump(mode="json")}
+        text = json.dumps(content, sort_keys=True, allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def replace(self, **changes: Any) -> Self:
+        """A validated copy with some fields changed."""
+        return type(self)(**{**{name: getattr(self, name) for name in self.model_fields_set}, **changes})
+
+    @classmethod
+    def from_toml(cls, path: str | Path) -> Self:
+        """Read one spec from a TOML file; SpecError names the file."""
+        return cls.from_document(read_toml(path), where=str(path))
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any], where: str) -> Self:
+        """Validate a parsed document; SpecError starts with `where`."""
+        try:
+            return cls(**document)
+        except SpecError as error:
+            raise SpecError(f"{where}: {error}") from None
+
+    def to_toml(self) -> str:
+        """The spec as TOML text, readable by `from_toml`; None (a switched-off effect) is left out."""
+        return tomli_w.dumps(_without_none(self.model_dump(mode="json", exclude_defaults=True)))
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    return [_without_none(item) for item in value] if isinstance(value, list) else value
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """Parse a TOML file; a missing or malformed file is one clear SpecError."""
+    path = Path(path)
+    if not path.is_file():
+        raise SpecError(f"no such file: {path}; give the path of an existing .toml file")
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SpecError(f"{path}: not valid TOML ({error})") from None
+
+
+class Provenance(Spec):
+    """Where a number comes from."""
+
+    unit: str
+    source: str
+    where: str = ""
+    kind: Literal["measured", "fitted", "assumed"]
+    valid: str = ""
+
+
+class SourcedSpec(Spec):
+    """A spec whose numbers carry their provenance; values are SI once loaded."""
+
+    provenance: dict[str, Provenance] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _unpack_quantities(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping):
+            return data
+        plain: dict[str, Any] = {}
+        provenance: dict[str, Any] = dict(data.get("provenance", {}))
+        for key, item in data.items():
+            if isinstance(item, Mapping) and "value" in item:
+                note = {k: v for k, v in item.items() if k != "value"}
+                unit = note.setdefault("unit", "1")
+                try:
+                    provenance[key] = Provenance(**note)
+                except SpecError as error:
+                    raise SpecError(f"{key}: {error}") from None
+                plain[key] = cls._to_si(key, item["value"], unit)
+            elif key != "provenance":
+                plain[key] = item
+        return {**plain, "provenance": provenance}
+
+    def unit_of(self, key: str) -> str:
+        """SI unit of a field, from its annotation; '1' for a pure number."""
+        marks = self._marks(key)
+        return marks[0].symbol if marks else "1"
+
+    @classmethod
+    def _marks(cls, key: str) -> list[Unit]:
+        field = cls.model_fields.get(key)
+        marks = [m for m in field.metadata if isinstance(m, Unit)] if field else []
+        if field is not None and not marks:
+            marks = [m for a in getattr(field.annotation, "__args__", ())
+                     for m in getattr(a, "__metadata__", ()) if isinstance(m, Unit)]  # fmt: skip
+        return marks
+
+    @classmethod
+    def _to_si(cls, key: str, value: Any, unit: str) -> Any:
+        marks = cls._marks(key)
+        if not marks or unit == "1":
+            return value
+        try:
+            scale = unit_scale(unit, marks[0].symbol)
+        except SpecError as error:
+            raise SpecError(f"{key}: {error}") from None
+        if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+            raise SpecError(f"{key}: value must be a finite number, got {value!r}")
+        # one division for small prefixes keeps 50 µS exactly 5e-05
+        return value / round(1 / scale) if scale < 1 else value * scale

@@ -1,0 +1,1 @@
+"""Adapters and pools as files, in the formats of other libraries."""

@@ -1,0 +1,44 @@
+"""Prompts of the first layer on disk, in the layout of Hugging Face PEFT (``peft_type`` PROMPT_TUNING)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import Tensor
+
+from peft_methods.checkpoints.lora import CheckpointError, read_config, read_tensors, write_adapter
+
+KEY = "prompt_embeddings"
+
+
+def save_prompts(folder: Path, prompts: Tensor, base_model_name: str) -> None:
+    """Write prompts (count, width); PEFT puts them in front of the sequence, VPT behind the class token."""
+    count, width = prompts.shape
+    write_adapter(folder, {KEY: prompts}, {
+        "base_model_name_or_path": base_model_name,
+        "inference_mode": True,
+        "num_transformer_submodules": 1,
+        "num_virtual_tokens": count,
+        "peft_type": "PROMPT_TUNING",
+        "prompt_tuning_init": "RANDOM",
+        "revision": None,
+        "task_type": None,
+        "token_dim": width,
+    })  # fmt: skip
+
+
+def load_prompts(folder: Path) -> Tensor:
+    """Prompts (count, width) of one transformer; ``CheckpointError`` if the file holds anything else."""
+    config, tensors = read_config(folder, "PROMPT_TUNING"), read_tensors(folder)
+    if set(tensors) != {KEY} or tensors[KEY].dim() != 2:
+        raise CheckpointError(
+            f"{folder}: expected one matrix called {KEY!r}, found {', '.join(sorted(tensors)) or 'nothing'}."
+        )
+    prompts = tensors[KEY].float()
+    for key, expected in (("num_virtual_tokens", prompts.shape[0]), ("token_dim", prompts.shape[1])):
+        if config.get(key, expected) != expected:
+            raise CheckpointError(
+                f"{folder}: {key} is {config[key]} but the tensor has {expected}; prompts of encoder-decoder models "
+                "cannot be loaded, others save again."
+            )
+    return prompts

@@ -1,0 +1,84 @@
+"""DoRA (Liu et al., ICML 2024): LoRA's direction and a trained length for every output."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import nn
+
+from crossbar_sim import Chip
+from peft_methods.methods.lora import LoRA, LoRALinear
+from peft_methods.model_parts import LinearLike, product
+from peft_methods.placement import PlacedMatrix, Placement, bill_arithmetic, bill_sram
+
+
+class DoRA(LoRA):
+    """y = m o (W + s B A) x / n + b with n_o = ||(W + s B A)_o||_2; A, B and m trained.
+
+    m (d_out) starts at ||W||_row, so that the gain m / n is one. n takes part in the value but not in the
+    gradient. The gain is digital, after the ADC.
+    """
+
+    label: ClassVar[str] = "DoRA"
+    papers: ClassVar[tuple[str, ...]] = ("liu2024", "hu2022")
+    needs_values: ClassVar[bool] = True
+    extra_reads: ClassVar[str] = "two small products per layer (on tiles); rank reads of W per training step"
+
+    def placements(self) -> dict[str, Placement]:
+        return {"A, B": self.placement, "magnitude": "sram"}
+
+    def layer(self, base: LinearLike, a: PlacedMatrix, b: PlacedMatrix, chip: Chip | None) -> LoRALinear:
+        return DoRALinear(base, a, b, self.scaling, chip)
+
+
+class DoRALinear(LoRALinear):
+    """m / n o (W x + s B A x) + b.
+
+    n_o^2 = ||w_o||^2 + 2 s b_o . c_o + s^2 b_o^T (A A^T) b_o with c = W A^T: the rows of A are read once
+    through W's tiles after every update, `rank` vectors in place of the d_in that reading W out would take.
+    """
+
+    squares: torch.Tensor
+    norm: torch.Tensor
+
+    def __init__(self, base: LinearLike, a: PlacedMatrix, b: PlacedMatrix, scaling: float, chip: Chip | None) -> None:
+        super().__init__(base, a, b, scaling)
+        self.chip = chip
+        squares = base.weight.detach().square().sum(dim=1)
+        self.register_buffer("squares", squares, persistent=False)
+        self.register_buffer("norm", squares.sqrt(), persistent=False)
+        self.magnitude = nn.Parameter(squares.sqrt(), requires_grad=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """x (..., d_in) -> (..., d_out)."""
+        outputs, vectors = self.norm.numel(), x.numel() // x.shape[-1]
+        bill_arithmetic(self.chip, "DoRA", multiplies=vectors * outputs)
+        bill_sram(self.chip, "DoRA", reads=vectors * outputs)
+        y = self.gain() * (product(self.base, x) + self.scaling * self.b(self.a(x)))
+        return y if self.base.bias is None else y + self.base.bias
+
+    def gain(self) -> torch.Tensor:
+        """Post-ADC factor of every output (d_out,)."""
+        assert self.magnitude is not None
+        return self.magnitude / self.norm
+
+    @torch.no_grad()
+    def after_write(self) -> None:
+        a, b = self.a.master, self.b.master
+        (outputs, rank), inputs = b.shape, a.shape[1]
+        c = product(self.base, a).T
+        added = ((2 * c + self.scaling * b @ (a @ a.T)) * b).sum(dim=1)
+        squares = self.squares + self.scaling * added
+        self.norm = squares.clamp_min(torch.finfo(squares.dtype).tiny).sqrt()
+        operations = rank * rank * (inputs + outputs) + 2 * rank * outputs
+        bill_arithmetic(self.chip, "DoRA", adds=operations, multiplies=operations)
+        bill_sram(self.chip, "DoRA", reads=a.numel() + b.numel() + outputs, writes=outputs)
+
+    def trained(self) -> list[nn.Parameter]:
+        assert self.magnitude is not None
+        return [self.magnitude]
+
+    def delta_weight(self) -> torch.Tensor:
+        weight = self.base.weight.detach()
+        return self.gain().detach()[:, None] * (weight + super().delta_weight()) - weight

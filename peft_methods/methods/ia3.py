@@ -1,0 +1,78 @@
+"""IA3 (Liu et al., NeurIPS 2022): a trained gain for every key, value and hidden value."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+import torch
+from pydantic import Field
+from torch import nn
+
+from crossbar_sim import Chip
+from peft_methods.base import Adapter, Method
+from peft_methods.checkpoints.pool import Pool
+from peft_methods.model_parts import LinearLike, linear_layers, product
+from peft_methods.placement import Placement, bill_arithmetic, bill_sram
+
+
+class IA3(Method):
+    """y = l o (W x) + b for `targets`, a gain after the ADC; y = W (l o x) + b for `feed_forward`, one before the DAC.
+
+    l starts at one. An input gain has one value per hidden unit, an output gain one per output.
+    """
+
+    label: ClassVar[str] = "IA3"
+    papers: ClassVar[tuple[str, ...]] = ("liu2022",)
+    writes_cells: ClassVar[bool] = False
+    transposed_reads: ClassVar[bool] = True
+    extra_reads: ClassVar[str] = "none"
+
+    targets: tuple[str, ...] = ("key", "value")
+    feed_forward: tuple[str, ...] = ("down",)
+    learning_rate: Annotated[float, Field(gt=0)] = 2e-2
+
+    def placements(self) -> dict[str, Placement]:
+        return {"gains": "sram"}
+
+    def attach(self, model: nn.Module, chip: Chip | None = None, pool: Pool | None = None, seed: int = 0) -> IA3Adapter:
+        adapter = IA3Adapter(self, model, chip)
+        inputs = linear_layers(model, self.feed_forward) if self.feed_forward else {}
+        outputs = linear_layers(model, self.targets) if self.targets else {}
+        for name, base in {**outputs, **inputs}.items():
+            adapter.layers[name] = GainLinear(base, name in inputs, chip)
+            adapter.replace(name, adapter.layers[name])
+        adapter.train([layer.gain for layer in adapter.layers.values()], self.learning_rate, self.weight_decay)
+        return adapter
+
+
+class GainLinear(nn.Module):
+    """A linear layer with a trained gain on its inputs or on its outputs (before the bias)."""
+
+    def __init__(self, base: LinearLike, on_inputs: bool, chip: Chip | None) -> None:
+        super().__init__()
+        self.base, self.on_inputs, self.chip = base, on_inputs, chip
+        weight = base.weight
+        self.gain = nn.Parameter(weight.new_ones(weight.shape[1 if on_inputs else 0]), requires_grad=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """x (..., d_in) -> (..., d_out)."""
+        values = x.numel() // x.shape[-1] * self.gain.numel()
+        bill_arithmetic(self.chip, "IA3", multiplies=values)
+        bill_sram(self.chip, "IA3", reads=values)
+        y = product(self.base, self.gain * x) if self.on_inputs else self.gain * product(self.base, x)
+        return y if self.base.bias is None else y + self.base.bias
+
+
+class IA3Adapter(Adapter):
+    """IA3 on the chosen layers of one model."""
+
+    def __init__(self, method: IA3, model: nn.Module, chip: Chip | None) -> None:
+        super().__init__(method, model, chip)
+        self.layers: dict[str, GainLinear] = {}
+
+    def delta_weights(self) -> dict[str, torch.Tensor]:
+        deltas = {}
+        for name, layer in self.layers.items():
+            change = layer.gain.detach() - 1
+            deltas[name] = (change if layer.on_inputs else change[:, None]) * layer.base.weight.detach()
+        return deltas

@@ -1,0 +1,38 @@
+"""LoRA-FA (Zhang et al. 2023): LoRA with A frozen where it is and only B trained."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+
+from peft_methods.base import Adapter
+from peft_methods.methods.lora import LowRank
+from peft_methods.placement import PlacedMatrix, Placement, ledger_of
+
+
+class LoRAFA(LowRank):
+    """dW = s B A with A random and frozen, B trained: half the values, and no activation x has to be kept.
+
+    A stands on tiles (`a_placement`), programmed once with phase 'pool'; B in SRAM by default, so that no
+    cell is rewritten.
+    """
+
+    label: ClassVar[str] = "LoRA-FA"
+    papers: ClassVar[tuple[str, ...]] = ("zhang2023", "hu2022")
+    writes_cells: ClassVar[bool] = True
+    transposed_reads: ClassVar[bool] = True
+    extra_reads: ClassVar[str] = "one small product per layer (two with B on tiles)"
+
+    placement: Placement = "sram"
+    a_placement: Placement = "crossbar"
+
+    def placements(self) -> dict[str, Placement]:
+        return {"B": self.placement}
+
+    def frozen_placements(self) -> dict[str, Placement]:
+        return {"A": self.a_placement}
+
+    def place_a(self, adapter: Adapter, name: str, a: torch.Tensor) -> PlacedMatrix:
+        with ledger_of(adapter.chip).phase("pool"):
+            return adapter.place(name, a, self.a_placement)

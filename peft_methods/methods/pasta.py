@@ -1,0 +1,90 @@
+"""PASTA (Yang et al., EACL 2023): one trained vector per block and special token, added to that token."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+import torch
+from pydantic import Field, field_validator
+from torch import nn
+
+from crossbar_sim import Chip, SpecError
+from peft_methods.base import Method
+from peft_methods.checkpoints.pool import Pool
+from peft_methods.errors import MethodError
+from peft_methods.methods.tokens import Dropout, TokenAdapter, TokenModel, like_of, token_model
+from peft_methods.placement import Placement, bill_arithmetic, bill_sram
+
+RELEASED_SPREAD = 0.02  # standard deviation of `initial = 'normal'`
+
+
+class PASTA(Method):
+    """h_p <- h_p + e_l,p at the input of every block l, residual path included, for every special token p.
+
+    `positions`: where the special tokens stand, 0 for the class token, negative numbers count from the end.
+    e starts at zero, or (initial = 'normal') from N(0, 0.02^2). `dropout`: of e, for every sample, while training (the
+    paper's code has 0.1). Trained: e and the head.
+    """
+
+    label: ClassVar[str] = "PASTA"
+    papers: ClassVar[tuple[str, ...]] = ("yang2023",)
+    writes_cells: ClassVar[bool] = False
+    transposed_reads: ClassVar[bool] = True
+    extra_reads: ClassVar[str] = "none"
+
+    positions: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
+    initial: Literal["zero", "normal"] = "zero"
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    train_head: bool = True
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-2
+
+    @field_validator("positions")
+    @classmethod
+    def _once_each(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(value)) < len(value):
+            raise SpecError(f"positions: every special token has one vector per block, but {value} repeats one")
+        return value
+
+    def placements(self) -> dict[str, Placement]:
+        return {"special-token vectors": "sram"}
+
+    def attach(
+        self, model: nn.Module, chip: Chip | None = None, pool: Pool | None = None, seed: int = 0
+    ) -> PASTAAdapter:
+        adapter = PASTAAdapter(self, model, chip, token_model(model, self.label), seed)
+        adapter.train([adapter.editor.vectors], self.learning_rate, self.weight_decay)
+        return adapter
+
+
+class SpecialTokens(nn.Module):
+    """Adds vectors (blocks, positions, width) to the special tokens."""
+
+    def __init__(self, vectors: torch.Tensor, positions: tuple[int, ...], chip: Chip | None, dropout: Dropout) -> None:
+        super().__init__()
+        self.vectors = nn.Parameter(vectors, requires_grad=False)
+        self.positions, self.chip, self.dropout = positions, chip, dropout
+
+    def forward(self, index: int, tokens: torch.Tensor) -> torch.Tensor:
+        """Tokens of shape (n, tokens, width) in and out."""
+        count = tokens.shape[1]
+        if not all(-count <= position < count for position in self.positions):
+            raise MethodError(f"PASTA: positions {self.positions} do not all exist in a sequence of {count} tokens")
+        values = len(tokens) * self.vectors[index].numel()
+        bill_sram(self.chip, "special tokens", reads=values)
+        bill_arithmetic(self.chip, "special tokens", adds=values)
+        places = torch.tensor(self.positions, device=tokens.device) % count
+        added = self.dropout(self.vectors[index].expand(len(tokens), -1, -1), self.training)
+        return tokens.index_add(1, places, added)
+
+
+class PASTAAdapter(TokenAdapter):
+    """Special-token vectors of one model."""
+
+    def __init__(self, method: PASTA, model: nn.Module, chip: Chip | None, tokens: TokenModel, seed: int) -> None:
+        super().__init__(method, model, chip)
+        vectors = like_of(model).new_zeros(tokens.depth, len(method.positions), tokens.width)
+        if method.initial == "normal" and vectors.device.type != "meta":
+            generator = torch.Generator().manual_seed(seed)
+            vectors += RELEASED_SPREAD * torch.randn(vectors.shape, generator=generator)
+        self.editor = SpecialTokens(vectors, method.positions, chip, Dropout(method.dropout, seed))
+        self.edit_tokens(self.editor)

@@ -1,0 +1,86 @@
+"""TokenModel, PatchModel: what a transformer must show of itself so that a method can change its token sequence."""
+
+from __future__ import annotations
+
+from typing import Protocol, cast, runtime_checkable
+
+import torch
+from torch import nn
+
+from peft_methods.base import Adapter
+from peft_methods.errors import MethodError
+
+
+@runtime_checkable
+class TokenModel(Protocol):
+    """A transformer whose blocks read a sequence (n, tokens, width).
+
+    `before_block`, None at first, is called with (index of the block, tokens) before every block and returns
+    the tokens that the block reads.
+    """
+
+    width: int
+    depth: int
+    before_block: nn.Module | None
+
+
+@runtime_checkable
+class PatchModel(TokenModel, Protocol):
+    """A TokenModel of images, its class token first. `patch_values` is how many numbers a patch is embedded from."""
+
+    patch_values: int
+
+    def remember(self, block: int, tokens: torch.Tensor | None) -> None:
+        """Let a block attend to further constant tokens (count, width), as keys and values computed once;
+        None: forget them."""
+
+
+def token_model(model: nn.Module, label: str) -> TokenModel:
+    """The model, if it shows its tokens and no other method changes them already; else MethodError."""
+    if not isinstance(model, TokenModel):
+        raise MethodError(
+            f"{label} changes the tokens between blocks, but {type(model).__name__} does not show them: "
+            "give it what peft_methods.methods.tokens.TokenModel asks for"
+        )
+    if model.before_block is not None:
+        raise MethodError(f"{label} cannot be attached: another method changes this model's tokens; detach it first")
+    return cast(TokenModel, model)
+
+
+def patch_model(model: nn.Module, label: str) -> PatchModel:
+    """The model, if it shows its tokens and they are patches of images; else MethodError."""
+    token_model(model, label)
+    if not isinstance(model, PatchModel):
+        raise MethodError(
+            f"{label} puts its prompts between the class token and the patches of an image, but {type(model).__name__} "
+            "reads no patches; PASTA works on text, or give it what peft_methods.methods.tokens.PatchModel asks for"
+        )
+    return cast(PatchModel, model)
+
+
+def like_of(model: nn.Module) -> torch.Tensor:
+    """A floating-point parameter of the model, for its type and device."""
+    return next(parameter for parameter in model.parameters() if parameter.is_floating_point())
+
+
+class Dropout:
+    """Drops each number with probability `share` and scales the others by 1 / (1 - share), while training; from its
+    own stream of random numbers."""
+
+    def __init__(self, share: float, seed: int) -> None:
+        self.share, self.generator = share, torch.Generator().manual_seed(seed)
+
+    def __call__(self, values: torch.Tensor, training: bool) -> torch.Tensor:
+        """Values of any shape in and out."""
+        if not training or self.share == 0:
+            return values
+        kept = torch.rand(values.shape, generator=self.generator) >= self.share
+        return values * kept.to(values) / (1 - self.share)
+
+
+class TokenAdapter(Adapter):
+    """An adapter that sits in `before_block`."""
+
+    def edit_tokens(self, editor: nn.Module) -> None:
+        """Put `editor(index, tokens)` in front of every block."""
+        self.replace("before_block", editor)

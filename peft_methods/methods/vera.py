@@ -1,0 +1,134 @@
+"""VeRA (Kopiczko, Blankevoort and Asano, ICLR 2024): one random pair for all layers, two trained vectors for each."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, ClassVar
+
+import torch
+from pydantic import Field
+from torch import nn
+
+from crossbar_sim import Chip
+from crossbar_sim.chip.simulated import MappedMatrix
+from peft_methods.base import Adapter, Method
+from peft_methods.checkpoints.lora import LoRAWeights
+from peft_methods.checkpoints.pool import Pool
+from peft_methods.checkpoints.vera import VeRAWeights
+from peft_methods.model_parts import LinearLike, linear_layers, uniform
+from peft_methods.placement import PlacedMatrix, Placement, bill_arithmetic, bill_sram, ledger_of
+
+
+class VeRA(Method):
+    """y = W x + lambda_b o (B_f (lambda_d o (A_f x))) + b; lambda_d (rank) and lambda_b (d_out) trained, per layer.
+
+    A_f (rank, largest d_in) and B_f (largest d_out, rank) are Kaiming-uniform, shared by every layer and
+    frozen: on tiles they are programmed once. A layer uses the first d_in columns of A_f and the first d_out
+    rows of B_f. lambda_d starts at `initial`, lambda_b at zero. One copy serves all layers, one after the other.
+    """
+
+    label: ClassVar[str] = "VeRA"
+    papers: ClassVar[tuple[str, ...]] = ("kopiczko2024",)
+    writes_cells: ClassVar[bool] = False
+    transposed_reads: ClassVar[bool] = True
+    extra_reads: ClassVar[str] = "two products per layer with the shared pair (on tiles)"
+
+    rank: Annotated[int, Field(ge=1)] = 16
+    placement: Placement = "crossbar"
+    targets: tuple[str, ...] | None = None
+    initial: Annotated[float, Field(gt=0)] = 0.1
+    learning_rate: Annotated[float, Field(gt=0)] = 2e-2
+
+    def placements(self) -> dict[str, Placement]:
+        return {"lambda_d, lambda_b": "sram"}
+
+    def frozen_placements(self) -> dict[str, Placement]:
+        return {"A_f, B_f": self.placement}
+
+    def attach(
+        self, model: nn.Module, chip: Chip | None = None, pool: Pool | None = None, seed: int = 0
+    ) -> VeRAAdapter:
+        bases = linear_layers(model, self.targets)
+        adapter = VeRAAdapter(self, model, chip, bases, seed)
+        adapter.train(
+            [vector for layer in adapter.layers.values() for vector in (layer.lambda_d, layer.lambda_b)],
+            self.learning_rate, self.weight_decay,
+        )  # fmt: skip
+        return adapter
+
+
+class VeRALinear(nn.Module):
+    """base(x) + lambda_b o B_f(lambda_d o A_f(x))."""
+
+    def __init__(self, base: LinearLike, a: PlacedMatrix, b: PlacedMatrix, initial: float, chip: Chip | None) -> None:
+        super().__init__()
+        self.base, self.a, self.b, self.chip = base, a, b, chip
+        self.outputs, self.inputs = base.weight.shape
+        self.lambda_d = nn.Parameter(base.weight.new_full((a.master.shape[0],), initial), requires_grad=False)
+        self.lambda_b = nn.Parameter(base.weight.new_zeros(self.outputs), requires_grad=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """x (..., d_in) -> (..., d_out)."""
+        values = x.numel() // x.shape[-1] * (len(self.lambda_d) + self.outputs)
+        bill_arithmetic(self.chip, "VeRA", adds=values, multiplies=values)
+        bill_sram(self.chip, "VeRA", reads=values)
+        projected = self._shared(self.a, x, len(self.lambda_d), self.inputs)
+        update = self._shared(self.b, self.lambda_d * projected, self.outputs, len(self.lambda_d))
+        y: torch.Tensor = self.base(x) + self.lambda_b * update
+        return y
+
+    def _shared(self, matrix: PlacedMatrix, x: torch.Tensor, outputs: int, inputs: int) -> torch.Tensor:
+        """The corner (outputs, inputs) of a shared matrix times x; on tiles the other word lines rest at zero volts."""
+        if isinstance(matrix, MappedMatrix):
+            y: torch.Tensor = matrix(nn.functional.pad(x, (0, matrix.master.shape[1] - inputs)))
+            return y[..., :outputs]
+        bill_sram(self.chip, matrix.name, reads=x.numel() // x.shape[-1] * outputs * inputs)
+        return nn.functional.linear(x, matrix.master[:outputs, :inputs])
+
+    def factors(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """The same update as a LoRA with s = 1: A (rank, d_in) and B (d_out, rank)."""
+        b = self.b.weight()[: self.outputs] * self.lambda_d.detach()
+        return self.a.weight()[:, : self.inputs], self.lambda_b.detach()[:, None] * b
+
+
+class VeRAAdapter(Adapter):
+    """VeRA on every target layer of one model."""
+
+    method: VeRA
+
+    def __init__(
+        self, method: VeRA, model: nn.Module, chip: Chip | None, bases: dict[str, LinearLike], seed: int
+    ) -> None:
+        super().__init__(method, model, chip)
+        self.seed = seed
+        weights = [base.weight for base in bases.values()]
+        widest, tallest = max(w.shape[1] for w in weights), max(w.shape[0] for w in weights)
+        generator = torch.Generator().manual_seed(seed)
+        a = uniform(method.rank, widest, math.sqrt(6 / widest), generator, weights[0])
+        b = uniform(tallest, method.rank, math.sqrt(6 / method.rank), generator, weights[0])
+        with ledger_of(chip).phase("pool"):
+            self.a, self.b = self.place("vera_A", a, method.placement), self.place("vera_B", b, method.placement)
+        self.layers: dict[str, VeRALinear] = {}
+        for name, base in bases.items():
+            self.layers[name] = VeRALinear(base, self.a, self.b, method.initial, chip)
+            self.replace(name, self.layers[name])
+
+    def delta_weights(self) -> dict[str, torch.Tensor]:
+        factors = {name: layer.factors() for name, layer in self.layers.items()}
+        return {name: b @ a for name, (a, b) in factors.items()}
+
+    def export(self, name: str) -> LoRAWeights:
+        """The same update as a plain LoRA, A = A_f and B = diag(lambda_b) B_f diag(lambda_d)."""
+        factors = {key: layer.factors() for key, layer in self.layers.items()}
+        return LoRAWeights(
+            name=name, rank=self.method.rank, alpha=float(self.method.rank),
+            a={key: a.clone() for key, (a, _) in factors.items()}, b={key: b for key, (_, b) in factors.items()},
+        )  # fmt: skip
+
+    def weights(self, name: str) -> VeRAWeights:
+        """The shared float matrices and every vector, as `save_vera` writes them."""
+        return VeRAWeights(
+            name, self.a.master.detach().clone(), self.b.master.detach().clone(),
+            {key: layer.lambda_b.detach().clone() for key, layer in self.layers.items()},
+            {key: layer.lambda_d.detach().clone() for key, layer in self.layers.items()},
+        )  # fmt: skip

@@ -1,0 +1,81 @@
+"""The parts of a model that methods change: linear layers, blocks, the head."""
+
+from __future__ import annotations
+
+import re
+
+import torch
+from torch import nn
+
+from crossbar_sim import MappedLinear
+from peft_methods.errors import MethodError
+
+LinearLike = nn.Linear | MappedLinear
+
+
+def product(base: LinearLike, x: torch.Tensor) -> torch.Tensor:
+    """x W^T without the bias, on tiles or digital."""
+    if isinstance(base, MappedLinear):
+        on_tiles: torch.Tensor = base.matrix(x)
+        return on_tiles
+    return nn.functional.linear(x, base.weight)
+
+
+def uniform(outputs: int, inputs: int, bound: float, generator: torch.Generator, like: torch.Tensor) -> torch.Tensor:
+    """A matrix (outputs, inputs) uniform in +-bound, of the type and on the device of `like`."""
+    if like.device.type == "meta":
+        return like.new_empty(outputs, inputs)
+    return torch.empty(outputs, inputs).uniform_(-bound, bound, generator=generator).to(like)
+
+
+def check_rank(name: str, weight: torch.Tensor, rank: int) -> None:
+    """MethodError if a layer has no room for a product of this rank."""
+    outputs, inputs = weight.shape
+    if rank > min(outputs, inputs):
+        raise MethodError(f"{name} is {outputs} x {inputs}: rank must be at most {min(outputs, inputs)}, got {rank}")
+
+
+def all_linear_layers(model: nn.Module) -> dict[str, LinearLike]:
+    """Every linear layer by dotted name, on tiles or digital."""
+    return {name: layer for name, layer in model.named_modules() if isinstance(layer, nn.Linear | MappedLinear)}
+
+
+def linear_layers(model: nn.Module, targets: tuple[str, ...] | None) -> dict[str, LinearLike]:
+    """The linear layers a method changes, in the order of the model.
+
+    targets: suffixes of dotted names ('query', 'mlp.up'); None: every linear layer inside a numbered block.
+    Raises MethodError if a target matches nothing.
+    """
+    layers = all_linear_layers(model)
+    if targets is None:
+        chosen = {name: layer for name, layer in layers.items() if block_of(name) is not None}
+        if not chosen:
+            raise MethodError(f"{type(model).__name__} has no linear layer inside a numbered block; name the targets")
+        return chosen
+    for target in targets:
+        if not any(matches(name, target) for name in layers):
+            known = sorted({name.rpartition(".")[2] for name in layers})
+            raise MethodError(f"no linear layer ends in '{target}'; the model has {', '.join(known)}")
+    return {name: layer for name, layer in layers.items() if any(matches(name, target) for target in targets)}
+
+
+def matches(name: str, target: str) -> bool:
+    """Whether a dotted name is `target` or ends in it."""
+    return name == target or name.endswith("." + target)
+
+
+def block_of(name: str) -> str | None:
+    """The transformer block of a layer: its dotted name up to the first number ('blocks.1.mlp.up' -> 'blocks.1')."""
+    match = re.match(r"(.*?\.\d+)(\.|$)", name)
+    return match.group(1) if match else None
+
+
+def head_of(model: nn.Module) -> nn.Linear:
+    """The digital classification head."""
+    head = getattr(model, "head", None)
+    if not isinstance(head, nn.Linear):
+        raise MethodError(
+            f"{type(model).__name__} has no digital nn.Linear called 'head' to train; "
+            "map_model(..., exclude=('head',)) keeps it digital"
+        )
+    return head

@@ -1,0 +1,178 @@
+"""Training with one pulse per cell (the Manhattan rule), and its prediction by the kernel of sign descent.
+
+A step reads the gradient g of the loss at one training example and gives every weight one pulse against its sign; how
+far a pulse moves a weight does not depend on |g|. To first order the outputs then change by
+
+    grad f(x) . change,    change_p = -step_p sign(g_p) + step_p asymmetry |sign(g_p)| sign(w_p)
+
+whose first part is the kernel grad f(x) . sign(grad f(x')) of `kernel_view` (kind 'asymmetric'), and whose second part
+is a bias that real cells add: they do not move as far with a RESET pulse as with a SET pulse. On a chip the pulses are
+those of `update_rules.SignPulses`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from crossbar_sim import Chip
+from crossbar_sim.chip.simulated import MappedMatrix
+from peft_methods.errors import MethodError
+from peft_methods.ntk.gradients import Parameters, differentiable, gradients, on_tiles, split, write_once
+from peft_methods.placement import ledger_of
+from peft_methods.updates.update_rules import SignPulses
+
+
+class Rule(Protocol):
+    """How far one pulse per weight is taken to move the weights: `PulseRule` here, or `device_pulses.DevicePulses`."""
+
+    def change(self, parameters: Parameters, gradient: Tensor) -> Tensor:
+        """The change (P,) of all weights by one pulse each against `gradient` (P,)."""
+        ...
+
+
+@dataclass(frozen=True)
+class PulseRule:
+    """One pulse moves a weight by step (1 + asymmetry) if it is a SET, by step (1 - asymmetry) if it is a RESET.
+
+    In a differential pair a SET moves a weight away from zero (its own cell conducts more) and a RESET towards
+    zero. step is one number or, per parameter name, a tensor that broadcasts to it (`chip_steps`), in units of the
+    weight. asymmetry lies in (-1, 1); 0: both pulses move equally far. limit: per parameter name, the largest |w| that
+    its cells can hold (`chip_limits`); a pulse does not move a cell beyond it.
+    """
+
+    step: float | dict[str, Tensor]
+    asymmetry: float = 0.0
+    limit: dict[str, Tensor] | None = None
+
+    def __post_init__(self) -> None:
+        if not -1 < self.asymmetry < 1:
+            raise MethodError(f"asymmetry must lie between -1 and 1, got {self.asymmetry:g}")
+
+    def change(self, parameters: Parameters, gradient: Tensor) -> Tensor:
+        """The change (P,) of all weights by one pulse each against `gradient` (P,); no pulse where it is zero."""
+        parts = []
+        for name, part in split(parameters, gradient).items():
+            sign, weight = part.sign(), parameters[name].detach()
+            step = self.step[name] if isinstance(self.step, dict) else self.step
+            moved = weight + step * (self.asymmetry * sign.abs() * weight.sign() - sign)
+            if self.limit is not None and name in self.limit:
+                moved = moved.clamp(-self.limit[name], self.limit[name])
+            parts.append((moved - weight).flatten())
+        return torch.cat(parts)
+
+
+def pulsed_matrices(parameters: Parameters, chip: Chip) -> dict[str, MappedMatrix]:
+    """The chip's matrices among the parameters, by parameter name; no pulse reaches the other parameters."""
+    of_master = {id(matrix.master): matrix for matrix in chip.matrices.values()}
+    return {name: of_master[id(value)] for name, value in parameters.items() if id(value) in of_master}
+
+
+def chip_steps(parameters: Parameters, chip: Chip) -> dict[str, Tensor]:
+    """How far one pulse moves the weights of a chip's matrices, the mean of SET and RESET: R x (mean pulse step) /
+    (g_max - g_min), with R the largest weight that the cells hold. 0 for parameters that are not on tiles."""
+    steps = {name: torch.zeros(()) for name in parameters}
+    for name, matrix in pulsed_matrices(parameters, chip).items():
+        device = matrix.hardware.device
+        share = 0.5 / device.full_swing_pulses + 0.5 / device.reset_pulses_full_swing
+        steps[name] = matrix.largest_weight * share
+    return steps
+
+
+def chip_limits(parameters: Parameters, chip: Chip) -> dict[str, Tensor]:
+    """The largest |w| that the cells can hold, for the parameters that are on tiles (`MappedMatrix.largest_weight`)."""
+    return {name: matrix.largest_weight for name, matrix in pulsed_matrices(parameters, chip).items()}
+
+
+def loss_gradient(rows: Tensor, outputs: Tensor, label: Tensor) -> Tensor:
+    """g (P,) of the cross-entropy of one example: sum_c (softmax_c - [c = label]) grad f_c, from its rows (C, P)."""
+    slope = outputs.softmax(-1)
+    slope[label] -= 1
+    return slope @ rows
+
+
+@dataclass(frozen=True)
+class PulseRun:
+    """f(x) after 0..k steps, (k + 1, n, C): simulated, and predicted with the gradients of step 0.
+
+    cells_written: per step (0 without a chip).
+    """
+
+    simulated: Tensor
+    predicted: Tensor
+    cells_written: tuple[int, ...]
+
+    def relative_error(self, step: int) -> float:
+        """|predicted - simulated change| / |simulated change| over all inputs and outputs after `step` steps."""
+        change = self.simulated[step] - self.simulated[0]
+        return float((self.predicted[step] - self.simulated[step]).norm() / change.norm())
+
+
+def pulse_training(
+    model: nn.Module, inputs: Tensor, labels: Tensor, probes: Tensor, parameters: Parameters, rule: Rule, *,
+    steps: int, chip: Chip | None = None,
+) -> PulseRun:  # fmt: skip
+    """Train in place with one pulse per weight and step, on one example after the other; watch f at the probes.
+
+    inputs (N, ...) and labels (N,) are visited in turn. On a chip the matrices take blind pulses by the update rule
+    `sign_pulses` and move as their device does; reads are billed to 'adapt', pulses to 'adapt/update', probing is not
+    billed. Without a chip the weights move by `rule`. The prediction is closed and always takes `rule` for the pulse:
+    its gradients are those of step 0, at the examples and at the probes (n, ...), and each step's loss slope comes
+    from the predicted outputs.
+    """
+    if on_tiles(model) and chip is None:
+        raise MethodError("the model is on tiles: give its chip, so that pulses can be programmed")
+    rows, watched = _look(model, inputs, parameters, chip), _look(model, probes, parameters, chip)
+    at_examples, at_probes = _outputs(model, inputs, chip), _outputs(model, probes, chip)
+    simulated, predicted, written = [at_probes], [at_probes], []
+    weights = {name: nn.Parameter(value.detach().clone()) for name, value in parameters.items()}
+    for step in range(steps):
+        index = step % len(inputs)
+        change = rule.change(weights, loss_gradient(rows[index], at_examples[index], labels[index]))
+        write_once(model, weights, change)
+        at_examples = at_examples + rows @ change
+        predicted.append(predicted[-1] + watched @ change)
+        written.append(_step(model, inputs[index : index + 1], labels[index : index + 1], parameters, rule, chip))
+        simulated.append(_outputs(model, probes, chip))
+    return PulseRun(torch.stack(simulated), torch.stack(predicted), tuple(written))
+
+
+def _step(
+    model: nn.Module, inputs: Tensor, labels: Tensor, parameters: Parameters, rule: Rule, chip: Chip | None
+) -> int:
+    """One pulse per weight against the gradient of the cross-entropy; returns how many cells took one."""
+    ledger = ledger_of(chip)
+    with differentiable(parameters):
+        with ledger.phase("adapt/forward"):
+            loss = nn.functional.cross_entropy(model(inputs), labels)
+        with ledger.phase("adapt/backward"):
+            found = torch.autograd.grad(loss, list(parameters.values()), materialize_grads=True)
+    if chip is None:
+        return write_once(model, parameters, rule.change(parameters, torch.cat([part.flatten() for part in found])))
+    gradient, cells = dict(zip(parameters, found, strict=True)), 0
+    with ledger.phase("adapt/update"):
+        for name, matrix in pulsed_matrices(parameters, chip).items():
+            matrix.master.grad = gradient[name]
+            cells += SignPulses().writer(matrix).write(last=False)
+            matrix.master.grad = None
+    return cells
+
+
+def _look(model: nn.Module, inputs: Tensor, parameters: Parameters, chip: Chip | None) -> Tensor:
+    if chip is None:
+        return gradients(model, inputs, parameters)
+    with chip.looking():
+        return gradients(model, inputs, parameters, chip)
+
+
+@torch.no_grad()
+def _outputs(model: nn.Module, inputs: Tensor, chip: Chip | None) -> Tensor:
+    if chip is None:
+        plain: Tensor = model(inputs)
+        return plain
+    with chip.looking():
+        watched: Tensor = model(inputs)
+    return watched

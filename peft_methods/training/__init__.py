@@ -1,0 +1,1 @@
+"""The on-chip fine-tuning loop and what it bills."""

@@ -1,0 +1,1 @@
+"""Update rules: how the updates of trained tensors reach their cells."""

@@ -1,0 +1,123 @@
+"""Experiments: the same seed gives the same record bit for bit, results are files, a killed run resumes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks.experiments import experiment as module
+from benchmarks.experiments.comparison import Comparison, run_all
+from benchmarks.experiments.experiment import Experiment
+from benchmarks.experiments.result import Result
+from benchmarks.experiments.suites import load_comparison, load_experiment, suite_names
+from crossbar_sim import Hardware, SpecError
+from crossbar_sim.hardware.components import PROGRAMMING
+from peft_methods import LinearProbe, LoRA, LoRAFusion
+from peft_methods.training.loop import learning_rate_factor
+
+QUICK = {"seeds": (0, 1), "curve_points": 2}
+
+
+def quick(**changes: object) -> Experiment:
+    return Experiment(**{"method": LoRA(steps=6), **QUICK, **changes})  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
+    return quick().run(tmp_path_factory.mktemp("runs"))
+
+
+def test_the_bill_adds_up(result: Result) -> None:
+    for record in result.seeds:
+        total = record["total_energy_J"]
+        assert total == pytest.approx(sum(record["energy_by_phase_J"].values()))
+        assert total == pytest.approx(sum(record["energy_by_component_J"].values()))
+        assert total == pytest.approx(sum(row["energy_J"] for row in record["ledger"]))
+        adapt = record["adapt_energy_by_component_J"]
+        assert record["reprogramming_energy_J"] == pytest.approx(sum(adapt[name] for name in PROGRAMMING))
+        assert record["curve"][-1]["write_energy_J"] == record["reprogramming_energy_J"]
+        assert record["max_writes_per_cell"] >= record["p99_writes_per_cell"] >= record["mean_writes_per_cell"] > 0
+        endurance = Hardware.load("milo2021_128x128").device.endurance
+        assert record["adaptations_until_wearout"] == endurance // record["max_task_writes_per_cell"]
+        assert max(map(max, record["worn_tile"]["writes"])) == record["max_task_writes_per_cell"]
+
+
+def test_records_for_scripts_have_the_promised_keys(result: Result) -> None:
+    assert {
+        "method", "task", "task_kind", "seeds", "trained_values", "accuracy_mean", "accuracy_sd",
+        "cells_written_per_step", "pool_cells_written", "reprogramming_energy_J", "total_energy_J",
+        "energy_by_phase_J", "energy_by_component_J", "max_writes_per_cell", "p99_writes_per_cell",
+        "adaptations_until_wearout",
+    } <= set(result.record())  # fmt: skip
+    assert json.loads(json.dumps(result.record(), allow_nan=False)) == result.record()
+    assert len(str(result).splitlines()) <= 15 and "nan" not in str(result)
+
+
+def test_lorafusion_writes_its_pool_once_and_no_cell_while_it_adapts(tmp_path: Path) -> None:
+    record = quick(method=LoRAFusion(steps=4), seeds=(0,)).run(tmp_path).record()
+    assert record["cells_written_per_step"] == 0 and record["reprogramming_energy_J"] == 0
+    assert record["pool_cells_written"] > 0 and record["max_writes_per_cell"] == 1
+    assert record["adaptations_until_wearout"] is None
+    assert record["energy_by_phase_J"]["pool"] > 0
+
+
+def test_any_number_of_workers_gives_the_same_bits(tmp_path: Path, result: Result) -> None:
+    (parallel,) = run_all([quick()], workers=2, runs=tmp_path, progress=False)
+    assert parallel.seeds == json.loads(json.dumps(result.seeds))
+
+
+def test_the_second_run_is_served_from_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    experiment = quick(method=LinearProbe(steps=2), seeds=(0, 1))
+    first = experiment.run(tmp_path)
+    (experiment.folder(tmp_path) / "seed_1.json").unlink()  # as if the first run had been killed
+    calls = []
+    simulate = module.simulate
+    monkeypatch.setattr(module, "simulate", lambda spec, seed: calls.append(seed) or simulate(spec, seed))
+    assert experiment.run(tmp_path).seeds == json.loads(json.dumps(first.seeds))
+    assert calls == [1]
+    assert not list(tmp_path.rglob(".*"))  # no temporary file is left
+
+
+def test_the_digest_covers_what_matters() -> None:
+    same = Experiment(method=LoRA(steps=6), **QUICK)  # type: ignore[arg-type]
+    assert quick().digest() == same.digest()
+    others = [
+        quick(method=LoRA(steps=7)), quick(method=LoRA(steps=6, placement="sram")), quick(task="occlude"),
+        quick(hardware=Hardware.load("wan2022_256x256")), quick(seeds=(0, 2)), quick(shots_per_class=4),
+    ]  # fmt: skip
+    assert len({experiment.digest() for experiment in [same, *others]}) == 7
+    assert Experiment(**json.loads(json.dumps(same.model_dump(mode="json")))) == same
+
+
+def test_mistakes_are_explained() -> None:
+    for changes, message in (
+        ({"task": "fliplr+dum"}, r"did you mean 'fliplr\+dim'"),
+        ({"method": "lorafuson"}, "did you mean 'lorafusion'"),
+        ({"method": {"name": "lora", "rnk": 3}}, "did you mean 'rank'"),
+        ({"seeds": ()}, "seeds"),
+        ({"hardware": "milo"}, "did you mean 'milo2021_128x128'"),
+        ({"backbone": "resnet"}, "backbone"),
+    ):
+        with pytest.raises(SpecError, match=message):
+            quick(**changes)
+
+
+@pytest.mark.parametrize("name", suite_names())
+def test_every_shipped_suite_loads(name: str) -> None:
+    try:
+        comparison = load_comparison(name)
+    except SpecError as error:
+        assert "xbar run" in str(error)
+        assert load_experiment(name).digest()
+    else:
+        assert isinstance(comparison, Comparison) and comparison.experiments()
+        smaller = load_comparison(name, quick=True)
+        assert len(smaller.seeds) == 1 and len(smaller.tasks) <= 2
+
+
+def test_learning_rate_rises_then_falls() -> None:
+    factors = [learning_rate_factor(step, 100) for step in range(101)]
+    assert factors[0] == pytest.approx(0.1) and max(factors) == 1.0 and factors[100] == 0.0
+    assert factors[:10] == sorted(factors[:10]) and factors[10:] == sorted(factors[10:], reverse=True)

@@ -1,0 +1,155 @@
+"""LoRAFusion's identities: one-hot, scaling, gradient, norm without the merged weight, stacked tiles, export."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from peft_methods import LoRAFusion
+from peft_methods.checkpoints.lora import load_lora, save_lora
+from peft_methods.methods.fused import FusedLinear, FusedNorm
+from peft_methods.methods.lorafusion import LoRAFusionAdapter
+from peft_methods.placement import SramMatrix
+from tests.conftest import tiny_net, tiny_pool
+
+TOLERANCE = {"rtol": 1e-9, "atol": 1e-12}
+
+
+def adapter_for(magnitude: str = "vector", seed: int = 0) -> LoRAFusionAdapter:
+    model = tiny_net(dtype=torch.float64)
+    return LoRAFusion(magnitude=magnitude).attach(model, None, tiny_pool(model), seed=seed)  # type: ignore[arg-type]
+
+
+def set_coefficients(adapter: LoRAFusionAdapter, value: torch.Tensor) -> None:
+    with torch.no_grad():
+        adapter.coefficients.copy_(value)
+
+
+def test_one_hot_coefficients_reproduce_the_module() -> None:
+    """I4: w = e_j in every block gives s B_j A_j exactly."""
+    adapter = adapter_for("none")
+    for index, member in enumerate(adapter.pool.members):
+        one_hot = torch.zeros_like(adapter.coefficients)
+        one_hot[index] = 1
+        set_coefficients(adapter, one_hot)
+        for name, delta in adapter.delta_weights().items():
+            expected = member.scaling * member.b[name].double() @ member.a[name].double()
+            torch.testing.assert_close(delta, expected, **TOLERANCE)
+
+
+def test_update_is_quadratic_in_the_coefficients() -> None:
+    """I4: dW(c w) = c^2 dW(w)."""
+    adapter = adapter_for("none")
+    before = adapter.delta_weights()
+    set_coefficients(adapter, 3 * adapter.coefficients.detach())
+    for name, delta in adapter.delta_weights().items():
+        torch.testing.assert_close(delta, 9 * before[name], **TOLERANCE)
+
+
+def test_zero_coefficients_are_a_saddle() -> None:
+    """I4: dW = 0 and no gradient at w = 0, which is why w does not start there."""
+    adapter = adapter_for("none")
+    set_coefficients(adapter, torch.zeros_like(adapter.coefficients))
+    adapter.model(torch.randn(4, 6, dtype=torch.float64)).square().sum().backward()
+    assert adapter.coefficients.grad is not None
+    assert adapter.coefficients.grad.abs().max() == 0
+    assert all(delta.abs().max() == 0 for delta in adapter.delta_weights().values())
+
+
+def test_start_is_the_papers_uniform_and_not_zero() -> None:
+    model = tiny_net(dtype=torch.float64)
+    adapter = LoRAFusion(initial="xavier").attach(model, None, tiny_pool(model))
+    bound = math.sqrt(6 / (3 + 2))
+    w = adapter.coefficients.detach()
+    assert w.shape == (3, 2) and 0 < w.abs().max() <= bound and w.abs().min() > 0
+    for layer in adapter.layers.values():
+        torch.testing.assert_close(layer.magnitude.detach(), layer.base.weight.detach().norm(dim=1), **TOLERANCE)
+
+
+def test_gradient_equals_three_other_ways_to_compute_it() -> None:
+    """I5: dL/dw_i = sum q_i . h + Q . a_i = <G_A, A_i> + <G_B, B_i> = finite differences; 2 w <G, .> is wrong."""
+    generator = torch.Generator().manual_seed(1)
+    n, r, d_in, d_out, s = 4, 3, 7, 5, 2.0
+    weight, x, delta = (
+        torch.randn(*shape, generator=generator, dtype=torch.float64)
+        for shape in ((d_out, d_in), (9, d_in), (9, d_out))
+    )
+    a = torch.randn(n, r, d_in, generator=generator, dtype=torch.float64)
+    b = torch.randn(n, d_out, r, generator=generator, dtype=torch.float64)
+    base = nn.Linear(d_in, d_out, bias=False, dtype=torch.float64)
+    base.weight = nn.Parameter(weight, requires_grad=False)
+    w = nn.Parameter(torch.randn(n, 1, generator=generator, dtype=torch.float64))
+    layer = FusedLinear(
+        base, SramMatrix("a", a.flatten(0, 1), None), SramMatrix("b", b.permute(1, 0, 2).flatten(1), None),
+        s, w, 0, "none", None,
+    )  # fmt: skip
+    (layer(x) * delta).sum().backward()
+    assert w.grad is not None
+    autograd = w.grad[:, 0]
+    w0 = w.detach()[:, 0]
+    a_x, q = torch.einsum("nri,ti->tnr", a, x), s * torch.einsum("nor,to->tnr", b, delta)
+    h, big_q = torch.einsum("n,tnr->tr", w0, a_x), torch.einsum("n,tnr->tr", w0, q)
+    tokens = torch.einsum("tnr,tr->n", q, h) + torch.einsum("tnr,tr->n", a_x, big_q)
+    torch.testing.assert_close(autograd, tokens, **TOLERANCE)
+    a_w, b_w = torch.einsum("n,nri->ri", w0, a), torch.einsum("n,nor->or", w0, b)
+    g = delta.T @ x  # dL/dW'
+    inner = torch.einsum("ri,nri->n", s * b_w.T @ g, a) + torch.einsum("or,nor->n", s * g @ a_w.T, b)
+    torch.testing.assert_close(autograd, inner, **TOLERANCE)
+
+    def loss(value: torch.Tensor) -> torch.Tensor:
+        mixed_a, mixed_b = torch.einsum("n,nri->ri", value, a), torch.einsum("n,nor->or", value, b)
+        return (x @ (weight + s * mixed_b @ mixed_a).T * delta).sum()
+
+    step = 1e-6 * torch.eye(n, dtype=torch.float64)
+    finite = torch.stack([(loss(w0 + e) - loss(w0 - e)) / 2e-6 for e in step])
+    torch.testing.assert_close(autograd, finite, rtol=1e-7, atol=1e-6)
+    released = 2 * w0 * inner
+    assert ((released * autograd < 0) == (w0 < 0)).all()
+
+
+def test_norm_without_the_merged_weight() -> None:
+    """I6: the Gram form equals ||W + s B_w A_w||_row."""
+    generator = torch.Generator().manual_seed(2)
+    n, r, d_in, d_out, s = 5, 3, 11, 6, 1.7
+    weight = torch.randn(d_out, d_in, generator=generator, dtype=torch.float64)
+    a = torch.randn(n, r, d_in, generator=generator, dtype=torch.float64)
+    b = torch.randn(n, d_out, r, generator=generator, dtype=torch.float64)
+    w = torch.randn(n, generator=generator, dtype=torch.float64)
+    norm = FusedNorm(weight, a.flatten(0, 1), b.permute(1, 0, 2).flatten(1), s, n)
+    merged = weight + s * torch.einsum("n,nor->or", w, b) @ torch.einsum("n,nri->ri", w, a)
+    torch.testing.assert_close(norm(w), merged.norm(dim=1), rtol=1e-13, atol=1e-13)
+    torch.testing.assert_close(norm.frozen(), weight.norm(dim=1), rtol=1e-13, atol=1e-13)
+
+
+@pytest.mark.parametrize("magnitude", ["vector", "gain", "none"])
+def test_stacked_dataflow_equals_the_merged_weight(magnitude: str) -> None:
+    """I6 and I2: two stacked products and a gain are one merged matrix."""
+    adapter = adapter_for(magnitude)
+    x = torch.randn(8, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    layer = adapter.layers["blocks.0.up"]
+    merged = layer.base.weight + adapter.delta_weights()["blocks.0.up"]
+    torch.testing.assert_close(layer(x), x @ merged.T + layer.base.bias, rtol=1e-12, atol=1e-12)
+
+
+def test_vector_and_gain_are_the_same_function_at_the_start_of_the_gain() -> None:
+    vector, gain = adapter_for("vector"), adapter_for("gain")
+    x = torch.randn(8, 6, dtype=torch.float64)
+    torch.testing.assert_close(vector.model(x), gain.model(x), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("magnitude", ["vector", "none"])
+def test_export_is_a_plain_lora_with_the_same_weights(tmp_path: Path, magnitude: str) -> None:
+    """I16: saved as LoRA (or DoRA, if there is a magnitude), loaded, merged: the same dW to 1e-6."""
+    adapter = adapter_for(magnitude)
+    save_lora(tmp_path / "fused", adapter.export("fused"), "tiny")
+    loaded = load_lora(tmp_path / "fused")
+    for name, delta in adapter.delta_weights().items():
+        weight = adapter.layers[name].base.weight.detach()
+        merged = weight + loaded.scaling * loaded.b[name].double() @ loaded.a[name].double()
+        if loaded.magnitude is not None:
+            merged = (loaded.magnitude[name].double() / merged.norm(dim=1))[:, None] * merged
+        torch.testing.assert_close(merged - weight, delta, rtol=1e-5, atol=1e-6)
