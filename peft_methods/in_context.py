@@ -127,9 +127,13 @@ def attn_dagger(
 
 
 def attn_dagger_variance(
-    queries: Tensor, keys: Tensor, noise_variance: float, prior_variance: float, kernel: KernelName = "linear",
+    queries: Tensor,
+    keys: Tensor,
+    noise_variance: float,
+    prior_variance: float,
+    kernel: KernelName = "linear",
     bandwidth: float = 1.0,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """s2 + lam (K(q, q) - K(q, K) (K(K, K) + (s2 / lam) I)^-1 K(K, q)): the variance of v at queries; (q,)."""
     system = gram(keys, keys, kernel, bandwidth)
     system = system + noise_variance / prior_variance * torch.eye(len(keys), dtype=keys.dtype)

@@ -69,13 +69,18 @@ def tiny_pool(model: nn.Module, size: int = 3, rank: int = 2, seed: int = 1) -> 
         return 0.3 * torch.randn(rows, columns, generator=generator)
 
     layers = linear_layers(model, None)
-    return Pool(tuple(
-        LoRAWeights(
-            name=f"module{index}", rank=rank, alpha=2.0 * rank,
-            a={name: draw(rank, layer.weight.shape[1]) for name, layer in layers.items()},
-            b={name: draw(layer.weight.shape[0], rank) for name, layer in layers.items()},
-        ) for index in range(size)
-    ))  # fmt: skip
+    return Pool(
+        tuple(
+            LoRAWeights(
+                name=f"module{index}",
+                rank=rank,
+                alpha=2.0 * rank,
+                a={name: draw(rank, layer.weight.shape[1]) for name, layer in layers.items()},
+                b={name: draw(layer.weight.shape[0], rank) for name, layer in layers.items()},
+            )
+            for index in range(size)
+        )
+    )
 
 
 @pytest.fixture(scope="session")

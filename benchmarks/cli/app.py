@@ -92,10 +92,15 @@ def recalibrate(
 
     records = recalibration.run_all(
         recalibration.experiments(
-            methods, hardware=hardware, device=device, shots=shots, seeds=seeds,
+            methods,
+            hardware=hardware,
+            device=device,
+            shots=shots,
+            seeds=seeds,
             damage=recalibration.Damage(programming_error=programming_error, stuck=stuck, seconds=seconds),
-        ), runs,
-    )  # fmt: skip
+        ),
+        runs,
+    )
     if json is not None:
         write_records(json, records)
     if str(json) != "-":
@@ -119,9 +124,16 @@ def estimate(
     from benchmarks.estimates import command as estimate_command
 
     record = estimate_command.estimate_record(
-        model, method, hardware, placement=placement, steps=steps, batch=batch, tokens=tokens, inferences=inferences,
+        model,
+        method,
+        hardware,
+        placement=placement,
+        steps=steps,
+        batch=batch,
+        tokens=tokens,
+        inferences=inferences,
         changed_share=changed_share,
-    )  # fmt: skip
+    )
     if json is not None:
         write_records(json, record)
     if str(json) != "-":
@@ -271,8 +283,10 @@ def methods(json: Json = None) -> None:
         for row in records:
             written = f"up to {row['cells_written_per_step']:,}" if row["cells_written_per_step"] else "0"
             placed = ", ".join(f"{tensor}: {place}" for tensor, place in row["lives_in"].items())
-            print(f"{row['method']:<18}{written:<14}{row['transposed_reads']!s:<18}{row['trained_values']:<10,}"
-                  f"{placed:<54}{row['extra_reads']}")  # fmt: skip
+            print(
+                f"{row['method']:<18}{written:<14}{row['transposed_reads']!s:<18}{row['trained_values']:<10,}"
+                f"{placed:<54}{row['extra_reads']}"
+            )
 
 
 def as_json(records: object) -> str:

@@ -14,18 +14,29 @@ UNITS = {"J": "J", "s": "s", "m2": "m²"}
 
 
 def estimate_record(
-    model: str, method: str, hardware: str, *, placement: str | None, steps: int | None, batch: int | None,
-    tokens: int | None, inferences: int, changed_share: float,
-) -> dict[str, Any]:  # fmt: skip
+    model: str,
+    method: str,
+    hardware: str,
+    *,
+    placement: str | None,
+    steps: int | None,
+    batch: int | None,
+    tokens: int | None,
+    inferences: int,
+    changed_share: float,
+) -> dict[str, Any]:
     """The record of `estimate` for the options of the command line."""
     if placement is not None and method in METHODS and "placement" not in METHODS[method].model_fields:
         choices = [name for name, kind in METHODS.items() if "placement" in kind.model_fields]
         raise SpecError(f"{method} has no placement to choose; {', '.join(choices)} have")
     return estimate(
-        model, method, hardware, {} if placement is None else {"placement": placement},
+        model,
+        method,
+        hardware,
+        {} if placement is None else {"placement": placement},
         workload=Workload(steps=steps, batch=batch, tokens=tokens, inferences=inferences),
         activity=Activity(changed_share=changed_share),
-    )  # fmt: skip
+    )
 
 
 def datasheet(record: dict[str, Any]) -> str:

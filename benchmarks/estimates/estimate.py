@@ -98,17 +98,29 @@ class Counted:
         """Trained values with their optimizer state, frozen matrices in SRAM, and what the method keeps beside them."""
         words = 1 if isinstance(self.adapter.method, GradientFree) else ADAM_WORDS
         trained = {id(parameter) for parameter in self.adapter.trained_parameters()}
-        frozen = sum(matrix.master.numel() for matrix, placement in self.adapter.placed
-                     if placement == "sram" and id(matrix.master) not in trained)  # fmt: skip
-        return {"trained": WORD * words * self.adapter.trained_values, "frozen": WORD * frozen,
-                "kept": WORD * self.kept_values}  # fmt: skip
+        frozen = sum(
+            matrix.master.numel()
+            for matrix, placement in self.adapter.placed
+            if placement == "sram" and id(matrix.master) not in trained
+        )
+        return {
+            "trained": WORD * words * self.adapter.trained_values,
+            "frozen": WORD * frozen,
+            "kept": WORD * self.kept_values,
+        }
 
 
 def attach(
-    model: nn.Module, method: Method, hardware: Hardware, sample: Callable[[int], Any], *,
-    pool: Pool | None = None, workload: Workload | None = None, activity: Activity | None = None,
+    model: nn.Module,
+    method: Method,
+    hardware: Hardware,
+    sample: Callable[[int], Any],
+    *,
+    pool: Pool | None = None,
+    workload: Workload | None = None,
+    activity: Activity | None = None,
     digital: tuple[str, ...] = DIGITAL,
-) -> Counted:  # fmt: skip
+) -> Counted:
     """Deploy, calibrate and attach a method with shapes alone; arguments as in `count`."""
     workload = Workload() if workload is None else workload
     exclude = [name for name in digital if name in dict(model.named_modules())]
@@ -127,10 +139,16 @@ def attach(
 
 
 def count(
-    model: nn.Module, method: Method, hardware: Hardware, sample: Callable[[int], Any], *,
-    pool: Pool | None = None, workload: Workload | None = None, activity: Activity | None = None,
+    model: nn.Module,
+    method: Method,
+    hardware: Hardware,
+    sample: Callable[[int], Any],
+    *,
+    pool: Pool | None = None,
+    workload: Workload | None = None,
+    activity: Activity | None = None,
     digital: tuple[str, ...] = DIGITAL,
-) -> Counted:  # fmt: skip
+) -> Counted:
     """Deploy, calibrate, adapt and infer with shapes alone, billing what a simulation of the same run would bill.
 
     model: any torch model whose forward works on the meta device; weights it still has give the levels of its cells,
@@ -138,9 +156,7 @@ def count(
     keyword arguments. activity: what depends on data; digital: layers that stay off the tiles. Raises what
     map_model and the method raise.
     """
-    counted = attach(
-        model, method, hardware, sample, pool=pool, workload=workload, activity=activity, digital=digital
-    )  # fmt: skip
+    counted = attach(model, method, hardware, sample, pool=pool, workload=workload, activity=activity, digital=digital)
     run(counted, sample)
     return counted
 
@@ -211,9 +227,12 @@ def make_method(shape: ModelShape, method: str, settings: Mapping[str, Any] | No
 
 
 def attach_shape(
-    shape: ModelShape, method: Method, hardware: Hardware, workload: Workload | None = None,
+    shape: ModelShape,
+    method: Method,
+    hardware: Hardware,
+    workload: Workload | None = None,
     activity: Activity | None = None,
-) -> Counted:  # fmt: skip
+) -> Counted:
     """`attach` for a model of benchmarks.problems.shapes."""
     network = shape.build()
     if isinstance(method, LinearProbe) and isinstance(network, EncoderShape):
@@ -221,15 +240,16 @@ def attach_shape(
     layers = linear_layers(network, shape.targets) if method.needs_pool else {}
     sizes = {name: (layer.weight.shape[0], layer.weight.shape[1]) for name, layer in layers.items()}
     pool = pool_shape(sizes, shape) if method.needs_pool else None
-    return attach(
-        network, method, hardware, sampler(shape, workload), pool=pool, workload=workload, activity=activity
-    )  # fmt: skip
+    return attach(network, method, hardware, sampler(shape, workload), pool=pool, workload=workload, activity=activity)
 
 
 def count_shape(
-    shape: ModelShape, method: Method, hardware: Hardware, workload: Workload | None = None,
+    shape: ModelShape,
+    method: Method,
+    hardware: Hardware,
+    workload: Workload | None = None,
     activity: Activity | None = None,
-) -> Counted:  # fmt: skip
+) -> Counted:
     """`count` for a model of benchmarks.problems.shapes."""
     counted = attach_shape(shape, method, hardware, workload, activity)
     run(counted, sampler(shape, workload))
@@ -243,9 +263,14 @@ def sampler(shape: ModelShape, workload: Workload | None) -> Callable[[int], tor
 
 
 def estimate(
-    model: str, method: str, hardware: str | Path | Hardware, settings: Mapping[str, Any] | None = None, *,
-    workload: Workload | None = None, activity: Activity | None = None,
-) -> dict[str, Any]:  # fmt: skip
+    model: str,
+    method: str,
+    hardware: str | Path | Hardware,
+    settings: Mapping[str, Any] | None = None,
+    *,
+    workload: Workload | None = None,
+    activity: Activity | None = None,
+) -> dict[str, Any]:
     """The bill of a method on a model that is too large to simulate, as one record.
 
     model: a name of `problems.shapes` or the path of a TOML file; method: a key of METHODS; hardware: a name, TOML path
@@ -276,8 +301,10 @@ def record_of(counted: Counted) -> dict[str, Any]:
     chip, method = counted.chip, counted.adapter.method
     ledger, sram = chip.ledger, counted.sram_bytes
     rows = ledger.rows()
-    reads = {phase: sum(row["count"] for row in rows if (row["phase"], row["component"]) == (phase, "cell reads"))
-             for phase in PHASES}  # fmt: skip
+    reads = {
+        phase: sum(row["count"] for row in rows if (row["phase"], row["component"]) == (phase, "cell reads"))
+        for phase in PHASES
+    }
     return {
         **counts_of(counted),
         "steps": counted.steps,
@@ -307,8 +334,11 @@ def _pace(counted: Counted) -> dict[str, Any]:
     if not samples:
         return {"inference_latency_s": None, "pipelined_interval_s": None, "pipelined_slowest": None}
     stages = pipeline(counted.chip.ledger, samples)
-    return {"inference_latency_s": stages.latency, "pipelined_interval_s": stages.interval,
-            "pipelined_slowest": stages.slowest}  # fmt: skip
+    return {
+        "inference_latency_s": stages.latency,
+        "pipelined_interval_s": stages.interval,
+        "pipelined_slowest": stages.slowest,
+    }
 
 
 def area_of(counted: Counted) -> dict[str, Any]:
@@ -333,11 +363,18 @@ def method_records() -> list[dict[str, Any]]:
         for placement in ("crossbar", "sram") if "placement" in kind.model_fields else (None,):
             method = kind() if placement is None else kind(placement=placement)  # type: ignore[call-arg]
             counted = attach_shape(shape, method, hardware, undeployed)
-            records.append({
-                "method": name, "display_name": method.display_name, "placement": placement,
-                "lives_in": {**method.placements(), **method.frozen_placements()},
-                "cells_written_per_step": counted.trained_cells, "cells_written_per_step_is": "at most",
-                "pool_cells": counted.pool_cells, "transposed_reads": method.transposed_reads,
-                "extra_reads": method.extra_reads, "trained_values": counted.adapter.trained_values,
-            })  # fmt: skip
+            records.append(
+                {
+                    "method": name,
+                    "display_name": method.display_name,
+                    "placement": placement,
+                    "lives_in": {**method.placements(), **method.frozen_placements()},
+                    "cells_written_per_step": counted.trained_cells,
+                    "cells_written_per_step_is": "at most",
+                    "pool_cells": counted.pool_cells,
+                    "transposed_reads": method.transposed_reads,
+                    "extra_reads": method.extra_reads,
+                    "trained_values": counted.adapter.trained_values,
+                }
+            )
     return records

@@ -66,24 +66,38 @@ class FloorPlan:
         """One record per matrix."""
         tile = self.hardware.tile
         return [
-            {"matrix": block.name, "role": block.role, "inputs": block.inputs, "outputs": block.outputs,
-             "tiles": block.tiles, "utilisation": block.cells / (block.tiles * tile.rows * tile.columns)}
+            {
+                "matrix": block.name,
+                "role": block.role,
+                "inputs": block.inputs,
+                "outputs": block.outputs,
+                "tiles": block.tiles,
+                "utilisation": block.cells / (block.tiles * tile.rows * tile.columns),
+            }
             for block in self.blocks
-        ]  # fmt: skip
+        ]
 
     def record(self) -> dict[str, Any]:
         """Totals by role, and every matrix."""
         return {
-            "model": self.model, "method": self.method, "hardware": self.hardware.name, "tiles": self.tiles(),
-            "tiles_by_role": {role: self.tiles(role) for role in ROLES}, "utilisation": self.utilisation(),
+            "model": self.model,
+            "method": self.method,
+            "hardware": self.hardware.name,
+            "tiles": self.tiles(),
+            "tiles_by_role": {role: self.tiles(role) for role in ROLES},
+            "utilisation": self.utilisation(),
             "utilisation_by_role": {role: self.utilisation(role) for role in ROLES},
-            "tiles_per_chip": self.tiles_per_chip, "chips": self.chips, "matrices": self.rows(),
-        }  # fmt: skip
+            "tiles_per_chip": self.tiles_per_chip,
+            "chips": self.chips,
+            "matrices": self.rows(),
+        }
 
     def __str__(self) -> str:
         tile = self.hardware.tile
-        lines = [f"{self.method} on {self.model}, {self.hardware.name}: {self.tiles():,} tiles of {tile.rows} x "
-                 f"{tile.columns} cells, utilisation {self.utilisation() or 0:.1%}"]  # fmt: skip
+        lines = [
+            f"{self.method} on {self.model}, {self.hardware.name}: {self.tiles():,} tiles of {tile.rows} x "
+            f"{tile.columns} cells, utilisation {self.utilisation() or 0:.1%}"
+        ]
         for role in ROLES:
             if self.tiles(role):
                 count = sum(block.role == role for block in self.blocks)
@@ -113,9 +127,9 @@ def blocks_of(counted: Counted) -> tuple[Block, ...]:
         outputs, inputs = matrix.master.shape
         added: Role = "backbone" if name in counted.backbone else "pool"
         role: Role = "trained" if name in trained else added
-        blocks.append(Block(
-            name, role, inputs, outputs, -(-inputs // tile.rows), -(-outputs // tile.outputs), matrix.cells
-        ))  # fmt: skip
+        blocks.append(
+            Block(name, role, inputs, outputs, -(-inputs // tile.rows), -(-outputs // tile.outputs), matrix.cells)
+        )
     return tuple(blocks)
 
 

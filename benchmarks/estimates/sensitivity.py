@@ -83,16 +83,28 @@ class Sensitivity:
     def record(self) -> dict[str, Any]:
         """Everything, for scripts."""
         return {
-            "model": self.model, "hardware": self.hardware, "energy_J": self.energy, "ranking": self.ranking,
+            "model": self.model,
+            "hardware": self.hardware,
+            "energy_J": self.energy,
+            "ranking": self.ranking,
             "left_out": self.left_out,
             "ranking_changes": any(self.changes(variation) for variation in self.variations),
             "variations": [
-                {"part": v.constant.part, "name": v.constant.name, "value": v.constant.value, "kind": v.constant.kind,
-                 "source": v.constant.source, "valid": v.constant.valid, "factor": v.factor, "energy_J": v.energy,
-                 "changes_places": self.changes(v), "refused": v.refused}
+                {
+                    "part": v.constant.part,
+                    "name": v.constant.name,
+                    "value": v.constant.value,
+                    "kind": v.constant.kind,
+                    "source": v.constant.source,
+                    "valid": v.constant.valid,
+                    "factor": v.factor,
+                    "energy_J": v.energy,
+                    "changes_places": self.changes(v),
+                    "refused": v.refused,
+                }
                 for v in self.variations
             ],
-        }  # fmt: skip
+        }
 
     def __str__(self) -> str:
         lines = [f"energy of one adaptation on {self.model}, {self.hardware}, the most frugal first:"]
@@ -101,8 +113,10 @@ class Sensitivity:
         for constant in self.constants:
             most = max(self.energy, key=lambda m: max(abs(s - 1) for s in self.swing(constant, m)))
             low, high = self.swing(constant, most)
-            lines.append(f"  {constant.part + '.' + constant.name:<26}{constant.kind:<9}{constant.value:<10}"
-                         f"{low:>7.3f} to {high:.3f} ({most})")  # fmt: skip
+            lines.append(
+                f"  {constant.part + '.' + constant.name:<26}{constant.kind:<9}{constant.value:<10}"
+                f"{low:>7.3f} to {high:.3f} ({most})"
+            )
         for variation in self.variations:
             where = f"{variation.constant.part}.{variation.constant.name} x {variation.factor:g}"
             if variation.refused is not None:
@@ -144,19 +158,29 @@ def _scaled(value: Any, factor: float) -> Any:
     if isinstance(value, FlickerNoise) and value.sigma_scale is None:
         law = value.amplitude
         slope = factor * law.slope if law.form == "log" else law.slope
-        return value.replace(amplitude=law.replace(
-            slope=slope, offset=factor * law.offset, low=factor * law.low, high=factor * law.high,
-            polynomial=tuple(factor * c for c in law.polynomial),
-        ))  # fmt: skip
+        return value.replace(
+            amplitude=law.replace(
+                slope=slope,
+                offset=factor * law.offset,
+                low=factor * law.low,
+                high=factor * law.high,
+                polynomial=tuple(factor * c for c in law.polynomial),
+            )
+        )
     if isinstance(value, ConductancePolynomial | FlickerNoise):
         return value.replace(sigma_scale=factor * (value.sigma_scale or 0.0))
     return factor * value
 
 
 def sensitivity(
-    model: str = "digits-vit", hardware: str | Path | Hardware = "milo2021_128x128", methods: Sequence[str] = (),
-    *, kinds: Sequence[str] = ("assumed",), workload: Workload | None = None, activity: Activity | None = None,
-) -> Sensitivity:  # fmt: skip
+    model: str = "digits-vit",
+    hardware: str | Path | Hardware = "milo2021_128x128",
+    methods: Sequence[str] = (),
+    *,
+    kinds: Sequence[str] = ("assumed",),
+    workload: Workload | None = None,
+    activity: Activity | None = None,
+) -> Sensitivity:
     """Halve and double every constant of these kinds, one at a time, by counting.
 
     methods: of METHODS; none: all that the model can have, the others are named with the reason. Raises SpecError

@@ -42,8 +42,13 @@ class Comparison(Spec):
 
     def experiments(self) -> list[Experiment]:
         """One experiment per method and task; raises SpecError for any that is not valid."""
-        shared = {"hardware": self.hardware, "backbone": self.backbone, "pool": self.pool,
-                  "shots_per_class": self.shots_per_class, "seeds": self.seeds}  # fmt: skip
+        shared = {
+            "hardware": self.hardware,
+            "backbone": self.backbone,
+            "pool": self.pool,
+            "shots_per_class": self.shots_per_class,
+            "seeds": self.seeds,
+        }
         return [Experiment(method=method, task=task, **shared) for method in self.methods for task in self.tasks]
 
 
@@ -54,8 +59,12 @@ def run_all(
 
     The results do not depend on `workers`. A killed comparison resumes: finished seeds are files.
     """
-    missing = [(experiment, seed) for experiment in experiments for seed in experiment.seeds
-               if not (experiment.folder(runs) / f"seed_{seed}.json").is_file()]  # fmt: skip
+    missing = [
+        (experiment, seed)
+        for experiment in experiments
+        for seed in experiment.seeds
+        if not (experiment.folder(runs) / f"seed_{seed}.json").is_file()
+    ]
     if missing:
         jobs = (delayed(Experiment.run_seed)(experiment, seed, runs) for experiment, seed in missing)
         finished = Parallel(n_jobs=min(workers, len(missing)), return_as="generator_unordered")(jobs)

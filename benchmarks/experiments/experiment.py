@@ -112,8 +112,13 @@ class Experiment(Spec):
 
     def collect(self, records: list[dict[str, Any]], runs: Path = RUNS) -> Result:
         """Put the records of all seeds together in runs/<digest>/result.json."""
-        result = Result(spec=self.model_dump(mode="json"), task_kind=get_task(self.task).kind,
-                        display_name=self.method.display_name, seeds=records, versions=versions())  # fmt: skip
+        result = Result(
+            spec=self.model_dump(mode="json"),
+            task_kind=get_task(self.task).kind,
+            display_name=self.method.display_name,
+            seeds=records,
+            versions=versions(),
+        )
         path = self.folder(runs) / "result.json"
         if not path.is_file():
             write_json(path, result.as_json())
@@ -161,11 +166,17 @@ def simulate(experiment: Experiment, seed: int) -> dict[str, Any]:
         with chip.looking():
             validation = accuracy(model, data.validation_images, data.validation_labels)
     return {
-        "seed": seed, "accuracy": test, "validation_accuracy": validation,
-        "trained_values": adapter.trained_values, **bill(chip, adapter, history),
-        "inferences": len(data.test_images), "curve": curve, "loss": history.loss,
-        "worn_tile": worn_tile(chip), "ledger": chip.ledger.rows(),
-    }  # fmt: skip
+        "seed": seed,
+        "accuracy": test,
+        "validation_accuracy": validation,
+        "trained_values": adapter.trained_values,
+        **bill(chip, adapter, history),
+        "inferences": len(data.test_images),
+        "curve": curve,
+        "loss": history.loss,
+        "worn_tile": worn_tile(chip),
+        "ledger": chip.ledger.rows(),
+    }
 
 
 @torch.no_grad()
@@ -245,6 +256,9 @@ def one_thread() -> Iterator[None]:
 def versions() -> dict[str, str]:
     """Versions that a result was made with."""
     return {
-        "python": platform.python_version(), "torch": str(torch.__version__),
-        "numpy": np.__version__, "numba": numba.__version__, "platform": sys.platform,
-    }  # fmt: skip
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "numpy": np.__version__,
+        "numba": numba.__version__,
+        "platform": sys.platform,
+    }

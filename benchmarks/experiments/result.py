@@ -69,14 +69,18 @@ class Result:
         row = self.record()
         wearout = row["adaptations_until_wearout"]
         phases = ", ".join(f"{name} {engineering(value, 'J')}" for name, value in row["energy_by_phase_J"].items())
-        return "\n".join([
-            f"{row['method']} on {row['task']} ({row['task_kind']}), hardware {row['hardware']}",
-            f"  accuracy             {row['accuracy_mean']:.3f} ± {row['accuracy_sd']:.3f} ({len(self.seeds)} seeds)",
-            f"  trained values       {row['trained_values']}",
-            f"  cells written        {row['adapt_cells_written']:.0f} per adaptation, "
-            f"{row['cells_written_per_step']:.1f} per step; pool {row['pool_cells_written']}",
-            f"  reprogramming        {engineering(row['reprogramming_energy_J'], 'J')}",
-            f"  total energy         {engineering(row['total_energy_J'], 'J')} ({phases})",
-            f"  worst cell's writes  {row['max_writes_per_cell']} (99th percentile {row['p99_writes_per_cell']:.0f})",
-            f"  wear-out after       {'never by writing' if wearout is None else f'{wearout} adaptations'}",
-        ])  # fmt: skip
+        return "\n".join(
+            [
+                f"{row['method']} on {row['task']} ({row['task_kind']}), hardware {row['hardware']}",
+                f"  accuracy             {row['accuracy_mean']:.3f} ± {row['accuracy_sd']:.3f} "
+                f"({len(self.seeds)} seeds)",
+                f"  trained values       {row['trained_values']}",
+                f"  cells written        {row['adapt_cells_written']:.0f} per adaptation, "
+                f"{row['cells_written_per_step']:.1f} per step; pool {row['pool_cells_written']}",
+                f"  reprogramming        {engineering(row['reprogramming_energy_J'], 'J')}",
+                f"  total energy         {engineering(row['total_energy_J'], 'J')} ({phases})",
+                f"  worst cell's writes  {row['max_writes_per_cell']} "
+                f"(99th percentile {row['p99_writes_per_cell']:.0f})",
+                f"  wear-out after       {'never by writing' if wearout is None else f'{wearout} adaptations'}",
+            ]
+        )

@@ -1,9 +1,9 @@
 """Tuning: the same search budget for every method, on validation images only.
 
-python -m benchmarks.experiments.tune [--suite NAME] [--trials N] [--methods NAME ...] [--output TOML] prints the best
-setting of every method, keeps every trial in runs/tuning/tuning.json, and writes the suite with the best settings to --output. The
-seeds differ from those that results are reported for. The search is deterministic and every run is a file: a killed
-tuning goes on where it was, by the same command.
+`python -m benchmarks.experiments.tune [--suite NAME] [--trials N] [--methods NAME ...] [--output TOML]` prints the best
+setting of every method, keeps every trial in runs/tuning/tuning.json, and writes the suite with the best settings to
+--output. The seeds differ from those that results are reported for. The search is deterministic and every run is a
+file: a killed tuning goes on where it was, by the same command.
 """
 
 from __future__ import annotations
@@ -115,8 +115,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", type=Path, default=None)
     options = parser.parse_args(arguments)
     logging.getLogger("optuna").setLevel(logging.WARNING)
-    chosen = [(place, method) for place, method in enumerate(load_comparison(options.suite).methods)
-              if method["name"] in options.methods]  # fmt: skip
+    chosen = [
+        (place, method)
+        for place, method in enumerate(load_comparison(options.suite).methods)
+        if method["name"] in options.methods
+    ]
     results = {}
     for place, method in tqdm(chosen, desc="tuning", unit="method"):
         trials = tune(method, options.suite, options.trials, options.runs, options.workers)

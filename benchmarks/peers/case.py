@@ -100,10 +100,15 @@ def measure(case: Case, thread_count: int, rounds: int = ROUNDS) -> list[dict[st
     medians = {name: statistics.median(taken) for name, taken in seconds.items()}
     return [
         {
-            "case": case.name, "simulator": name, "threads": thread_count, "median_s": medians[name],
-            "least_s": min(seconds[name]), "runs": len(seconds[name]),
+            "case": case.name,
+            "simulator": name,
+            "threads": thread_count,
+            "median_s": medians[name],
+            "least_s": min(seconds[name]),
+            "runs": len(seconds[name]),
             "gmac_per_s": case.products / medians[name] / 1e9 if case.products else None,
             "relative_error": case.errors.get(name),
             "times_limit": min(seconds[name]) / min(seconds[case.limit]),
-        } for name in case.runs
-    ]  # fmt: skip
+        }
+        for name in case.runs
+    ]

@@ -21,9 +21,12 @@ from crossbar_sim.ledger.ledger import Ledger
 
 DIGITAL, WHOLE, NOISY, VARIED = "torch float32", "noise-free cells", "read noise", "noise ∝ conductance"
 AXES = {
-    "vectors": (1, 4, 16, 64, 256, 1024), "weights per side": (128, 256, 512, 1024, 2048),
-    "tile rows": (16, 32, 64, 128, 256, 512), "ADC bits": (4, 6, 8, 10, 12), "threads": (1, 2),
-}  # fmt: skip
+    "vectors": (1, 4, 16, 64, 256, 1024),
+    "weights per side": (128, 256, 512, 1024, 2048),
+    "tile rows": (16, 32, 64, 128, 256, 512),
+    "ADC bits": (4, 6, 8, 10, 12),
+    "threads": (1, 2),
+}
 BASE = {"vectors": 256, "weights per side": 768, "tile rows": 128, "ADC bits": 8, "threads": 1}
 ROUNDS = 7
 
@@ -56,8 +59,11 @@ def measure_all(rounds: int) -> Iterator[dict[str, Any]]:
             case = Case(f"{axis} {value}", "", DIGITAL, runs=products(sizes))
             for record in measure(case, sizes["threads"], rounds):
                 yield {
-                    "axis": axis, "value": value, "simulator": record["simulator"], "least_s": record["least_s"],
-                }  # fmt: skip
+                    "axis": axis,
+                    "value": value,
+                    "simulator": record["simulator"],
+                    "least_s": record["least_s"],
+                }
 
 
 def products(sizes: dict[str, int]) -> dict[str, Callable[[], Any]]:
@@ -70,8 +76,10 @@ def products(sizes: dict[str, int]) -> dict[str, Callable[[], Any]]:
     assert noisy.device.read_noise is not None
     growing = noisy.device.read_noise.replace(coefficients=(0.0, NOISE))
     for name, chip in {
-        WHOLE: hardware(), NOISY: noisy, VARIED: noisy.replace(device=noisy.device.replace(read_noise=growing)),
-    }.items():  # fmt: skip
+        WHOLE: hardware(),
+        NOISY: noisy,
+        VARIED: noisy.replace(device=noisy.device.replace(read_noise=growing)),
+    }.items():
         runs[name] = reader(chip, sizes, tx, weight)
     return runs
 

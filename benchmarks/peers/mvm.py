@@ -18,9 +18,16 @@ from benchmarks.peers.systems import backward_case, case_e, case_model, case_pro
 from benchmarks.peers.update import case_update
 
 CASES: dict[str, Callable[[], Case]] = {
-    "B": case_b, "C": case_c, "D": case_d, "E": case_e, "model": case_model, "program": case_program,
-    "step": case_step, "backward": backward_case, "update": case_update,
-}  # fmt: skip
+    "B": case_b,
+    "C": case_c,
+    "D": case_d,
+    "E": case_e,
+    "model": case_model,
+    "program": case_program,
+    "step": case_step,
+    "backward": backward_case,
+    "update": case_update,
+}
 PACKAGES = ("torch", "numpy", "numba", "llvmlite", "aihwkit", "cross-sim", "badcrossbar")
 
 

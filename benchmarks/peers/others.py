@@ -43,8 +43,11 @@ def crosssim(kind: str, x: Singles, weight: Singles, full: float, lossless: bool
     simulator = importlib.import_module("simulator")
     parameters: Any = simulator.CrossSimParameters()
     core, device, dac, adc = (
-        parameters.core, parameters.xbar.device, parameters.xbar.dac.mvm, parameters.xbar.adc.mvm,
-    )  # fmt: skip
+        parameters.core,
+        parameters.xbar.device,
+        parameters.xbar.dac.mvm,
+        parameters.xbar.adc.mvm,
+    )
     core.rows_max = core.cols_max = 128
     core.weight_bits = 8
     core.mapping.weights.percentile = 1.0

@@ -23,8 +23,11 @@ RANGE = (
 NOISE = 0.01  # of the largest conductance
 Singles = NDArray[np.float32]
 TORCH, NUMPY, BYTES, TWENTY = (
-    "torch float32 product", "numpy float32 product", "torch int8 product", "twenty lines of torch",
-)  # fmt: skip
+    "torch float32 product",
+    "numpy float32 product",
+    "torch int8 product",
+    "twenty lines of torch",
+)
 
 
 def data(vectors: int = VECTORS, inputs: int = INPUTS, outputs: int = OUTPUTS) -> tuple[Singles, Singles]:
@@ -43,9 +46,12 @@ def hardware(noise: float = 0.0, *, exact_adc: bool = False) -> Hardware:
     device = chip.device.replace(g_min=10e-6, g_max=100e-6, levels=STEPS + 1)
     if noise:
         spread = ConductancePolynomial(
-            coefficients=(noise * device.g_max,), conductance_scale=1.0, sigma_scale=1.0, source="assumption",
+            coefficients=(noise * device.g_max,),
+            conductance_scale=1.0,
+            sigma_scale=1.0,
+            source="assumption",
             kind="assumed",
-        )  # fmt: skip
+        )
         device = device.replace(programming_error=spread, read_noise=spread)
     tile = chip.tile.replace(rows=ROWS, columns=2 * ROWS, scale="matrix")
     return chip.replace(device=device, tile=tile, adc=chip.adc.replace(exact=exact_adc))
@@ -133,10 +139,12 @@ def case_c() -> Case:
     agree_in_noise(lambda: noise_only.read(tx), x, noise_only.weight().numpy(), deviation, OURS)
     case.add(OURS, lambda: matrix.read(tx))
     proportional = chip.replace(
-        device=chip.device.replace(read_noise=ConductancePolynomial(
-            coefficients=(0.0, NOISE), conductance_scale=1.0, sigma_scale=1.0, source="assumption", kind="assumed"
-        ))
-    )  # fmt: skip
+        device=chip.device.replace(
+            read_noise=ConductancePolynomial(
+                coefficients=(0.0, NOISE), conductance_scale=1.0, sigma_scale=1.0, source="assumption", kind="assumed"
+            )
+        )
+    )
     varied = mapped(weight, proportional)
     case.add(f"{OURS}, noise that grows with the conductance", lambda: varied.read(tx))
     agree_in_noise(twenty_lines(x, achieved, deviation, True), x, achieved, deviation, TWENTY)
@@ -173,9 +181,11 @@ def sliced_hardware(adc_bits: int) -> Hardware:
     chip = hardware()
     tile = chip.tile.replace(columns=8 * ROWS, slices=4, slice_bits=2)
     return chip.replace(
-        device=chip.device.replace(levels=4), tile=tile, dac=chip.dac.replace(bits=9, drive="bit_serial"),
+        device=chip.device.replace(levels=4),
+        tile=tile,
+        dac=chip.dac.replace(bits=9, drive="bit_serial"),
         adc=chip.adc.replace(bits=adc_bits, range="granular"),
-    )  # fmt: skip
+    )
 
 
 def bits_in_torch(inputs: NDArray[np.uint8], slices: NDArray[np.int8]) -> Callable[[], torch.Tensor]:

@@ -15,10 +15,12 @@ GROUPS = {
     "around reads": ("crossbar_sim/reading/", "threads.py"),
     "compiled programming": ("devices/kernels.py", "mapping/kernels.py", "prepare_kernels.py"),
     "around programming": ("crossbar.py", "crossbar_sim/mapping/", "crossbar_sim/devices/", "crossbar_sim/wires/"),
-    "matrix and layers": ("matrix.py", "crossbar_sim/layers/"), "billing": ("crossbar_sim/bill/",),
+    "matrix and layers": ("matrix.py", "crossbar_sim/layers/"),
+    "billing": ("crossbar_sim/bill/",),
     "counting digital work": ("flop_counter.py", "_python_dispatch.py", "digital_operations.py"),
-    "method and loop": ("peft_methods/", "benchmarks/"), "torch": ("torch/", "torch._C"),
-}  # fmt: skip
+    "method and loop": ("peft_methods/", "benchmarks/"),
+    "torch": ("torch/", "torch._C"),
+}
 
 
 def main() -> None:

@@ -74,14 +74,23 @@ class RegressionTransformer(nn.Module):
     """
 
     def __init__(
-        self, dimension: int = 4, examples: int = 40, width: int = 64, depth: int = 3, heads: int = 4,
+        self,
+        dimension: int = 4,
+        examples: int = 40,
+        width: int = 64,
+        depth: int = 3,
+        heads: int = 4,
         mlp_width: int = 128,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__()
         self.constructor_arguments = {
-            "dimension": dimension, "examples": examples, "width": width, "depth": depth, "heads": heads,
+            "dimension": dimension,
+            "examples": examples,
+            "width": width,
+            "depth": depth,
+            "heads": heads,
             "mlp_width": mlp_width,
-        }  # fmt: skip
+        }
         self.embed = nn.Linear(2 * dimension + 1, width)
         self.positions = nn.Parameter(torch.zeros(1, examples, width))
         self.blocks = nn.ModuleList(CausalBlock(width, heads, mlp_width) for _ in range(depth))
@@ -170,9 +179,14 @@ class NoiseFloor:
 
 
 def noise_floor(
-    prompts: LinearPrompts, lengths: tuple[int, ...], count: int, seed: int, *,
-    distortion: tuple[float, ...] = (0.1,), read_noise: tuple[float, ...] = (0.05, 0.1),
-) -> NoiseFloor:  # fmt: skip
+    prompts: LinearPrompts,
+    lengths: tuple[int, ...],
+    count: int,
+    seed: int,
+    *,
+    distortion: tuple[float, ...] = (0.1,),
+    read_noise: tuple[float, ...] = (0.05, 0.1),
+) -> NoiseFloor:
     """Exact attention on keys that a device distorts in two ways, both relative to the keys' own spread.
 
     distortion: one fixed linear map (I + distortion E / sqrt(d)) per prompt, the same for examples and query, as a
@@ -199,9 +213,13 @@ def noise_floor(
 
 
 def noise_floor_on_tiles(
-    prompts: LinearPrompts, hardware: Mapping[str, Hardware], lengths: tuple[int, ...], count: int, seed: int,
+    prompts: LinearPrompts,
+    hardware: Mapping[str, Hardware],
+    lengths: tuple[int, ...],
+    count: int,
+    seed: int,
     key_width: int = 16,
-) -> NoiseFloor:  # fmt: skip
+) -> NoiseFloor:
     """The same through tiles: keys are W x with a random W (key_width, d) on a chip of each design.
 
     Examples and query are read through the same cells: what programming got wrong stays the same, read noise does not.

@@ -76,8 +76,15 @@ class ModelFile(Spec):
     def shape(self) -> ModelShape:
         """The same as one of the models in `benchmarks.problems.shapes`."""
         first = self.layers[0].inputs
-        return ModelShape(partial(Chain, self), partial(embeddings, first), self.tokens, self.targets, self.rank,
-                          self.alpha, self.pool_size)  # fmt: skip
+        return ModelShape(
+            partial(Chain, self),
+            partial(embeddings, first),
+            self.tokens,
+            self.targets,
+            self.rank,
+            self.alpha,
+            self.pool_size,
+        )
 
 
 class Chain(nn.Module):

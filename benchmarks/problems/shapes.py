@@ -52,9 +52,12 @@ class GatedFeedForward(nn.Module):
 
 
 def attend(
-    owner: nn.Module, names: tuple[str, str, str, str], x: torch.Tensor, seen: torch.Tensor,
+    owner: nn.Module,
+    names: tuple[str, str, str, str],
+    x: torch.Tensor,
+    seen: torch.Tensor,
     further: tuple[torch.Tensor, torch.Tensor] | None = None,
-) -> torch.Tensor:  # fmt: skip
+) -> torch.Tensor:
     """Attention of x to `seen` (and to `further` keys and values) with the products of any number of heads; names of
     query, key, value and output in `owner`. Keys narrower than queries are shared by groups of heads."""
     query, key, value = (owner.get_submodule(name) for name in names[:3])
@@ -77,10 +80,15 @@ class EncoderShape(nn.Module):
 
     def __init__(self, prefix: str, attention: str, width: int, depth: int, patch_values: int) -> None:
         super().__init__()
-        self.prefix, self.names = prefix, (
-            f"attention.{attention}.query", f"attention.{attention}.key", f"attention.{attention}.value",
-            "attention.output.dense",
-        )  # fmt: skip
+        self.prefix, self.names = (
+            prefix,
+            (
+                f"attention.{attention}.query",
+                f"attention.{attention}.key",
+                f"attention.{attention}.value",
+                "attention.output.dense",
+            ),
+        )
         self.width, self.depth, self.patch_values = width, depth, patch_values
         self.remembered: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
         self.register_module("before_block", None)
@@ -142,8 +150,12 @@ class LlamaShape(nn.Module):
         return tokens
 
 
-def nested(layers: dict[str, tuple[int, int]], bias: bool = False, root: nn.Module | None = None,
-           kinds: Mapping[str, Callable[[], nn.Module]] | None = None) -> nn.Module:  # fmt: skip
+def nested(
+    layers: dict[str, tuple[int, int]],
+    bias: bool = False,
+    root: nn.Module | None = None,
+    kinds: Mapping[str, Callable[[], nn.Module]] | None = None,
+) -> nn.Module:
     """A module tree with one nn.Linear per dotted name, below `root` if given; sizes are (outputs, inputs).
 
     kinds: what to make for modules of that last name, instead of a plain nn.Module.
@@ -181,8 +193,11 @@ def flan_t5_large() -> nn.Module:
                 for projection in "qkvo":
                     layers[f"{side}.block.{block}.layer.{index}.{attention}.{projection}"] = (width, width)
             feed_forward = f"{side}.block.{block}.layer.{len(attentions)}.DenseReluDense"
-            layers |= {f"{feed_forward}.wi_0": (inner, width), f"{feed_forward}.wi_1": (inner, width),
-                       f"{feed_forward}.wo": (width, inner)}  # fmt: skip
+            layers |= {
+                f"{feed_forward}.wi_0": (inner, width),
+                f"{feed_forward}.wi_1": (inner, width),
+                f"{feed_forward}.wo": (width, inner),
+            }
     return nested(layers, root=T5Shape(), kinds={"DenseReluDense": partial(GatedFeedForward, "wi_0", "wi_1", "wo")})
 
 
@@ -196,8 +211,11 @@ def encoder(prefix: str, attention: str, width: int, depth: int, patch_values: i
         block = f"{prefix}.encoder.layer.{index}"
         for projection in ("query", "key", "value"):
             layers[f"{block}.attention.{attention}.{projection}"] = (width, width)
-        layers |= {f"{block}.attention.output.dense": (width, width), f"{block}.intermediate.dense": (4 * width, width),
-                   f"{block}.output.dense": (width, 4 * width)}  # fmt: skip
+        layers |= {
+            f"{block}.attention.output.dense": (width, width),
+            f"{block}.intermediate.dense": (4 * width, width),
+            f"{block}.output.dense": (width, 4 * width),
+        }
     return nested(layers, bias=True, root=EncoderShape(prefix, attention, width, depth, patch_values))
 
 
@@ -207,8 +225,11 @@ def llama(width: int, depth: int, inner: int) -> nn.Module:
     for index in range(depth):
         block = f"model.layers.{index}"
         layers |= {f"{block}.self_attn.{projection}_proj": (width, width) for projection in "qkvo"}
-        layers |= {f"{block}.mlp.gate_proj": (inner, width), f"{block}.mlp.up_proj": (inner, width),
-                   f"{block}.mlp.down_proj": (width, inner)}  # fmt: skip
+        layers |= {
+            f"{block}.mlp.gate_proj": (inner, width),
+            f"{block}.mlp.up_proj": (inner, width),
+            f"{block}.mlp.down_proj": (width, inner),
+        }
     kinds = {"mlp": partial(GatedFeedForward, "gate_proj", "up_proj", "down_proj")}
     return nested(layers, root=LlamaShape(), kinds=kinds)
 
@@ -216,43 +237,78 @@ def llama(width: int, depth: int, inner: int) -> nn.Module:
 def llama_shape(width: int, depth: int, inner: int) -> ModelShape:
     """LLaMA with the settings of the method papers."""
     return ModelShape(
-        partial(llama, width, depth, inner), partial(embeddings, width), 512,
-        ("q_proj", "k_proj", "v_proj", "up_proj", "down_proj"), rank=32, alpha=64.0, settings={
-            "vera": {"rank": 128}, "wegeft": {"targets": ("q_proj", "v_proj"), "rank": 64},
-            "ia3": {"targets": ("k_proj", "v_proj"), "feed_forward": ("down_proj",)}, "adapters": {"targets": ("mlp",)},
+        partial(llama, width, depth, inner),
+        partial(embeddings, width),
+        512,
+        ("q_proj", "k_proj", "v_proj", "up_proj", "down_proj"),
+        rank=32,
+        alpha=64.0,
+        settings={
+            "vera": {"rank": 128},
+            "wegeft": {"targets": ("q_proj", "v_proj"), "rank": 64},
+            "ia3": {"targets": ("k_proj", "v_proj"), "feed_forward": ("down_proj",)},
+            "adapters": {"targets": ("mlp",)},
         },
-    )  # fmt: skip
+    )
 
 
 def encoder_shape(
-    prefix: str, attention: str, width: int, depth: int, patch_values: int,
-    tokens: int, targets: tuple[str, ...], vera_rank: int, wegeft_rank: int,
-) -> ModelShape:  # fmt: skip
+    prefix: str,
+    attention: str,
+    width: int,
+    depth: int,
+    patch_values: int,
+    tokens: int,
+    targets: tuple[str, ...],
+    vera_rank: int,
+    wegeft_rank: int,
+) -> ModelShape:
     """ViT, BERT or RoBERTa with the settings of the method papers; the head has no shape here and is not trained."""
     mlp_ends = tuple(f"layer.{index}.output.dense" for index in range(depth))
     build = partial(encoder, prefix, attention, width, depth, patch_values)
     settings: dict[str, dict[str, Any]] = {
-        "bitfit": {"targets": None}, "vera": {"rank": vera_rank}, "wegeft": {"rank": wegeft_rank},
-        "ia3": {"targets": ("key", "value"), "feed_forward": mlp_ends}, "adapters": {"targets": mlp_ends},
-        "vpt": {"train_head": False}, "pasta": {"train_head": False},
-    }  # fmt: skip
+        "bitfit": {"targets": None},
+        "vera": {"rank": vera_rank},
+        "wegeft": {"rank": wegeft_rank},
+        "ia3": {"targets": ("key", "value"), "feed_forward": mlp_ends},
+        "adapters": {"targets": mlp_ends},
+        "vpt": {"train_head": False},
+        "pasta": {"train_head": False},
+    }
     return ModelShape(build, partial(embeddings, width), tokens, targets, rank=8, alpha=16.0, settings=settings)
 
 
 SHAPES: dict[str, ModelShape] = {
     "flan-t5-large": ModelShape(
-        flan_t5_large, partial(embeddings, 1024), 128, ("q", "v"), rank=16, alpha=32.0, settings={
-            "vera": {"rank": 128}, "ia3": {"targets": ("k", "v"), "feed_forward": ("wo",)},
-            "adapters": {"targets": ("DenseReluDense",)}}),
+        flan_t5_large,
+        partial(embeddings, 1024),
+        128,
+        ("q", "v"),
+        rank=16,
+        alpha=32.0,
+        settings={
+            "vera": {"rank": 128},
+            "ia3": {"targets": ("k", "v"), "feed_forward": ("wo",)},
+            "adapters": {"targets": ("DenseReluDense",)},
+        },
+    ),
     "vit-b-16": encoder_shape("vit", "attention", 768, 12, 3 * 16 * 16, 197, ("attention.output.dense",), 256, 16),
     "bert-large": encoder_shape("bert", "self", 1024, 24, 1024, 128, ("query", "value"), 256, 32),
     "roberta-base": encoder_shape("roberta", "self", 768, 12, 768, 128, ("query", "value"), 1024, 32),
     "roberta-large": encoder_shape("roberta", "self", 1024, 24, 1024, 128, ("query", "value"), 256, 32),
     "llama-7b": llama_shape(4096, 32, 11008),
     "llama-65b": llama_shape(8192, 80, 22016),
-    "digits-vit": ModelShape(load_backbone, digit_images, 17, None, rank=4, alpha=8.0, pool_size=12, settings={
-        "vera": {"rank": 16}, "ia3": {"targets": ("key", "value")}, "adapters": {"targets": ("mlp",)}}),
-}  # fmt: skip
+    "digits-vit": ModelShape(
+        load_backbone,
+        digit_images,
+        17,
+        None,
+        rank=4,
+        alpha=8.0,
+        pool_size=12,
+        settings={"vera": {"rank": 16}, "ia3": {"targets": ("key", "value")}, "adapters": {"targets": ("mlp",)}},
+    ),
+}
 
 
 def get_shape(name: str) -> ModelShape:
@@ -267,9 +323,11 @@ def pool_shape(layers: dict[str, tuple[int, int]], shape: ModelShape) -> Pool:
 
     def member(index: int) -> LoRAWeights:
         return LoRAWeights(
-            name=f"module{index}", rank=shape.rank, alpha=shape.alpha,
+            name=f"module{index}",
+            rank=shape.rank,
+            alpha=shape.alpha,
             a={name: torch.empty(shape.rank, inputs, device="meta") for name, (_, inputs) in layers.items()},
             b={name: torch.empty(outputs, shape.rank, device="meta") for name, (outputs, _) in layers.items()},
-        )  # fmt: skip
+        )
 
     return Pool(tuple(member(index) for index in range(shape.pool_size)))

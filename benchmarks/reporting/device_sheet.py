@@ -23,11 +23,27 @@ def numbers(device: DeviceModel) -> list[dict[str, str]]:
     rows = []
     for key, note in device.provenance.items():
         value = engineering(getattr(device, key), device.unit_of(key))
-        rows.append({"name": key, "value": value, "source": note.source, "where": note.where, "kind": note.kind,
-                     "valid": note.valid})  # fmt: skip
+        rows.append(
+            {
+                "name": key,
+                "value": value,
+                "source": note.source,
+                "where": note.where,
+                "kind": note.kind,
+                "valid": note.valid,
+            }
+        )
     for key, law in device.laws().items():
-        rows.append({"name": key, "value": str(law), "source": law.source, "where": law.where, "kind": law.kind,
-                     "valid": law.valid})  # fmt: skip
+        rows.append(
+            {
+                "name": key,
+                "value": str(law),
+                "source": law.source,
+                "where": law.where,
+                "kind": law.kind,
+                "valid": law.valid,
+            }
+        )
     return rows
 
 
@@ -50,8 +66,18 @@ def datasheet(device: DeviceModel) -> str:
 def catalogue() -> list[dict[str, Any]]:
     """One record per device that can be named."""
     devices = [DeviceModel.load(name) for name in device_names()]
-    return [{"name": d.name, "description": d.description, "g_min": d.g_min, "g_max": d.g_max, "levels": d.levels,
-             "programming": d.programming, "sources": d.sources()} for d in devices]  # fmt: skip
+    return [
+        {
+            "name": d.name,
+            "description": d.description,
+            "g_min": d.g_min,
+            "g_max": d.g_max,
+            "levels": d.levels,
+            "programming": d.programming,
+            "sources": d.sources(),
+        }
+        for d in devices
+    ]
 
 
 def verdict(device: DeviceModel) -> str:

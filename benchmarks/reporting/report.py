@@ -29,21 +29,36 @@ COMMON_REFERENCES = ("andrulis2024adc", "loshchilov2019", "salmon2011", "alpaydi
 BACKBONE_REFERENCES = {"digits_vit": ("dosovitskiy2021",)}
 
 FIGURES: tuple[tuple[Callable[[Sequence[Result]], Figure], str, str], ...] = (
-    (figures.energy_accuracy, "wide",
-     "Up and to the left is better; ringed methods are on the front, and the shaded zone holds methods that wrote "
-     "no cell (inside it the horizontal position says nothing). Bars are one standard deviation over seeds."),
-    (figures.energy_by_component, "wide",
-     "Each panel has its own scale, so compare bars within a panel and read the totals at their ends across panels."),
-    (figures.learning_curves, "column",
-     "The upper panel is logarithmic above the shaded zone, which stands for exactly 0 J; lines are means over "
-     "tasks and seeds, bands one standard deviation over seeds."),
-    (figures.lifetime, "column",
-     "Follow a line to the endurance you believe in: it gives how many tasks the chip can adapt to before its "
-     "most-written cell wears out, without wear levelling."),
-    (figures.worn_tiles, "wide",
-     "One square is the tile whose worst cell was written most; all share one colour scale, grey cells hold no "
-     "weight, and a few bright cells among dark ones mean that wear is uneven."),
-)  # fmt: skip
+    (
+        figures.energy_accuracy,
+        "wide",
+        "Up and to the left is better; ringed methods are on the front, and the shaded zone holds methods that wrote "
+        "no cell (inside it the horizontal position says nothing). Bars are one standard deviation over seeds.",
+    ),
+    (
+        figures.energy_by_component,
+        "wide",
+        "Each panel has its own scale, so compare bars within a panel and read the totals at their ends across panels.",
+    ),
+    (
+        figures.learning_curves,
+        "column",
+        "The upper panel is logarithmic above the shaded zone, which stands for exactly 0 J; lines are means over "
+        "tasks and seeds, bands one standard deviation over seeds.",
+    ),
+    (
+        figures.lifetime,
+        "column",
+        "Follow a line to the endurance you believe in: it gives how many tasks the chip can adapt to before its "
+        "most-written cell wears out, without wear levelling.",
+    ),
+    (
+        figures.worn_tiles,
+        "wide",
+        "One square is the tile whose worst cell was written most; all share one colour scale, grey cells hold no "
+        "weight, and a few bright cells among dark ones mean that wear is uneven.",
+    ),
+)
 
 
 class Report:
@@ -110,8 +125,9 @@ class Report:
         widths = {name: max(map(len, [*column, *name.split()])) for name, column in cells.items()}
         heads = {name: textwrap.wrap(name, widths[name], break_on_hyphens=False) for name in cells}
         height = max(map(len, heads.values()))
-        lines = [{name: ([""] * (height - len(head)) + head)[line] for name, head in heads.items()}
-                 for line in range(height)]  # fmt: skip
+        lines = [
+            {name: ([""] * (height - len(head)) + head)[line] for name, head in heads.items()} for line in range(height)
+        ]
         lines += [{name: "-" * width for name, width in widths.items()}, *rows]
         left = ("method", "hardware")
         text = [
@@ -139,17 +155,25 @@ class Report:
         source = (resources.files("benchmarks.reporting") / "templates" / "report.html").read_text(encoding="utf-8")
         chips = [self._chip(name, index) for index, name in enumerate(self.hardware_names)]
         return environment.from_string(source).render(
-            rows=self.rows(), notes=self.notes(), tasks=self._tasks(), accuracies=self._accuracies(), chips=chips,
-            references=self._references([chip["hardware"] for chip in chips]), experiments=self._experiments(),
-            specification=self._specification(), versions=self._versions(), inferences=self._inferences(),
-        )  # fmt: skip
+            rows=self.rows(),
+            notes=self.notes(),
+            tasks=self._tasks(),
+            accuracies=self._accuracies(),
+            chips=chips,
+            references=self._references([chip["hardware"] for chip in chips]),
+            experiments=self._experiments(),
+            specification=self._specification(),
+            versions=self._versions(),
+            inferences=self._inferences(),
+        )
 
     def save_figures(self, folder: Path) -> list[Path]:
         """Write every figure as SVG and as PDF into `folder`, named after its function."""
         return [
             save(folder / f"{draw.__name__}{ending}", draw(self.results))
-            for draw, _, _ in FIGURES for ending in (".svg", ".pdf")
-        ]  # fmt: skip
+            for draw, _, _ in FIGURES
+            for ending in (".svg", ".pdf")
+        ]
 
     def save(self, path: str | Path) -> Path:
         """Write the page to `path`, whole or not at all; returns the path."""
@@ -185,10 +209,13 @@ class Report:
         provenance = hardware.provenance()
         kinds = [row["kind"] for row in provenance]
         return {
-            "name": name, "hardware": hardware, "datasheet": str(hardware), "provenance": provenance,
+            "name": name,
+            "hardware": hardware,
+            "datasheet": str(hardware),
+            "provenance": provenance,
             "counts": {kind: kinds.count(kind) for kind in ("measured", "fitted", "assumed")},
             "figures": [_drawn(draw, layout, caption, results, index) for draw, layout, caption in FIGURES],
-        }  # fmt: skip
+        }
 
     def _references(self, hardware: list[Hardware]) -> list[dict[str, str]]:
         """Every work behind the numbers, once; a key that the library does not know is listed as such."""
@@ -213,16 +240,22 @@ class Report:
     def _experiments(self) -> list[dict[str, str]]:
         """Which run is behind every row and task."""
         return [
-            {"method": summary.label, "task": result.spec["task"], "digest": _digest(result),
-             "seeds": ", ".join(str(record["seed"]) for record in result.seeds)}
-            for summary in self.summaries for result in summary.results
-        ]  # fmt: skip
+            {
+                "method": summary.label,
+                "task": result.spec["task"],
+                "digest": _digest(result),
+                "seeds": ", ".join(str(record["seed"]) for record in result.seeds),
+            }
+            for summary in self.summaries
+            for result in summary.results
+        ]
 
     def _specification(self) -> str:
         """Everything needed to run it all again, as JSON; hardware once under its name."""
         chips = {summary.hardware: summary.results[0].spec["hardware"] for summary in self.summaries}
-        experiments = [{**result.spec, "hardware": summary.hardware}
-                       for summary in self.summaries for result in summary.results]  # fmt: skip
+        experiments = [
+            {**result.spec, "hardware": summary.hardware} for summary in self.summaries for result in summary.results
+        ]
         return json.dumps({"hardware": chips, "experiments": experiments}, indent=1, allow_nan=False)
 
     def _versions(self) -> list[str]:

@@ -97,11 +97,15 @@ def billing_shares(methods: Sequence[str], steps: int = 8, turns: int = 3) -> li
                 for access, hardware in designs().items():
                     measured.setdefault((method, access), []).extend(step_times(method, hardware, steps, turn))
     return [
-        {"method": method, "access": access, "step_s": statistics.median(step for step, _ in times),
-         "billing_s": statistics.median(bill for _, bill in times),
-         "billing_share": statistics.median(bill / step for step, bill in times)}
+        {
+            "method": method,
+            "access": access,
+            "step_s": statistics.median(step for step, _ in times),
+            "billing_s": statistics.median(bill for _, bill in times),
+            "billing_share": statistics.median(bill / step for step, bill in times),
+        }
         for (method, access), times in measured.items()
-    ]  # fmt: skip
+    ]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -112,8 +116,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--turns", type=int, default=3)
     options = parser.parse_args(arguments)
     for row in billing_shares(options.methods, options.steps, options.turns):
-        print(f"{row['method']:<20}{row['access']:<10}step {row['step_s'] * 1e3:7.2f} ms   "
-              f"billing {row['billing_s'] * 1e3:6.3f} ms   {row['billing_share']:6.2%}")  # fmt: skip
+        print(
+            f"{row['method']:<20}{row['access']:<10}step {row['step_s'] * 1e3:7.2f} ms   "
+            f"billing {row['billing_s'] * 1e3:6.3f} ms   {row['billing_share']:6.2%}"
+        )
 
 
 if __name__ == "__main__":

@@ -78,8 +78,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             rows = {name: [ratio[column] for column in columns] for name, ratio in found.items()}
     print(show(columns, rows))
     if options.json is not None:
-        write_json(options.json, [{"condition": name, "examples": list(columns), "values": list(values)}
-                                  for name, values in rows.items()])  # fmt: skip
+        write_json(
+            options.json,
+            [{"condition": name, "examples": list(columns), "values": list(values)} for name, values in rows.items()],
+        )
 
 
 if __name__ == "__main__":

@@ -118,9 +118,13 @@ class Row:
 
 
 def compare(
-    comparison: Comparison, predictors: Sequence[Predictor], task: str, shots: int, seeds: Sequence[int],
+    comparison: Comparison,
+    predictors: Sequence[Predictor],
+    task: str,
+    shots: int,
+    seeds: Sequence[int],
     tuning_seeds: Sequence[int] = TUNING_SEEDS,
-) -> list[Row]:  # fmt: skip
+) -> list[Row]:
     """One row per predictor; settings are chosen on `tuning_seeds`, accuracies are those of `seeds`."""
     tuned = [few_shot(get_task(task), shots, seed) for seed in tuning_seeds]
     data = [few_shot(get_task(task), shots, seed) for seed in seeds]
@@ -134,8 +138,17 @@ def compare(
             kernel = training_kernel(model, one.train_images, parameters, predictor.kind)
             fit = predictor.solver(kernel, one.train_labels, best)
             reached.append(share_right(fit, model, parameters, one.test_images, one.test_labels))
-        rows.append(Row(comparison.name, predictor.name, statistics.fmean(steps), statistics.fmean(reached),
-                        reached, steps, best))  # fmt: skip
+        rows.append(
+            Row(
+                comparison.name,
+                predictor.name,
+                statistics.fmean(steps),
+                statistics.fmean(reached),
+                reached,
+                steps,
+                best,
+            )
+        )
     return rows
 
 

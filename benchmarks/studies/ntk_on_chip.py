@@ -44,8 +44,9 @@ def lora_kernel_errors(
     return {
         (rank, count): sum(lora_kernel_error(rank, count, 1000 * rank + 10 * count + draw) for draw in range(draws))
         / draws
-        for rank in ranks for count in modules
-    }  # fmt: skip
+        for rank in ranks
+        for count in modules
+    }
 
 
 @dataclass(frozen=True)
@@ -62,9 +63,16 @@ class PulsePrediction:
 
 
 def predict_pulses(
-    device: DeviceModel, steps: int, full_swing_pulses: float | None = None, *, spread: bool = False,
-    task: str = "fliplr+dim", examples: int = 3, probes: int = 5, seed: int = 0,
-) -> PulsePrediction:  # fmt: skip
+    device: DeviceModel,
+    steps: int,
+    full_swing_pulses: float | None = None,
+    *,
+    spread: bool = False,
+    task: str = "fliplr+dim",
+    examples: int = 3,
+    probes: int = 5,
+    seed: int = 0,
+) -> PulsePrediction:
     """Train the digits backbone on tiles of `device` with one pulse per cell and step, and predict it beforehand.
 
     The cells are programmed open loop and continuously, everything else is ideal. full_swing_pulses: pulses over the
@@ -74,12 +82,19 @@ def predict_pulses(
     ideal = Hardware.load("milo2021_128x128").ideal()
     scale = 1.0 if full_swing_pulses is None else full_swing_pulses / device.full_swing_pulses
     cell = device.replace(
-        programming="open_loop", levels=None, programming_error=None, read_noise=None, provenance={}, retention=None,
-        lifetime=None, stuck_at_lrs=None, stuck_at_hrs=None,
+        programming="open_loop",
+        levels=None,
+        programming_error=None,
+        read_noise=None,
+        provenance={},
+        retention=None,
+        lifetime=None,
+        stuck_at_lrs=None,
+        stuck_at_hrs=None,
         full_swing_pulses=scale * device.full_swing_pulses,
         reset_full_swing_pulses=scale * device.reset_pulses_full_swing,
         **({} if spread else {"cycle_to_cycle": 0.0, "cycle_to_cycle_window": None, "device_to_device": None}),
-    )  # fmt: skip
+    )
     data = few_shot(get_task(task), examples, seed)
     runs = []
     for aware in (True, False):
@@ -88,10 +103,18 @@ def predict_pulses(
         weights = {name: value for name, value in model.named_parameters() if name.endswith("matrix.master")}
         limits = chip_limits(weights, chip)
         rule = DevicePulses(cell, limits) if aware else PulseRule(chip_steps(weights, chip), limit=limits)
-        runs.append(pulse_training(
-            model, data.train_images[::examples][:examples], data.train_labels[::examples][:examples],
-            data.validation_images[:probes], weights, rule, steps=steps, chip=chip,
-        ))  # fmt: skip
+        runs.append(
+            pulse_training(
+                model,
+                data.train_images[::examples][:examples],
+                data.train_labels[::examples][:examples],
+                data.validation_images[:probes],
+                weights,
+                rule,
+                steps=steps,
+                chip=chip,
+            )
+        )
     aware_run, symmetric = ([run.relative_error(step) for step in range(1, steps + 1)] for run in runs)
     return PulsePrediction(device.name, cell.full_swing_pulses, tuple(aware_run), tuple(symmetric))
 
@@ -115,9 +138,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if options.study == "lora":
             errors = lora_kernel_errors(options.ranks, options.layers)
             figure = lora_kernel_figure(errors)
-            records = [{"rank": rank, "layers": count, "relative_error": error,
-                        "times_root_of_rank_and_layers": error * math.sqrt(rank * count)}
-                       for (rank, count), error in errors.items()]  # fmt: skip
+            records = [
+                {
+                    "rank": rank,
+                    "layers": count,
+                    "relative_error": error,
+                    "times_root_of_rank_and_layers": error * math.sqrt(rank * count),
+                }
+                for (rank, count), error in errors.items()
+            ]
         else:
             devices = [DeviceModel.load(name) for name in options.devices]
             predictions = [predict_pulses(device, options.steps, options.swing or None) for device in devices]

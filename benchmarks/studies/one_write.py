@@ -38,16 +38,32 @@ RANK, ALPHA = 4, 8.0
 TARGET_SIZE = 30.0
 RIDGES: Mapping[Written, float] = {"head": 1e-2, "lora": 1e-3, "weights": 1e-3}
 FINE_TUNING: Mapping[str, Method] = {
-    "head": LinearProbe(), "lora": LoRA(rank=RANK, alpha=ALPHA), "weights": FullFineTuning(),
-}  # fmt: skip
-SHOWN = ("accuracy", "adapt_cells_written", "max_task_writes_per_cell", "reprogramming_energy_J", "adapt_energy_J",
-         "inference_energy_J", "adapt_time_s")  # fmt: skip
+    "head": LinearProbe(),
+    "lora": LoRA(rank=RANK, alpha=ALPHA),
+    "weights": FullFineTuning(),
+}
+SHOWN = (
+    "accuracy",
+    "adapt_cells_written",
+    "max_task_writes_per_cell",
+    "reprogramming_energy_J",
+    "adapt_energy_J",
+    "inference_energy_J",
+    "adapt_time_s",
+)
 
 
 def one_write(
-    written: Written, task: str, shots: int, seed: int, hardware: Hardware, *, ridge: float | None = None,
-    size: float = TARGET_SIZE, split_name: Literal["test", "validation"] = "test",
-) -> dict[str, Any]:  # fmt: skip
+    written: Written,
+    task: str,
+    shots: int,
+    seed: int,
+    hardware: Hardware,
+    *,
+    ridge: float | None = None,
+    size: float = TARGET_SIZE,
+    split_name: Literal["test", "validation"] = "test",
+) -> dict[str, Any]:
     """The record of one seed: read, solve, write once, infer.
 
     written: what changes: the digital 'head' (no cell is written), LoRA's B over a random A ('lora'), or the 'weights'
@@ -71,14 +87,19 @@ def one_write(
     with torch.no_grad(), chip.ledger.phase("adapt/forward"):
         changed.train()
         changed(data.train_images)  # sets the ranges of the new tiles' converters
-    images, labels = {"test": (data.test_images, data.test_labels),
-                      "validation": (data.validation_images, data.validation_labels)}[split_name]  # fmt: skip
+    images, labels = {
+        "test": (data.test_images, data.test_labels),
+        "validation": (data.validation_images, data.validation_labels),
+    }[split_name]
     right = accuracy(changed, images, labels, chip)
     history = History(cells_written=[cells], programming_energy=[programming_energy(chip)])
     return {
-        "seed": seed, "accuracy": right, "trained_values": sum(value.numel() for value in parameters.values()),
-        **bill(chip, adapter, history), "inferences": len(images),  # type: ignore[arg-type]
-    }  # fmt: skip
+        "seed": seed,
+        "accuracy": right,
+        "trained_values": sum(value.numel() for value in parameters.values()),
+        **bill(chip, adapter, history),  # type: ignore[arg-type]
+        "inferences": len(images),
+    }
 
 
 def _parameters(model: nn.Module, written: Written, chip: Chip, seed: int) -> tuple[LoRAAdapter | None, Parameters]:
@@ -93,9 +114,13 @@ def _parameters(model: nn.Module, written: Written, chip: Chip, seed: int) -> tu
 
 
 def _deploy(
-    model: nn.Module, layers: Mapping[str, LinearLike], adapter: LoRAAdapter | None, parameters: Parameters,
-    change: torch.Tensor, chip: Chip,
-) -> nn.Module:  # fmt: skip
+    model: nn.Module,
+    layers: Mapping[str, LinearLike],
+    adapter: LoRAAdapter | None,
+    parameters: Parameters,
+    change: torch.Tensor,
+    chip: Chip,
+) -> nn.Module:
     """Program every change on tiles of its own and read the linearised network; the digital head is simply changed."""
     if "head.weight" in parameters:
         write_once(model, parameters, change)
@@ -123,17 +148,22 @@ def bill_solution(chip: Chip, kernel: TrainingKernel) -> None:
 
 def step_by_step(method: Method, task: str, shots: int, seed: int, hardware: Hardware) -> dict[str, Any]:
     """The record of one seed of an ordinary experiment."""
-    return simulate(Experiment(method=method, hardware=hardware, task=task, shots_per_class=shots, seeds=(seed,),
-                               curve_points=0), seed)  # fmt: skip
+    return simulate(
+        Experiment(method=method, hardware=hardware, task=task, shots_per_class=shots, seeds=(seed,), curve_points=0),
+        seed,
+    )
 
 
 def summary(name: str, records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Means over the seeds; wear is that of the worst cell of any seed."""
     rows = [
-        {**record, "adapt_energy_J": record["energy_by_phase_J"]["adapt"],
-         "inference_energy_J": record["energy_by_phase_J"]["infer"] / record["inferences"]}
+        {
+            **record,
+            "adapt_energy_J": record["energy_by_phase_J"]["adapt"],
+            "inference_energy_J": record["energy_by_phase_J"]["infer"] / record["inferences"],
+        }
         for record in records
-    ]  # fmt: skip
+    ]
     means: dict[str, Any] = {key: statistics.fmean(float(row[key]) for row in rows) for key in SHOWN}
     means["max_task_writes_per_cell"] = max(int(row["max_task_writes_per_cell"]) for row in rows)
     return {"method": name, "seeds": [row["seed"] for row in rows], **means}

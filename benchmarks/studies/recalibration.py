@@ -106,10 +106,14 @@ class Recalibration(Experiment):
         lost = mean["digital_accuracy"] - mean["damaged_accuracy"]
         won = mean["recalibrated_accuracy"] - mean["damaged_accuracy"]
         return {
-            "method": self.method.display_name, "hardware": self.hardware.name, "device": self.hardware.device.name,
+            "method": self.method.display_name,
+            "hardware": self.hardware.name,
+            "device": self.hardware.device.name,
             "damage": self.damage.label,
-            "seeds": list(self.seeds), **mean, "recovered_share": won / lost if lost > 0 else None,
-        }  # fmt: skip
+            "seeds": list(self.seeds),
+            **mean,
+            "recovered_share": won / lost if lost > 0 else None,
+        }
 
 
 def recalibrate(experiment: Recalibration, seed: int) -> dict[str, Any]:
@@ -127,17 +131,26 @@ def recalibrate(experiment: Recalibration, seed: int) -> dict[str, Any]:
     adapter = method.attach(model, chip, pool, seed)
     fine_tune(model, adapter, data.train_images, data.train_labels, seed=seed)
     return {
-        "seed": seed, "digital_accuracy": digital, "damaged_accuracy": damaged,
+        "seed": seed,
+        "digital_accuracy": digital,
+        "damaged_accuracy": damaged,
         "recalibrated_accuracy": accuracy(model, data.test_images, data.test_labels, chip),
-        "trained_values": adapter.trained_values, "adapt_cells_written": chip.ledger.writes("adapt"),
-        "reprogramming_energy_J": programming_energy(chip), "adapt_energy_J": chip.ledger.energy("adapt"),
-    }  # fmt: skip
+        "trained_values": adapter.trained_values,
+        "adapt_cells_written": chip.ledger.writes("adapt"),
+        "reprogramming_energy_J": programming_energy(chip),
+        "adapt_energy_J": chip.ledger.energy("adapt"),
+    }
 
 
 def experiments(
-    methods: Sequence[str], *, hardware: str = DEFAULT_HARDWARE, device: str | None = None, damage: Damage,
-    shots: int = 5, seeds: tuple[int, ...] = (0, 1, 2),
-) -> list[Recalibration]:  # fmt: skip
+    methods: Sequence[str],
+    *,
+    hardware: str = DEFAULT_HARDWARE,
+    device: str | None = None,
+    damage: Damage,
+    shots: int = 5,
+    seeds: tuple[int, ...] = (0, 1, 2),
+) -> list[Recalibration]:
     """One per method at its defaults, all of METHODS if none is named; those with a choice keep what they train in
     SRAM, so that no damaged cell has to be written. device: instead of the hardware's own."""
     design, found = Hardware.load(hardware), []
@@ -158,8 +171,10 @@ def run_all(experiments: Sequence[Recalibration], runs: Path = RUNS, *, progress
 
 def table(records: Sequence[dict[str, Any]]) -> str:
     """The records as text, one line each."""
-    lines = [f"{'method':<20}{'damage':<28}{'digital':>8}{'damaged':>9}{'after':>8}{'recovered':>11}"
-             f"{'trained':>9}{'cells written':>15}"]  # fmt: skip
+    lines = [
+        f"{'method':<20}{'damage':<28}{'digital':>8}{'damaged':>9}{'after':>8}{'recovered':>11}"
+        f"{'trained':>9}{'cells written':>15}"
+    ]
     for row in records:
         share = "" if row["recovered_share"] is None else f"{row['recovered_share']:.0%}"
         lines.append(

@@ -1,7 +1,8 @@
 """What wear policies do to a chip's lifetime: one chip adapts to task after task, LoRA on tiles, under each policy.
 
-python -m benchmarks.studies.wear_policies [--adaptations N] [--policies NAME ...] [--json FILE] prints a table: accuracy,
-cell writes, the worst and the mean cell, lifetimes, energy. Every policy sees the same tasks, images and seeds.
+`python -m benchmarks.studies.wear_policies [--adaptations N] [--policies NAME ...] [--json FILE]` prints a table:
+accuracy, cell writes, the worst and the mean cell, lifetimes, energy. Every policy sees the same tasks, images and
+seeds.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ POLICIES = {
     "two-sided, one side": Policy(
         "one cell of a two-sided pair moves", tile={"mapping": "two_sided", "pair_update": "one_side"}
     ),
-}  # fmt: skip
+}
 
 
 def study(policy: str, adaptations: int, seed: int = 0, steps: int | None = None) -> dict[str, Any]:
@@ -88,25 +89,34 @@ def study(policy: str, adaptations: int, seed: int = 0, steps: int | None = None
         fine_tune(model, adapter, data.train_images, data.train_labels, seed=seed + index)
         right.append(accuracy(model, data.test_images, data.test_labels))
         adapted = [
-            count for name, matrix in chip.matrices.items() if name not in backbone
+            count
+            for name, matrix in chip.matrices.items()
+            if name not in backbone
             for count in matrix.crossbar.writes.reshape(-1).tolist()
-        ]  # fmt: skip
+        ]
         adapter.detach()
     worn, endurance = wear(adapted), hardware.device.endurance
     return {
-        "policy": policy, "meaning": chosen.meaning, "adaptations": adaptations,
-        "accuracy": statistics.fmean(right), "cell_writes": int(worn.total), "max_writes_per_cell": int(worn.largest),
-        "mean_writes_per_cell": worn.mean, "gini": worn.gini,
+        "policy": policy,
+        "meaning": chosen.meaning,
+        "adaptations": adaptations,
+        "accuracy": statistics.fmean(right),
+        "cell_writes": int(worn.total),
+        "max_writes_per_cell": int(worn.largest),
+        "mean_writes_per_cell": worn.mean,
+        "gini": worn.gini,
         "adaptations_until_wearout": int(endurance * adaptations / worn.largest),
         "adaptations_until_wearout_levelled": int(endurance * adaptations / worn.mean),
         "reprogramming_energy_J": programming_energy(chip) / adaptations,
-    }  # fmt: skip
+    }
 
 
 def table(records: Sequence[dict[str, Any]]) -> str:
     """One row per policy."""
-    lines = [f"{'policy':<21}{'accuracy':>9}{'writes':>10}{'worst':>7}{'mean':>7}{'Gini':>6}"
-             f"{'lifetime':>11}{'levelled':>11}{'energy':>9}"]  # fmt: skip
+    lines = [
+        f"{'policy':<21}{'accuracy':>9}{'writes':>10}{'worst':>7}{'mean':>7}{'Gini':>6}"
+        f"{'lifetime':>11}{'levelled':>11}{'energy':>9}"
+    ]
     lines += [
         f"{r['policy']:<21}{r['accuracy']:>9.3f}{r['cell_writes']:>10,}{r['max_writes_per_cell']:>7}"
         f"{r['mean_writes_per_cell']:>7.1f}{r['gini']:>6.2f}{r['adaptations_until_wearout']:>11,}"

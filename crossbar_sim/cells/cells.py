@@ -127,9 +127,14 @@ class Crossbar:
         return self._give_pulses(pulse_cells, cells, counts, self._law(0.0), (), listing)
 
     def _give_pulses(
-        self, kernel: Any, cells: NDArray[np.int64], wanted: NDArray[Any], law: Floats, how: tuple[Any, ...],
+        self,
+        kernel: Any,
+        cells: NDArray[np.int64],
+        wanted: NDArray[Any],
+        law: Floats,
+        how: tuple[Any, ...],
         listing: bool,
-    ) -> Programming:  # fmt: skip
+    ) -> Programming:
         """Run one of the kernels of `devices.kernels` on the cells; fail the worn ones, disturb the others."""
         count, (rows, columns), (array_rows, array_columns) = cells.size, self._lines, self._array
         fixed = (cells, wanted, *self._own, law, self.key, self.clock)
@@ -181,9 +186,13 @@ class Crossbar:
     def _state(self) -> tuple[NDArray[Any], ...]:
         """What a write changes, flat."""
         return (
-            self.conductance.reshape(-1), self.present.reshape(-1), self.writes.reshape(-1), self.pulses.reshape(-1),
-            self.swing.reshape(-1), self.written_at.reshape(-1),
-        )  # fmt: skip
+            self.conductance.reshape(-1),
+            self.present.reshape(-1),
+            self.writes.reshape(-1),
+            self.pulses.reshape(-1),
+            self.swing.reshape(-1),
+            self.written_at.reshape(-1),
+        )
 
     @property
     def _own(self) -> tuple[NDArray[np.bool_], Floats]:
@@ -218,9 +227,8 @@ class Crossbar:
         present, before = self.present.reshape(-1), self.present.reshape(-1).copy()
         shape = self.conductance.shape
         up, down = (
-            half_selected_pulses(shape, self._array, law.scheme, cells, pulses)
-            for pulses in (set_pulses, reset_pulses)
-        )  # fmt: skip
+            half_selected_pulses(shape, self._array, law.scheme, cells, pulses) for pulses in (set_pulses, reset_pulses)
+        )
         pace = np.ones(before.size) if self.pace is None else self.pace.reshape(-1)
         now = before
         set_law, reset_law = device.steps(), device.steps(reset=True)

@@ -83,9 +83,14 @@ def check_device(device: DeviceModel) -> None:
 
 
 def pulse_outer_product(
-    crossbar: Crossbar, trains: PulseTrains, scheme: int, row_of: NDArray[np.int64], column_of: NDArray[np.int64],
-    tile_rows: int, tile_columns: int | None = None,
-) -> PulsedCells:  # fmt: skip
+    crossbar: Crossbar,
+    trains: PulseTrains,
+    scheme: int,
+    row_of: NDArray[np.int64],
+    column_of: NDArray[np.int64],
+    tile_rows: int,
+    tile_columns: int | None = None,
+) -> PulsedCells:
     """Apply a batch to cells (planes, rows, columns), sample by sample and slot by slot: one write of every cell that
     takes pulses, however many.
 
@@ -115,10 +120,27 @@ def pulse_outer_product(
             rows = row_of[top : top + tile_rows]
             of_rows = np.zeros((rows.size, sums.shape[1], row_work.RESET_JOULE + 1))
             arguments = (
-                rows, np.ascontiguousarray(trains.rows[:, top : top + tile_rows].T), starts, listed, trains.slots,
-                scheme, present, pace, stuck, law, key, first_sample, top, clock, kept, touched, of_rows, width,
-                listing, *done,
-            )  # fmt: skip
+                rows,
+                np.ascontiguousarray(trains.rows[:, top : top + tile_rows].T),
+                starts,
+                listed,
+                trains.slots,
+                scheme,
+                present,
+                pace,
+                stuck,
+                law,
+                key,
+                first_sample,
+                top,
+                clock,
+                kept,
+                touched,
+                of_rows,
+                width,
+                listing,
+                *done,
+            )
             in_parts(pulse_coincidences, rows.size, LEAST_ROWS, *arguments)
             if not listing:
                 sums[tile, :, : of_rows.shape[2]] = of_rows.sum(axis=0)

@@ -64,9 +64,13 @@ class Programming:
     set_energy, reset_energy, verify_energy = (_listed("joules", i) for i in range(3))
 
     def __init__(
-        self, cells: NDArray[np.int64], work: Floats, array_rows: int, disturbed: NDArray[np.int64],
+        self,
+        cells: NDArray[np.int64],
+        work: Floats,
+        array_rows: int,
+        disturbed: NDArray[np.int64],
         again: Callable[[], CellLists],
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.cells, self.work, self.disturbed = cells, work, disturbed
         self._array_rows, self._again = array_rows, again
 

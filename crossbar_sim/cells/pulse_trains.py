@@ -81,13 +81,24 @@ def pulse_law(device: DeviceModel) -> Floats:
         (device.steps(reset=True), device.reset_voltage, device.reset_width),
     ):
         polarities += [
-            (steps.step + steps.rate * steps.reach) / window, -steps.rate, steps.bulge / window, -steps.fall * window,
+            (steps.step + steps.rate * steps.reach) / window,
+            -steps.rate,
+            steps.bulge / window,
+            -steps.fall * window,
             voltage**2 * width * window,
-        ]  # fmt: skip
+        ]
     compliance = device.set_compliance_voltage
-    return np.array([
-        device.g_min, device.g_max, device.g_min + 0.5 * device.pulse_step, *polarities,
-        device.cycle_to_cycle, device.cycle_to_cycle_window or 0.0, -np.inf if device.pulses_may_reverse else 0.0,
-        device.g_min / window, device.access_resistance * window,
-        np.inf if compliance is None else compliance / device.set_voltage,
-    ])  # fmt: skip
+    return np.array(
+        [
+            device.g_min,
+            device.g_max,
+            device.g_min + 0.5 * device.pulse_step,
+            *polarities,
+            device.cycle_to_cycle,
+            device.cycle_to_cycle_window or 0.0,
+            -np.inf if device.pulses_may_reverse else 0.0,
+            device.g_min / window,
+            device.access_resistance * window,
+            np.inf if compliance is None else compliance / device.set_voltage,
+        ]
+    )

@@ -29,9 +29,12 @@ class Chip:
         self._released: dict[str, Crossbar] = {}
 
     def matrix(
-        self, name: str, weight: torch.Tensor, scale: NDArray[np.float64] | None = None,
+        self,
+        name: str,
+        weight: torch.Tensor,
+        scale: NDArray[np.float64] | None = None,
         hardware: Hardware | None = None,
-    ) -> MappedMatrix:  # fmt: skip
+    ) -> MappedMatrix:
         """Program a new matrix (outputs, inputs), billed to the current phase; `scale` as in MappedMatrix.
 
         hardware: of its tiles, where it is not the chip's own.

@@ -83,9 +83,11 @@ def _shares(matrix: MappedMatrix, phase: str, component: str) -> Floats:
     if component in PROGRAMMING and phase in work.by_phase:
         sums = work.by_phase[phase][index].T
         done = {
-            "SET pulses": sums[SET_JOULE], "RESET pulses": sums[RESET_JOULE], "verify sensing": sums[READS],
+            "SET pulses": sums[SET_JOULE],
+            "RESET pulses": sums[RESET_JOULE],
+            "verify sensing": sums[READS],
             "verify reads": sums[VERIFY_JOULE] - sums[READS] * matrix.hardware.adc.energy,
-        }  # fmt: skip
+        }
         return np.asarray(np.maximum(done.get(component, sums[SETS] + sums[RESETS]), 0.0))
     if component == "cell reads":
         rows = np.add.reduceat(matrix.crossbar.present.sum(axis=0), np.arange(0, matrix.layout.inputs, spec.rows))

@@ -39,18 +39,27 @@ class Plan:
     @property
     def tile_kinds(self) -> dict[tuple[str, int, int], int]:
         """Tiles in use by (hardware, rows, columns), in the order they were first used."""
-        return dict(Counter(
-            (matrix.hardware.name, tile.rows, tile.columns) for matrix in self.matrices for tile in matrix.tiles
-        ))  # fmt: skip
+        return dict(
+            Counter(
+                (matrix.hardware.name, tile.rows, tile.columns) for matrix in self.matrices for tile in matrix.tiles
+            )
+        )
 
     def rows(self) -> list[dict[str, object]]:
         """One record per tile: name, matrix, hardware, inputs, outputs, cells used, utilisation."""
         return [
-            {"tile": tile.name, "matrix": matrix.name, "hardware": matrix.hardware.name,
-             "inputs": (tile.inputs.start, tile.inputs.stop), "outputs": (tile.outputs.start, tile.outputs.stop),
-             "cells_used": tile.cells_used, "utilisation": tile.utilisation}
-            for matrix in self.matrices for tile in matrix.tiles
-        ]  # fmt: skip
+            {
+                "tile": tile.name,
+                "matrix": matrix.name,
+                "hardware": matrix.hardware.name,
+                "inputs": (tile.inputs.start, tile.inputs.stop),
+                "outputs": (tile.outputs.start, tile.outputs.stop),
+                "cells_used": tile.cells_used,
+                "utilisation": tile.utilisation,
+            }
+            for matrix in self.matrices
+            for tile in matrix.tiles
+        ]
 
     def __str__(self) -> str:
         kinds = self.tile_kinds

@@ -54,10 +54,15 @@ class MappedMatrix(nn.Module):
     factors: list[tuple[torch.Tensor, torch.Tensor]] | None = None
 
     def __init__(
-        self, hardware: Hardware, ledger: Ledger, seed: int, name: str, weight: torch.Tensor,
+        self,
+        hardware: Hardware,
+        ledger: Ledger,
+        seed: int,
+        name: str,
+        weight: torch.Tensor,
         scale: NDArray[np.float64] | None = None,
         worn: Crossbar | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__()
         if weight.ndim != 2 or 0 in weight.shape:
             raise MappingError(f"{name}: only non-empty matrices go on tiles, got shape {tuple(weight.shape)}")
@@ -196,13 +201,22 @@ class MappedMatrix(nn.Module):
         scheme = update_scheme(self.hardware)
         signal, share = (tensor.detach().double().cpu().numpy() for tensor in (x, error))
         trains = draw(
-            signal, share / self.limit[:, None], learning_rate / scheme.share, bits, self.crossbar.key,
+            signal,
+            share / self.limit[:, None],
+            learning_rate / scheme.share,
+            bits,
+            self.crossbar.key,
             self.crossbar.samples,
-        )  # fmt: skip
+        )
         result = pulse_outer_product(
-            self.crossbar, trains, scheme.cells, self.rows.row_of, self.layout.column_of, self.layout.spec.rows,
+            self.crossbar,
+            trains,
+            scheme.cells,
+            self.rows.row_of,
+            self.layout.column_of,
+            self.layout.spec.rows,
             self.layout.spec.plane_columns,
-        )  # fmt: skip
+        )
         np.copyto(self.target, np.nan, where=result.touched)
         self._written(result, count_update(self.hardware, result, trains, self.layout))
         if result.count:
@@ -240,11 +254,26 @@ class MappedMatrix(nn.Module):
             sigmas = self.crossbar.read_sigma()
         column_sums = np.empty((-(-layout.inputs // BLOCK), layout.columns))
         in_parts(
-            prepare_reads, len(column_sums), LEAST_CELLS // (BLOCK * layout.columns) + 1, present, seen.forward,
-            seen.back, seen.forward is seen.back, seen.wired, layout.spec.sides, self.rows.row_of, layout.places,
-            layout.places_back, device.read_voltage, NO_SPREAD if law is None else law.numbers, sigmas,
-            *forward.padded, forward.line_conductance, *back.padded, column_sums,
-        )  # fmt: skip
+            prepare_reads,
+            len(column_sums),
+            LEAST_CELLS // (BLOCK * layout.columns) + 1,
+            present,
+            seen.forward,
+            seen.back,
+            seen.forward is seen.back,
+            seen.wired,
+            layout.spec.sides,
+            self.rows.row_of,
+            layout.places,
+            layout.places_back,
+            device.read_voltage,
+            NO_SPREAD if law is None else law.numbers,
+            sigmas,
+            *forward.padded,
+            forward.line_conductance,
+            *back.padded,
+            column_sums,
+        )
         back.line_conductance[:] = np.add.reduce(column_sums)
         for path, cells in zip(self._paths.values(), (seen.forward, seen.back), strict=True):
             path.cells_changed(cells, self.rows.row_of)

@@ -126,9 +126,12 @@ class CountingChip(Chip):
         return self._digests[id(hardware)]
 
     def matrix(
-        self, name: str, weight: torch.Tensor, scale: NDArray[np.float64] | None = None,
+        self,
+        name: str,
+        weight: torch.Tensor,
+        scale: NDArray[np.float64] | None = None,
         hardware: Hardware | None = None,
-    ) -> MappedMatrix:  # fmt: skip
+    ) -> MappedMatrix:
         if name in self.matrices:
             raise MappingError(f"the chip already holds a matrix called '{name}'; release it first")
         matrix = CountedMatrix(self, name, weight, scale, self.hardware if hardware is None else hardware)
@@ -152,9 +155,13 @@ class CountedMatrix(MappedMatrix):
     """A matrix (outputs, inputs) on tiles that are only counted; its master stays on the meta device."""
 
     def __init__(
-        self, chip: CountingChip, name: str, weight: torch.Tensor, scale: NDArray[np.float64] | None,
+        self,
+        chip: CountingChip,
+        name: str,
+        weight: torch.Tensor,
+        scale: NDArray[np.float64] | None,
         hardware: Hardware,
-    ) -> None:  # fmt: skip
+    ) -> None:
         nn.Module.__init__(self)
         if weight.ndim != 2 or 0 in weight.shape:
             raise MappingError(f"{name}: only non-empty matrices go on tiles, got shape {tuple(weight.shape)}")

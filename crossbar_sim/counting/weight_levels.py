@@ -32,8 +32,11 @@ def levels_of(weight: torch.Tensor, scale: Floats | None, layout: Layout, hardwa
     meta device. scale (outputs,): the largest weight of each column; None: taken from the weight."""
     count = level_count(hardware)
     if weight.device.type == "meta":
-        sharing = {"column": layout.inputs, "tile": min(layout.inputs, layout.spec.rows) * min(
-            layout.outputs, layout.spec.outputs), "matrix": weight.numel()}[layout.spec.scale]  # fmt: skip
+        sharing = {
+            "column": layout.inputs,
+            "tile": min(layout.inputs, layout.spec.rows) * min(layout.outputs, layout.spec.outputs),
+            "matrix": weight.numel(),
+        }[layout.spec.scale]
         return gaussian_levels(sharing, count, hardware)
     values = weight.detach().cpu().double().numpy().T
     of_tile = tile_scale(values if scale is None else np.zeros_like(values), layout.spec)

@@ -88,11 +88,16 @@ def cell_write(hardware: Hardware, changes: Changes) -> CellWrite:
 
     each = np.repeat(shares / SAMPLE, SAMPLE)
     return CellWrite(
-        mean(sample.set_pulses), mean(sample.reset_pulses), mean(sample.verify_reads),
-        mean(sample.set_energy), mean(sample.reset_energy), mean(sample.verify_energy),
-        *_distribution(sample.pulses.astype(np.float64), each), *_distribution(times, each),
+        mean(sample.set_pulses),
+        mean(sample.reset_pulses),
+        mean(sample.verify_reads),
+        mean(sample.set_energy),
+        mean(sample.reset_energy),
+        mean(sample.verify_energy),
+        *_distribution(sample.pulses.astype(np.float64), each),
+        *_distribution(times, each),
         sample.squared_volts / sample.count,
-    )  # fmt: skip
+    )
 
 
 @cache
@@ -145,8 +150,9 @@ def expected_writing(hardware: Hardware, write: CellWrite, layout: Layout, chang
     if hardware.programming_order == "row_parallel":
         slots = sum(
             inputs * count * expected_largest(write.slot_values, write.slot_shares, changed, planes * width)
-            for width, count in widths.items() if count
-        )  # fmt: skip
+            for width, count in widths.items()
+            if count
+        )
         seconds = tallest * expected_largest(write.time_values, write.time_shares, changed, widest)
         rows = times * sum(inputs * count * (1 - (1 - changed) ** (planes * width)) for width, count in widths.items())
     else:
@@ -157,13 +163,18 @@ def expected_writing(hardware: Hardware, write: CellWrite, layout: Layout, chang
     if device.incremental_amplitude is not None:
         squared = write.squared_volts
     counts = WriteCounts(
-        cells=round(written), set_pulses=round(written * write.set_pulses),
-        reset_pulses=round(written * write.reset_pulses), verify_reads=round(written * write.verify_reads),
-        word_line_slots=round(times * slots), rows=round(rows), set_energy=written * write.set_energy,
+        cells=round(written),
+        set_pulses=round(written * write.set_pulses),
+        reset_pulses=round(written * write.reset_pulses),
+        verify_reads=round(written * write.verify_reads),
+        word_line_slots=round(times * slots),
+        rows=round(rows),
+        set_energy=written * write.set_energy,
         reset_energy=written * write.reset_energy,
         verify_cell_energy=written * max(write.verify_energy - write.verify_reads * hardware.adc.energy, 0.0),
-        squared_volts=written * squared, time=times * seconds,
-    )  # fmt: skip
+        squared_volts=written * squared,
+        time=times * seconds,
+    )
     return counts if tile.access == "1T1R" else _with_half_selected(hardware, counts, write, layout)
 
 

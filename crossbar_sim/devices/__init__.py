@@ -9,7 +9,18 @@ from crossbar_sim.devices.read_noise import FlickerNoise, TelegraphNoise
 from crossbar_sim.devices.retention import Arrhenius, LogRelaxation, PowerLawDrift, relaxed
 
 __all__ = [
-    "Arrhenius", "ConductancePolynomial", "CurrentVoltage", "DeviceModel", "Disturbance", "FlickerNoise",
-    "IncrementalAmplitude", "Lifetime", "LogRelaxation", "PowerLawDrift", "StateLaw", "TelegraphNoise",
-    "device_names", "relaxed",
-]  # fmt: skip
+    "Arrhenius",
+    "ConductancePolynomial",
+    "CurrentVoltage",
+    "DeviceModel",
+    "Disturbance",
+    "FlickerNoise",
+    "IncrementalAmplitude",
+    "Lifetime",
+    "LogRelaxation",
+    "PowerLawDrift",
+    "StateLaw",
+    "TelegraphNoise",
+    "device_names",
+    "relaxed",
+]

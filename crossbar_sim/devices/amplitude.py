@@ -40,9 +40,7 @@ class IncrementalAmplitude(SourcedLaw):
     @property
     def numbers(self) -> tuple[float, float, float, float, float, float]:
         """Increment, growth voltage, SET and RESET range, for compiled code."""
-        return (
-            self.increment, self.growth_voltage, self.set_start, self.set_stop, self.reset_start, self.reset_stop
-        )  # fmt: skip
+        return (self.increment, self.growth_voltage, self.set_start, self.set_stop, self.reset_start, self.reset_stop)
 
     def __str__(self) -> str:
         ranges = (self.set_start, self.set_stop, self.reset_start, self.reset_stop)

@@ -34,13 +34,29 @@ FINEST = 1e-6
 """Of g_max: what a verify read is at least asked to tell; pulses are simulated ten times finer."""
 ENTRY_POINTS = "crossbar_sim.devices"
 LAWS = (
-    "programming_error", "read_noise", "telegraph_noise", "lifetime", "retention", "heat", "incremental_amplitude",
-    "disturbance", "current_voltage", "step_law",
-)  # fmt: skip
+    "programming_error",
+    "read_noise",
+    "telegraph_noise",
+    "lifetime",
+    "retention",
+    "heat",
+    "incremental_amplitude",
+    "disturbance",
+    "current_voltage",
+    "step_law",
+)
 Law = (
-    ConductancePolynomial | FlickerNoise | TelegraphNoise | Lifetime | Retention | Arrhenius | IncrementalAmplitude
-    | Disturbance | CurrentVoltage | StepLaw
-)  # fmt: skip
+    ConductancePolynomial
+    | FlickerNoise
+    | TelegraphNoise
+    | Lifetime
+    | Retention
+    | Arrhenius
+    | IncrementalAmplitude
+    | Disturbance
+    | CurrentVoltage
+    | StepLaw
+)
 
 
 class DeviceModel(SourcedSpec):
@@ -213,14 +229,30 @@ class DeviceModel(SourcedSpec):
         acceptance = self.verify_acceptance if self.verify_acceptance is not None else 0.0
         compliance = self.set_compliance_voltage if self.set_compliance_voltage is not None else 0.0
         up, down = self.steps(), self.steps(reset=True)
-        return np.array([
-            self.g_min, self.g_max, self.cycle_to_cycle, (self.cycle_to_cycle_window or 0.0) * self.window,
-            acceptance, self.max_pulses,
-            *up[:3], *down[:3],
-            self.set_voltage, self.reset_voltage, self.pulse_width, self.reset_width,
-            self.access_resistance, compliance, self.read_voltage, self.read_time, sense_energy,
-            *up[3:], *down[3:], -math.inf if self.pulses_may_reverse else 0.0,
-        ])  # fmt: skip
+        return np.array(
+            [
+                self.g_min,
+                self.g_max,
+                self.cycle_to_cycle,
+                (self.cycle_to_cycle_window or 0.0) * self.window,
+                acceptance,
+                self.max_pulses,
+                *up[:3],
+                *down[:3],
+                self.set_voltage,
+                self.reset_voltage,
+                self.pulse_width,
+                self.reset_width,
+                self.access_resistance,
+                compliance,
+                self.read_voltage,
+                self.read_time,
+                sense_energy,
+                *up[3:],
+                *down[3:],
+                -math.inf if self.pulses_may_reverse else 0.0,
+            ]
+        )
 
     @classmethod
     def load(cls, name: str | Path) -> DeviceModel:
@@ -244,20 +276,23 @@ class DeviceModel(SourcedSpec):
             low, high = self.programming_error(np.array([self.g_min, self.g_max]))
             error = f"σ {engineering(low, 'S')} at g_min, {engineering(high, 'S')} at g_max"
         per_level = "" if self.pulses_per_level is None else f", {self.pulses_per_level:.3g} per level"
-        return "\n".join([
-            f"DeviceModel {self.name}: {self.description}",
-            f"  conductance        {engineering(self.g_min, 'S')} to {engineering(self.g_max, 'S')}, "
-            f"{self.levels or 'continuous'} levels",
-            f"  programming        {self.programming}, {self.full_swing_pulses:g} pulses full swing{per_level}{bends}",
-            *steps,
-            f"  programming error  {error}",
-            f"  read noise         {noise}",
-            f"  SET / RESET        {engineering(self.set_voltage, 'V')} / {engineering(self.reset_voltage, 'V')}, "
-            f"{widths} pulses",
-            f"  read               {engineering(self.read_voltage, 'V')}, {engineering(self.read_time, 's')}",
-            f"  endurance          {self.endurance:.0e} writes",
-            f"  sources            {', '.join(self.sources()) or 'none given'}",
-        ])  # fmt: skip
+        return "\n".join(
+            [
+                f"DeviceModel {self.name}: {self.description}",
+                f"  conductance        {engineering(self.g_min, 'S')} to {engineering(self.g_max, 'S')}, "
+                f"{self.levels or 'continuous'} levels",
+                f"  programming        {self.programming}, {self.full_swing_pulses:g} pulses full swing"
+                f"{per_level}{bends}",
+                *steps,
+                f"  programming error  {error}",
+                f"  read noise         {noise}",
+                f"  SET / RESET        {engineering(self.set_voltage, 'V')} / {engineering(self.reset_voltage, 'V')}, "
+                f"{widths} pulses",
+                f"  read               {engineering(self.read_voltage, 'V')}, {engineering(self.read_time, 's')}",
+                f"  endurance          {self.endurance:.0e} writes",
+                f"  sources            {', '.join(self.sources()) or 'none given'}",
+            ]
+        )
 
     @property
     def reads_noisy(self) -> bool:

@@ -62,7 +62,7 @@ class Fit:
             f"  cycle to cycle     {device.cycle_to_cycle_window or 0:.3g} of the window per pulse",
             f"  device to device   {_shown(device.device_to_device)} of the step",
             f"  goodness           R² {self.r_squared:.4f}, residual sd {engineering(self.residual_sd, 'S')}",
-        ]  # fmt: skip
+        ]
         if whole > BROAD:
             lines.append(
                 f"  doubtful           the spread of a whole train is {whole:.2g} of the window: the curve is flattened"
@@ -163,10 +163,19 @@ def fit(data: PulseData, name: str, like: str | Path = "wu2018") -> Fit:
     spread = math.sqrt((rest**2).sum() / max(rest.size - len(pace), 1))
     between = pace.var(ddof=1) - (spread**2 / weight).mean() if len(pace) > 1 else 0.0
 
-    device = _device(name, like, data, {
-        "g_min": g_min, "g_max": g_min + window, "set_nonlinearity": set_label, "reset_nonlinearity": reset_label,
-        "cycle_to_cycle_window": spread / window, "device_to_device": math.sqrt(between) if between > 0 else None,
-    })  # fmt: skip
+    device = _device(
+        name,
+        like,
+        data,
+        {
+            "g_min": g_min,
+            "g_max": g_min + window,
+            "set_nonlinearity": set_label,
+            "reset_nonlinearity": reset_label,
+            "cycle_to_cycle_window": spread / window,
+            "device_to_device": math.sqrt(between) if between > 0 else None,
+        },
+    )
     residual = data.trains - (low + (high - low) * curve(solution.x))
     r_squared = 1 - float((residual**2).sum() / ((data.trains - data.trains.mean()) ** 2).sum())
     return Fit(device, data, r_squared, float(residual.std()))
@@ -194,8 +203,15 @@ def _device(name: str, like: str | Path, data: PulseData, fitted: dict[str, floa
     numbers |= {"full_swing_pulses": data.up, "reset_full_swing_pulses": data.down}
     for key in ("full_swing_pulses", "reset_full_swing_pulses"):
         notes[key] = Provenance(unit="1", source=OWN_DATA, where=where, kind="measured")
-    for key in ("read_voltage", "read_time", "set_voltage", "reset_voltage", "pulse_width", "reset_pulse_width",
-                "endurance"):  # fmt: skip
+    for key in (
+        "read_voltage",
+        "read_time",
+        "set_voltage",
+        "reset_voltage",
+        "pulse_width",
+        "reset_pulse_width",
+        "endurance",
+    ):
         value = getattr(base, key)
         if value is not None:
             numbers[key] = value

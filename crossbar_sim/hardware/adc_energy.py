@@ -10,12 +10,17 @@ from crossbar_sim.spec.errors import SpecError
 
 ADC_ENERGY_SOURCES = MappingProxyType({"survey": "andrulis2024adc", "neurosim_sar": "neurosim"})
 """The paper behind each model with coefficients of its own; 'stated' has the source of the stated power."""
-NEUROSIM_SAR = MappingProxyType({
-    130: (8.4483, 65.243, 0.16938, 2.303), 65: (3.7506, 25.844, 0.12127, 2.303),
-    45: (2.1691, 16.693, 0.10023, 2.303), 32: (1.1294, 8.8998, 0.079449, 2.297),
-    22: (0.538, 4.3753, 0.072341, 2.303), 14: (0.3132, 2.5681, 0.06109, 2.303),
-    7: (0.1061, 0.8847, 0.04356, 2.303),
-})  # fmt: skip
+NEUROSIM_SAR = MappingProxyType(
+    {
+        130: (8.4483, 65.243, 0.16938, 2.303),
+        65: (3.7506, 25.844, 0.12127, 2.303),
+        45: (2.1691, 16.693, 0.10023, 2.303),
+        32: (1.1294, 8.8998, 0.079449, 2.297),
+        22: (0.538, 4.3753, 0.072341, 2.303),
+        14: (0.3132, 2.5681, 0.06109, 2.303),
+        7: (0.1061, 0.8847, 0.04356, 2.303),
+    }
+)
 """Node in nm: (uW per bit, uW, W, decay per decade of resistance), low-standby-power transistors."""
 NEUROSIM_SAR_CYCLE = 1e-9
 
@@ -54,9 +59,11 @@ def survey_area(technology: float, sample_rate: float, energy: float) -> float:
     Source: as `survey_energy`.
     """
     logarithm = (
-        1.34619164 + 0.99327947 * math.log(technology * 1e9) + 0.18071538 * math.log(sample_rate)
+        1.34619164
+        + 0.99327947 * math.log(technology * 1e9)
+        + 0.18071538 * math.log(sample_rate)
         + 0.29912426 * math.log(energy * 1e12)
-    )  # fmt: skip
+    )
     return math.exp(logarithm) * 1e-12
 
 

@@ -27,9 +27,17 @@ ADC_ENERGY_NOTES = {
     "neurosim_sar": ("SAR model", "low-standby-power transistors, 7-130 nm"),
 }
 NON_IDEALITIES = (
-    "levels", "programming_error", "read_noise", "telegraph_noise", "retention", "disturbance", "faults", "wires",
-    "dac", "adc",
-)  # fmt: skip
+    "levels",
+    "programming_error",
+    "read_noise",
+    "telegraph_noise",
+    "retention",
+    "disturbance",
+    "faults",
+    "wires",
+    "dac",
+    "adc",
+)
 
 
 class Hardware(Spec):
@@ -176,8 +184,12 @@ class Hardware(Spec):
     def _parts(self) -> dict[str, SourcedSpec]:
         """Everything but the device's laws that states numbers, by the name of its table."""
         parts: dict[str, SourcedSpec] = {
-            "device": self.device, "tile": self.tile, "dac": self.dac, "adc": self.adc, "digital": self.digital,
-        }  # fmt: skip
+            "device": self.device,
+            "tile": self.tile,
+            "dac": self.dac,
+            "adc": self.adc,
+            "digital": self.digital,
+        }
         if self.digital.activation_memory is not None:
             parts["activation memory"] = self.digital.activation_memory
         if self.write_circuits is not None:
@@ -193,40 +205,72 @@ class Hardware(Spec):
         for part, spec in self._parts().items():
             for key, note in spec.provenance.items():
                 value = engineering(getattr(spec, key), spec.unit_of(key))
-                rows.append({"part": part, "name": key, "value": value, "source": note.source,
-                             "where": note.where, "kind": note.kind, "valid": note.valid})  # fmt: skip
+                rows.append(
+                    {
+                        "part": part,
+                        "name": key,
+                        "value": value,
+                        "source": note.source,
+                        "where": note.where,
+                        "kind": note.kind,
+                        "valid": note.valid,
+                    }
+                )
         if self.adc.energy_model in ADC_ENERGY_SOURCES:
             where, valid = ADC_ENERGY_NOTES[self.adc.energy_model]
-            rows.append({"part": "adc", "name": "energy", "value": engineering(self.adc.energy, "J"),
-                         "source": ADC_ENERGY_SOURCES[self.adc.energy_model], "where": where,
-                         "kind": "fitted", "valid": valid})  # fmt: skip
+            rows.append(
+                {
+                    "part": "adc",
+                    "name": "energy",
+                    "value": engineering(self.adc.energy, "J"),
+                    "source": ADC_ENERGY_SOURCES[self.adc.energy_model],
+                    "where": where,
+                    "kind": "fitted",
+                    "valid": valid,
+                }
+            )
         for key, law in self.device.laws().items():
-            rows.append({"part": "device", "name": key, "value": str(law), "source": law.source,
-                         "where": law.where, "kind": law.kind, "valid": law.valid})  # fmt: skip
+            rows.append(
+                {
+                    "part": "device",
+                    "name": key,
+                    "value": str(law),
+                    "source": law.source,
+                    "where": law.where,
+                    "kind": law.kind,
+                    "valid": law.valid,
+                }
+            )
         return rows
 
     def __str__(self) -> str:
         device, tile, levelling = self.device, self.tile, self.wear_levelling
-        return "\n".join([
-            f"Hardware {self.name}",
-            f"  device       {device.name}, {engineering(device.g_min, 'S')} to {engineering(device.g_max, 'S')}, "
-            f"{device.levels or 'continuous'} levels, {device.programming}",
-            f"  tile         {tile}",
-            *(_wire_lines(tile) if tile.wired else []),
-            f"  DAC          {self.dac.bits} bit{' (exact)' * self.dac.exact}, "
-            f"{engineering(self.dac.energy, 'J')} per conversion",
-            f"  ADC          {self.adc.bits} bit{' (exact)' * self.adc.exact}, {self.adc.range} range, "
-            f"{engineering(self.adc.energy, 'J')} per conversion",
-            f"  SRAM         {engineering(self.digital.sram_read, 'J')} read, "
-            f"{engineering(self.digital.sram_write, 'J')} write per 32-bit word",
-            f"  backward     {self.backward}",
-            *([f"  wear         {levelling.policy}, interval {levelling.interval}"] if levelling else []),
-            f"  accounting   {self.accounting}; ADC energy: {self.adc.energy_model}",
-            *textwrap.wrap(f"not billed   {', '.join(self.unbilled) or 'nothing is left out'}", 110,
-                           initial_indent="  ", subsequent_indent=" " * 15),
-            f"  non-ideal    {', '.join(self.active_non_idealities) or 'nothing: every non-ideality is off'}",
-            f"  sources      {', '.join(self.sources())}",
-        ])  # fmt: skip
+        return "\n".join(
+            [
+                f"Hardware {self.name}",
+                f"  device       {device.name}, {engineering(device.g_min, 'S')} to {engineering(device.g_max, 'S')}, "
+                f"{device.levels or 'continuous'} levels, {device.programming}",
+                f"  tile         {tile}",
+                *(_wire_lines(tile) if tile.wired else []),
+                f"  DAC          {self.dac.bits} bit{' (exact)' * self.dac.exact}, "
+                f"{engineering(self.dac.energy, 'J')} per conversion",
+                f"  ADC          {self.adc.bits} bit{' (exact)' * self.adc.exact}, {self.adc.range} range, "
+                f"{engineering(self.adc.energy, 'J')} per conversion",
+                f"  SRAM         {engineering(self.digital.sram_read, 'J')} read, "
+                f"{engineering(self.digital.sram_write, 'J')} write per 32-bit word",
+                f"  backward     {self.backward}",
+                *([f"  wear         {levelling.policy}, interval {levelling.interval}"] if levelling else []),
+                f"  accounting   {self.accounting}; ADC energy: {self.adc.energy_model}",
+                *textwrap.wrap(
+                    f"not billed   {', '.join(self.unbilled) or 'nothing is left out'}",
+                    110,
+                    initial_indent="  ",
+                    subsequent_indent=" " * 15,
+                ),
+                f"  non-ideal    {', '.join(self.active_non_idealities) or 'nothing: every non-ideality is off'}",
+                f"  sources      {', '.join(self.sources())}",
+            ]
+        )
 
 
 def _wire_lines(tile: TileSpec) -> list[str]:

@@ -9,35 +9,76 @@ from typing import Literal
 from crossbar_sim.spec.errors import SpecError
 from crossbar_sim.spec.spec import nearest
 
-SCALING = MappingProxyType({
-    7: (0.1776, -0.09097, 0.02447), 10: (0.2068, -0.09311, 0.02375), 14: (0.2363, -0.09675, 0.02239),
-    16: (0.2958, -0.1241, 0.03024), 20: (0.373, -0.1582, 0.04104), 32: (0.9559, -0.7823, 0.471),
-    45: (1.103, -0.362, 0.2767), 65: (3.755, -4.398, 1.975), 90: (4.762, -4.781, 2.092),
-    130: (7.171, -6.709, 2.904),
-})  # fmt: skip
+SCALING = MappingProxyType(
+    {
+        7: (0.1776, -0.09097, 0.02447),
+        10: (0.2068, -0.09311, 0.02375),
+        14: (0.2363, -0.09675, 0.02239),
+        16: (0.2958, -0.1241, 0.03024),
+        20: (0.373, -0.1582, 0.04104),
+        32: (0.9559, -0.7823, 0.471),
+        45: (1.103, -0.362, 0.2767),
+        65: (3.755, -4.398, 1.975),
+        90: (4.762, -4.781, 2.092),
+        130: (7.171, -6.709, 2.904),
+    }
+)
 """Node in nm: coefficients of V^2, V and 1 in the energy of one operation. Source: stillmaker2017."""
-RELATIVE_AREA = MappingProxyType({
-    7: 0.059, 10: 0.10, 14: 0.17, 16: 0.19, 20: 0.21, 32: 0.46, 45: 1.0, 65: 1.5, 90: 2.8, 130: 6.4,
-})  # fmt: skip
+RELATIVE_AREA = MappingProxyType(
+    {
+        7: 0.059,
+        10: 0.10,
+        14: 0.17,
+        16: 0.19,
+        20: 0.21,
+        32: 0.46,
+        45: 1.0,
+        65: 1.5,
+        90: 2.8,
+        130: 6.4,
+    }
+)
 """Node in nm: area of the same circuit relative to 45 nm. Source: stillmaker2017."""
 
-ARITHMETIC_45NM = MappingProxyType({
-    "int8 add": 0.03e-12, "int8 multiply": 0.2e-12, "int32 add": 0.1e-12, "int32 multiply": 3.1e-12,
-    "float16 add": 0.4e-12, "float16 multiply": 1.1e-12, "float32 add": 0.9e-12, "float32 multiply": 3.7e-12,
-})  # fmt: skip
+ARITHMETIC_45NM = MappingProxyType(
+    {
+        "int8 add": 0.03e-12,
+        "int8 multiply": 0.2e-12,
+        "int32 add": 0.1e-12,
+        "int32 multiply": 3.1e-12,
+        "float16 add": 0.4e-12,
+        "float16 multiply": 1.1e-12,
+        "float32 add": 0.9e-12,
+        "float32 multiply": 3.7e-12,
+    }
+)
 """Joule per operation at 45 nm and 0.9 V. Source: horowitz2014."""
 
-DRAM_PER_BIT = MappingProxyType({
-    "DDR3": 70e-12, "LPDDR": 40e-12, "LPDDR4": 8e-12, "HBM2": 6.25e-12, "HBM3": 4.05e-12,
-})  # fmt: skip
+DRAM_PER_BIT = MappingProxyType(
+    {
+        "DDR3": 70e-12,
+        "LPDDR": 40e-12,
+        "LPDDR4": 8e-12,
+        "HBM2": 6.25e-12,
+        "HBM3": 4.05e-12,
+    }
+)
 """Joule per bit read or written. Source: cacti."""
 
-SRAM = MappingProxyType({
-    (64, 32, 45): (17.8e-12, 13.5e-12), (64, 64, 45): (25.9e-12, 19.6e-12),
-    (64, 32, 32): (9.8e-12, 7.1e-12), (64, 128, 32): (19.7e-12, 18.1e-12),
-    (64, 32, 22): (4.36e-12, 2.86e-12), (64, 64, 22): (5.67e-12, 4.43e-12), (64, 256, 22): (13.6e-12, 14.3e-12),
-    (8, 64, 45): (6.1e-12, 7.9e-12), (8, 64, 32): (3.4e-12, 4.3e-12), (8, 64, 22): (1.6e-12, 1.8e-12),
-})  # fmt: skip
+SRAM = MappingProxyType(
+    {
+        (64, 32, 45): (17.8e-12, 13.5e-12),
+        (64, 64, 45): (25.9e-12, 19.6e-12),
+        (64, 32, 32): (9.8e-12, 7.1e-12),
+        (64, 128, 32): (19.7e-12, 18.1e-12),
+        (64, 32, 22): (4.36e-12, 2.86e-12),
+        (64, 64, 22): (5.67e-12, 4.43e-12),
+        (64, 256, 22): (13.6e-12, 14.3e-12),
+        (8, 64, 45): (6.1e-12, 7.9e-12),
+        (8, 64, 32): (3.4e-12, 4.3e-12),
+        (8, 64, 22): (1.6e-12, 1.8e-12),
+    }
+)
 """(kilobyte, bits per word, node in nm): joule per word read and written. Source: cacti."""
 
 
@@ -74,8 +115,11 @@ def sram_energy(kilobytes: int, word_bits: int, node: int, access: Literal["read
     A word width without a run of its own lies on the line through two that have one, or is taken in proportion to
     the only one. Raises SpecError for a capacity and node without any run.
     """
-    runs = sorted((bits, energies[access == "write"]) for (size, bits, at), energies in SRAM.items()
-                  if (size, at) == (kilobytes, node))  # fmt: skip
+    runs = sorted(
+        (bits, energies[access == "write"])
+        for (size, bits, at), energies in SRAM.items()
+        if (size, at) == (kilobytes, node)
+    )
     if not runs:
         known = ", ".join(f"{size} KB at {at} nm" for size, at in sorted({(size, at) for size, _, at in SRAM}))
         raise SpecError(f"no CACTI run for {kilobytes} KB at {node} nm; valid: {known}")

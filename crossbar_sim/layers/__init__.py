@@ -8,6 +8,12 @@ from crossbar_sim.layers.model import map_model, unmap
 from crossbar_sim.layers.recurrent import MappedCell, MappedRecurrent
 
 __all__ = [
-    "MappedAttention", "MappedCell", "MappedConvolution", "MappedLayer", "MappedLinear", "MappedRecurrent",
-    "map_model", "unmap",
-]  # fmt: skip
+    "MappedAttention",
+    "MappedCell",
+    "MappedConvolution",
+    "MappedLayer",
+    "MappedLinear",
+    "MappedRecurrent",
+    "map_model",
+    "unmap",
+]

@@ -26,9 +26,14 @@ class MappedAttention(MappedLayer):
     _qkv_same_embed_dim = False
 
     def __init__(
-        self, name: str, layer: nn.MultiheadAttention, q: MappedLinear, k: MappedLinear, v: MappedLinear,
+        self,
+        name: str,
+        layer: nn.MultiheadAttention,
+        q: MappedLinear,
+        k: MappedLinear,
+        v: MappedLinear,
         output: MappedLinear,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__(name, layer)
         self.q_proj, self.k_proj, self.v_proj, self.out_proj = q, k, v, output
         inputs = [linear.matrix for linear in (q, k, v)]
@@ -60,10 +65,16 @@ class MappedAttention(MappedLayer):
         return cls(name, layer, q, k, v, output)
 
     def forward(
-        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor,
-        key_padding_mask: torch.Tensor | None = None, need_weights: bool = True,
-        attn_mask: torch.Tensor | None = None, average_attn_weights: bool = True, is_causal: bool = False,
-    ) -> tuple[torch.Tensor, torch.Tensor | None]:  # fmt: skip
+        self,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        key_padding_mask: torch.Tensor | None = None,
+        need_weights: bool = True,
+        attn_mask: torch.Tensor | None = None,
+        average_attn_weights: bool = True,
+        is_causal: bool = False,
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """query (L, n, width), key (S, n, kdim), value (S, n, vdim), or with n first, or without n -> output like
         query and, if wanted, the attention weights (n, [heads,] L, S).
         """

@@ -23,19 +23,29 @@ from crossbar_sim.spec.spec import nearest
 
 KINDS: dict[type[nn.Module], Callable[[str, Any, Program], MappedLayer]] = {
     nn.Linear: MappedLinear.of,
-    nn.Conv1d: MappedConvolution.of, nn.Conv2d: MappedConvolution.of,
+    nn.Conv1d: MappedConvolution.of,
+    nn.Conv2d: MappedConvolution.of,
     nn.MultiheadAttention: MappedAttention.of,
-    nn.RNNCell: MappedCell.of, nn.LSTMCell: MappedCell.of, nn.GRUCell: MappedCell.of,
-    nn.RNN: MappedRecurrent.of, nn.LSTM: MappedRecurrent.of, nn.GRU: MappedRecurrent.of,
-}  # fmt: skip
+    nn.RNNCell: MappedCell.of,
+    nn.LSTMCell: MappedCell.of,
+    nn.GRUCell: MappedCell.of,
+    nn.RNN: MappedRecurrent.of,
+    nn.LSTM: MappedRecurrent.of,
+    nn.GRU: MappedRecurrent.of,
+}
 DIGITAL_HEAD = "head"
 
 
 def map_model(
-    model: nn.Module, hardware: Hardware, *, seed: int = 0, target: Iterable[str] | None = None,
-    exclude: Iterable[str] | None = None, hardware_of: Mapping[str, Hardware] | None = None,
+    model: nn.Module,
+    hardware: Hardware,
+    *,
+    seed: int = 0,
+    target: Iterable[str] | None = None,
+    exclude: Iterable[str] | None = None,
+    hardware_of: Mapping[str, Hardware] | None = None,
     make_chip: Callable[[Hardware, int], Chip] = Chip,
-) -> Chip:  # fmt: skip
+) -> Chip:
     """Move layers of `model` onto tiles, in place, and return the chip that holds them.
 
     On tiles go layers that are exactly nn.Linear, nn.Conv1d, nn.Conv2d, nn.MultiheadAttention, nn.RNN, nn.LSTM, nn.GRU
@@ -107,10 +117,11 @@ def _modules_with_parameters(model: nn.Module) -> dict[str, nn.Module]:
     """Modules with parameters of their own, without the inner ones of nn.MultiheadAttention."""
     attention = [name for name, module in model.named_modules() if type(module) is nn.MultiheadAttention]
     return {
-        name: module for name, module in model.named_modules()
+        name: module
+        for name, module in model.named_modules()
         if next(module.parameters(recurse=False), None) is not None
         and not any(name != outer and name.startswith(f"{outer}." if outer else "") for outer in attention)
-    }  # fmt: skip
+    }
 
 
 def _known_patterns(argument: str, patterns: Iterable[str], modules: Iterable[str]) -> tuple[str, ...]:

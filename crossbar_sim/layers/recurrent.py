@@ -123,9 +123,13 @@ class MappedRecurrent(MappedLayer):
 
 
 def step(
-    rule: str, from_input: torch.Tensor, state: State | None, hidden: nn.Module, width: int,
+    rule: str,
+    from_input: torch.Tensor,
+    state: State | None,
+    hidden: nn.Module,
+    width: int,
     projection: nn.Module | None = None,
-) -> State:  # fmt: skip
+) -> State:
     """The next state by torch's rule 'tanh', 'relu', 'lstm' or 'gru', from W_ih x + b_ih (n, gates x hidden).
 
     width: values of h.

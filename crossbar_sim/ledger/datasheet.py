@@ -91,8 +91,11 @@ def datasheet(hardware: Hardware) -> Datasheet:
                     joule = component_energy(design, part, counts, costs.time)
                     terms[part.billed_as] = terms.get(part.billed_as, 0.0) + joule
             below = LEVELS[: LEVELS.index(level) + 1]
-            leakage = sum(part.leakage * part.count * (arrays // design.arrays(part.level))
-                          for part in design.components if part.level in below)  # fmt: skip
+            leakage = sum(
+                part.leakage * part.count * (arrays // design.arrays(part.level))
+                for part in design.components
+                if part.level in below
+            )
         energies[level] = dict(terms)
         power = math.fsum(terms.values()) * arrays / costs.time + leakage
         sheets.append(LevelSheet(level, arrays, power, area, operations * arrays / costs.time))

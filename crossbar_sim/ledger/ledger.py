@@ -143,8 +143,14 @@ class Ledger:
         layer = _layers({place for *_, place in self.entries})
         parts: dict[tuple[str, ...], list[Entry]] = {}
         for (phase, component, place), entry in self.entries.items():
-            facts = {"method": self.method, "phase": phase, "group": phase.split("/")[0], "component": component,
-                     "place": place, "layer": layer(place)}  # fmt: skip
+            facts = {
+                "method": self.method,
+                "phase": phase,
+                "group": phase.split("/")[0],
+                "component": component,
+                "place": place,
+                "layer": layer(place),
+            }
             parts.setdefault(tuple(facts[key] for key in keys), []).append(entry)
         return {
             key: Entry(math.fsum(e.energy for e in rows), math.fsum(e.time for e in rows), sum(e.count for e in rows))
@@ -154,10 +160,16 @@ class Ledger:
     def rows(self) -> list[dict[str, Any]]:
         """One record per (phase, component, place), in the order they first occurred."""
         return [
-            {"phase": phase, "component": component, "place": place,
-             "energy_J": entry.energy, "time_s": entry.time, "count": entry.count}
+            {
+                "phase": phase,
+                "component": component,
+                "place": place,
+                "energy_J": entry.energy,
+                "time_s": entry.time,
+                "count": entry.count,
+            }
             for (phase, component, place), entry in self.entries.items()
-        ]  # fmt: skip
+        ]
 
     def to_csv(self, path: str | Path) -> None:
         """Write the rows, with the method in front; the file appears whole or not at all."""

@@ -51,9 +51,15 @@ def row_pulses(set_pulses: Counts, reset_pulses: Counts) -> tuple[int, int]:
 
 
 def line_write_energy(
-    set_pulses: Counts, reset_pulses: Counts, columns: int, voltage: float, gate_voltage: float,
-    word_line: float, bit_line: float, source_line: float,
-) -> float:  # fmt: skip
+    set_pulses: Counts,
+    reset_pulses: Counts,
+    columns: int,
+    voltage: float,
+    gate_voltage: float,
+    word_line: float,
+    bit_line: float,
+    source_line: float,
+) -> float:
     """Joule of the lines of one 1T1R array, pulses per cell given as (rows, columns) for SET and RESET.
 
     C_word V_gate^2 (SP + RP) + 2 V^2 [C_source (n - n_set) SP + C_bit n_set SP + C_source n_reset RP
@@ -89,11 +95,23 @@ def neurosim_writes(hardware: Hardware, result: Programming, shape: tuple[int, .
             array = per_cell[:, :, top : top + tile.rows, left : left + tile.plane_columns]
             up, down = (side.transpose(1, 2, 0).reshape(side.shape[1], -1) for side in array)
             slots += sum(row_pulses(up, down))
-            lines.append(line_write_energy(
-                up, down, tile.columns, v_set, circuits.word_line_voltage, circuits.word_line_capacitance,
-                circuits.bit_line_capacitance, circuits.source_line_capacitance,
-            ))  # fmt: skip
+            lines.append(
+                line_write_energy(
+                    up,
+                    down,
+                    tile.columns,
+                    v_set,
+                    circuits.word_line_voltage,
+                    circuits.word_line_capacitance,
+                    circuits.bit_line_capacitance,
+                    circuits.source_line_capacitance,
+                )
+            )
     return NeurosimWrites(
-        float(set_energy.sum()), float(reset_energy.sum()), math.fsum(lines),
-        int(per_cell[0].sum()), int(per_cell[1].sum()), slots,
-    )  # fmt: skip
+        float(set_energy.sum()),
+        float(reset_energy.sum()),
+        math.fsum(lines),
+        int(per_cell[0].sum()),
+        int(per_cell[1].sum()),
+        slots,
+    )

@@ -36,12 +36,18 @@ class ReadCounts:
     def events(self, per: str) -> int:
         """How often the event `per` of a Component happens."""
         return {
-            "vector": 1, "input": self.inputs, "output": self.outputs,
-            "input_bit": self.inputs * self.input_bits, "output_bit": self.outputs * self.output_bits,
-            "drive": self.drives * self.cycles, "sense": self.senses * self.cycles, "read": self.arrays * self.cycles,
-            "conversion": self.conversions, "conversion_bit": self.conversions * self.output_bits,
+            "vector": 1,
+            "input": self.inputs,
+            "output": self.outputs,
+            "input_bit": self.inputs * self.input_bits,
+            "output_bit": self.outputs * self.output_bits,
+            "drive": self.drives * self.cycles,
+            "sense": self.senses * self.cycles,
+            "read": self.arrays * self.cycles,
+            "conversion": self.conversions,
+            "conversion_bit": self.conversions * self.output_bits,
             "time": self.arrays,
-        }[per]  # fmt: skip
+        }[per]
 
 
 @dataclass(frozen=True)
@@ -91,9 +97,16 @@ def _counts(
         cycles = hardware.architecture.input_cycles or cycles
         conversions = hardware.architecture.conversions or cycles
     return ReadCounts(
-        arrays, inputs, outputs, drives, senses, cycles * phases, conversions * phases, hardware.dac.bits,
+        arrays,
+        inputs,
+        outputs,
+        drives,
+        senses,
+        cycles * phases,
+        conversions * phases,
+        hardware.dac.bits,
         hardware.adc.bits,
-    )  # fmt: skip
+    )
 
 
 def read_time(hardware: Hardware, counts: ReadCounts) -> float:

@@ -24,9 +24,15 @@ def count_update(hardware: Hardware, result: PulsedCells, trains: PulseTrains, l
         rising = falling = rising + falling
     cells, set_pulses, reset_pulses, set_energy, reset_energy, *_ = result.sums.sum(axis=(0, 1)).tolist()
     return WriteCounts(
-        cells=int(cells), set_pulses=int(set_pulses), reset_pulses=int(reset_pulses),
-        verify_reads=0, word_line_slots=row_pulses * layout.column_tiles, rows=driven * layout.column_tiles,
-        set_energy=set_energy, reset_energy=reset_energy,
-        verify_cell_energy=0.0, squared_volts=rising * device.set_voltage**2 + falling * device.reset_voltage**2,
+        cells=int(cells),
+        set_pulses=int(set_pulses),
+        reset_pulses=int(reset_pulses),
+        verify_reads=0,
+        word_line_slots=row_pulses * layout.column_tiles,
+        rows=driven * layout.column_tiles,
+        set_energy=set_energy,
+        reset_energy=reset_energy,
+        verify_cell_energy=0.0,
+        squared_volts=rising * device.set_voltage**2 + falling * device.reset_voltage**2,
         time=slots * max(device.pulse_width, device.reset_width),
-    )  # fmt: skip
+    )

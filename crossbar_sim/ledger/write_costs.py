@@ -128,17 +128,38 @@ def count_writes(
     if hardware.accounting == "neurosim":
         lines = neurosim_writes(hardware, result, shape)
         return WriteCounts(
-            result.count, lines.set_pulses, lines.reset_pulses, reads, lines.slots, operations, lines.set_energy,
-            lines.reset_energy, 0.0, squared, seconds, line_energy=lines.line_energy,
-        )  # fmt: skip
+            result.count,
+            lines.set_pulses,
+            lines.reset_pulses,
+            reads,
+            lines.slots,
+            operations,
+            lines.set_energy,
+            lines.reset_energy,
+            0.0,
+            squared,
+            seconds,
+            line_energy=lines.line_energy,
+        )
     cells, others = max(verify_energy - reads * hardware.adc.energy, 0.0), 0.0
     if tile.access == "passive":
         if conductance is None:
             raise ValueError("half-selected cells of a passive array are billed from their conductances; give them")
         others = half_select_energy(hardware, result, conductance.reshape(shape))
     return WriteCounts(
-        result.count, sets, resets, reads, slots, operations, set_energy, reset_energy, cells, squared, seconds, others,
-    )  # fmt: skip
+        result.count,
+        sets,
+        resets,
+        reads,
+        slots,
+        operations,
+        set_energy,
+        reset_energy,
+        cells,
+        squared,
+        seconds,
+        others,
+    )
 
 
 def half_select_energy(hardware: Hardware, result: Programming, conductance: Floats) -> float:
@@ -151,8 +172,14 @@ def half_select_energy(hardware: Hardware, result: Programming, conductance: Flo
     device, tile = hardware.device, hardware.tile
     factor = half_select_factor(tile.half_select, tile.selector_nonlinearity)
     set_sum, reset_sum = half_selected(
-        result.cells, result.set_pulses, result.reset_pulses, conductance, tile.rows, tile.plane_columns,
-        hardware.programming_order == "cell_serial", tile.half_select == "V/3",
-    )  # fmt: skip
+        result.cells,
+        result.set_pulses,
+        result.reset_pulses,
+        conductance,
+        tile.rows,
+        tile.plane_columns,
+        hardware.programming_order == "cell_serial",
+        tile.half_select == "V/3",
+    )
     square_time = device.set_voltage**2 * device.pulse_width, device.reset_voltage**2 * device.reset_width
     return factor * float(square_time[0] * set_sum + square_time[1] * reset_sum)

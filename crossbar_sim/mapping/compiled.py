@@ -47,9 +47,25 @@ def clamp(weight, largest):
 
 @entry(nogil=True, error_model="numpy")
 def retarget(
-    begin, end, weight, limit, rows, g_min, window, levels, sides, one_sided, slices, slice_bits, row_of, column_of,
-    together, target, cells, goals,
-):  # fmt: skip
+    begin,
+    end,
+    weight,
+    limit,
+    rows,
+    g_min,
+    window,
+    levels,
+    sides,
+    one_sided,
+    slices,
+    slice_bits,
+    row_of,
+    column_of,
+    together,
+    target,
+    cells,
+    goals,
+):
     """Write the target conductances of `weight` into `target`; return how many differ from before. Lines `begin` to
     `end`: those of input k in plane p are line p * inputs + k.
 
@@ -131,7 +147,7 @@ def retarget_one_side(weight, limit, rows, g_min, window, levels, row_of, column
 @entry(nogil=True, error_model="numpy")
 def read_weights(
     begin, end, conductance, limit, rows, full, sides, slice_weights, row_of, column_of, reference_of, weight
-):  # fmt: skip
+):
     """weight (outputs, inputs) = limit * net conductance / full, of conductances (planes, inputs, columns) siemens;
     inputs `begin` to `end`.
 

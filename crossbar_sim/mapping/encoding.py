@@ -49,20 +49,43 @@ def retarget(
     levels = device.levels if device.levels is not None else 0
     if spec.pair_update == "one_side":
         count = mapping_kernels.retarget_one_side(
-            weight, limit, spec.rows, device.g_min, device.window, levels, row_of, layout.column_of, target, cells,
+            weight,
+            limit,
+            spec.rows,
+            device.g_min,
+            device.window,
+            levels,
+            row_of,
+            layout.column_of,
+            target,
+            cells,
             goals,
-        )  # fmt: skip
+        )
     else:
         arguments = (
-            np.ascontiguousarray(weight), limit, spec.rows, device.g_min, device.window, levels, spec.sides,
-            spec.mapping == "differential", spec.slices, spec.slice_bits or 0, row_of, layout.column_of,
-            spec.outputs if references else layout.outputs, target, cells, goals,
-        )  # fmt: skip
+            np.ascontiguousarray(weight),
+            limit,
+            spec.rows,
+            device.g_min,
+            device.window,
+            levels,
+            spec.sides,
+            spec.mapping == "differential",
+            spec.slices,
+            spec.slice_bits or 0,
+            row_of,
+            layout.column_of,
+            spec.outputs if references else layout.outputs,
+            target,
+            cells,
+            goals,
+        )
         found: list[tuple[int, int]] = []  # first line and number of changed cells of each thread
         in_parts(
             lambda begin, end: found.append((begin, mapping_kernels.retarget(begin, end, *arguments))),
-            len(target) * layout.inputs, LEAST_WEIGHTS // layout.outputs + 1,
-        )  # fmt: skip
+            len(target) * layout.inputs,
+            LEAST_WEIGHTS // layout.outputs + 1,
+        )
         count = 0
         for line, changed in sorted(found):
             if (first := line * layout.outputs) > count:  # below it a thread found fewer than there were places for
@@ -94,13 +117,25 @@ def to_weight(conductance: Floats, limit: Floats, device: DeviceModel, layout: L
 
 
 def read_weights(
-    conductance: Floats, limit: Floats, device: DeviceModel, layout: Layout, row_of: NDArray[np.int64],
+    conductance: Floats,
+    limit: Floats,
+    device: DeviceModel,
+    layout: Layout,
+    row_of: NDArray[np.int64],
     weight: NDArray[np.floating],
-) -> None:  # fmt: skip
+) -> None:
     """As `to_weight`, into `weight` (outputs, inputs), with input k on row row_of[k]."""
     arguments = (
-        conductance, limit, layout.spec.rows, device.window * layout.swing, layout.spec.sides, layout.slice_weights,
-        row_of, layout.column_of, layout.reference_of, weight,
-    )  # fmt: skip
+        conductance,
+        limit,
+        layout.spec.rows,
+        device.window * layout.swing,
+        layout.spec.sides,
+        layout.slice_weights,
+        row_of,
+        layout.column_of,
+        layout.reference_of,
+        weight,
+    )
     least = LEAST_WEIGHTS // layout.outputs + 1
     in_parts(mapping_kernels.read_weights, layout.inputs, least, *arguments)

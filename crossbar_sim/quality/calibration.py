@@ -66,9 +66,14 @@ class Calibration:
 
 
 def calibrate(
-    model: nn.Module, data: Batches, *, percentile: float = 100.0, loss: Loss | None = None, hold: bool = False,
+    model: nn.Module,
+    data: Batches,
+    *,
+    percentile: float = 100.0,
+    loss: Loss | None = None,
+    hold: bool = False,
     bill: bool = True,
-) -> Calibration:  # fmt: skip
+) -> Calibration:
     """Set the range register of every tile to the smallest range that clips at most 100 - percentile % of the
     conversions of `data`: at 100, to the largest |current|. DACs with range 'calibrated' first get the largest |input|.
 

@@ -101,12 +101,21 @@ def _measure(matrix: MappedMatrix, x: torch.Tensor, each: bool, seed: int) -> Ma
     drive = x[x.abs().amax(dim=1) > 0]
     volts = drive / drive.abs().amax(dim=1, keepdim=True)
     return MatrixQuality(
-        matrix=matrix.name, hardware=matrix.hardware.name, inputs=inputs, outputs=outputs, tiles=len(matrix.tiles),
-        utilisation=float(np.mean([tile.utilisation for tile in matrix.tiles])), vectors=len(x), snr_dB=result.snr,
-        clipped_share=result.clipped, adc_use=result.adc_use,
-        dac_use=float(volts.square().mean().sqrt()) if len(volts) else 0.0, weight_error=float(error.std()),
-        conductances=_histogram(matrix), gains_dB=_gains(matrix, x, seed) if each else {},
-    )  # fmt: skip
+        matrix=matrix.name,
+        hardware=matrix.hardware.name,
+        inputs=inputs,
+        outputs=outputs,
+        tiles=len(matrix.tiles),
+        utilisation=float(np.mean([tile.utilisation for tile in matrix.tiles])),
+        vectors=len(x),
+        snr_dB=result.snr,
+        clipped_share=result.clipped,
+        adc_use=result.adc_use,
+        dac_use=float(volts.square().mean().sqrt()) if len(volts) else 0.0,
+        weight_error=float(error.std()),
+        conductances=_histogram(matrix),
+        gains_dB=_gains(matrix, x, seed) if each else {},
+    )
 
 
 def _histogram(matrix: MappedMatrix) -> tuple[int, ...]:

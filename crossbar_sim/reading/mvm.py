@@ -60,10 +60,13 @@ class Programmed:
         return cls(
             np.zeros(padded, np.float32)[:, :outputs],
             np.zeros(padded, np.float32)[:, :outputs] if noisy else None,
-            np.zeros(inputs, np.float32), np.zeros(inputs, np.float32), np.zeros(outputs, np.float32),
-            tile_inputs, tile_outputs,
+            np.zeros(inputs, np.float32),
+            np.zeros(inputs, np.float32),
+            np.zeros(outputs, np.float32),
+            tile_inputs,
+            tile_outputs,
             np.ones((-(-inputs // tile_inputs), -(-outputs // tile_outputs)), np.float32),
-        )  # fmt: skip
+        )
 
     @property
     def padded(self) -> tuple[Any, Any]:
@@ -150,9 +153,13 @@ def read(x: torch.Tensor, programmed: Programmed, conversion: Conversion, key: K
 
 
 def read_numba(
-    x: torch.Tensor, programmed: Programmed, conversion: Conversion, key: Key, first_read: int,
+    x: torch.Tensor,
+    programmed: Programmed,
+    conversion: Conversion,
+    key: Key,
+    first_read: int,
     bytewise: bool = BYTE_PRODUCT,
-) -> Reading:  # fmt: skip
+) -> Reading:
     """`read` by the compiled kernels; bit-identical for any number of threads, and whether or not whole levels are read
     `bytewise`, by a processor's product of bytes."""
     vectors, grid = x.detach().contiguous().numpy(), programmed.grid
@@ -165,10 +172,19 @@ def read_numba(
     whole = programmed.reads_whole(conversion.dac_steps)
     unit = programmed.level / conversion.dac_steps if whole else 1.0
     settings = (
-        programmed.input_scale, conversion.dac_steps, conversion.full_drive, conversion.serial,
-        programmed.line_conductance, unit, programmed.tile_inputs, programmed.tile_outputs, conversion.adc_steps,
-        conversion.ranges, programmed.tile_scale, programmed.output_scale,
-    )  # fmt: skip
+        programmed.input_scale,
+        conversion.dac_steps,
+        conversion.full_drive,
+        conversion.serial,
+        programmed.line_conductance,
+        unit,
+        programmed.tile_inputs,
+        programmed.tile_outputs,
+        conversion.adc_steps,
+        conversion.ranges,
+        programmed.tile_scale,
+        programmed.output_scale,
+    )
     if whole and bytewise:
         levels = programmed.packed(conversion.dac_steps)
         kind = BYTES if programmed.fits_bytes(conversion.dac_steps) else WORDS

@@ -47,9 +47,15 @@ class ReadPath:
     """
 
     def __init__(
-        self, hardware: Hardware, layout: Layout, scale: NDArray[np.float64], tile_scale: NDArray[np.float64],
-        transposed: bool, seed: int, name: str,
-    ) -> None:  # fmt: skip
+        self,
+        hardware: Hardware,
+        layout: Layout,
+        scale: NDArray[np.float64],
+        tile_scale: NDArray[np.float64],
+        transposed: bool,
+        seed: int,
+        name: str,
+    ) -> None:
         device, tile, dac, adc = hardware.device, hardware.tile, hardware.dac, hardware.adc
         self.hardware, self.layout, self.transposed = hardware, layout, transposed
         direction = "backward" if transposed else "forward"
@@ -57,9 +63,11 @@ class ReadPath:
         self._plane_keys = [self.key, *(stream_key(seed, name, direction, f"bit {bit}") for bit in range(1, dac.reads))]
         widths = (layout.spec.plane_columns, tile.rows) if transposed else (tile.rows, layout.spec.plane_columns)
         self.programmed = Programmed.empty(
-            layout.columns if transposed else layout.inputs, layout.sensed(transposed), *widths,
+            layout.columns if transposed else layout.inputs,
+            layout.sensed(transposed),
+            *widths,
             device.reads_noisy,
-        )  # fmt: skip
+        )
         self._scale = torch.from_numpy(scale.astype(np.float32))
         self._set_scales(scale, tile_scale)
         self.counts = read_counts(hardware, layout, transposed)
@@ -70,9 +78,12 @@ class ReadPath:
         self._bank = None
         if not (adc.exact or adc.plain):
             self._bank = ADCBank(
-                adc, self.programmed.tile_outputs, self.programmed.current.shape[1], self.programmed.grid[0],
+                adc,
+                self.programmed.tile_outputs,
+                self.programmed.current.shape[1],
+                self.programmed.grid[0],
                 stream_key(seed, name, direction, "adc"),
-            )  # fmt: skip
+            )
         most = (
             device.g_max if layout.spec.references and not transposed else device.window
         )  # siemens of one sensed weight

@@ -121,10 +121,17 @@ def _reference(key: str, fields: dict[str, str], text: str, where: str) -> Refer
     if missing or venue is None or not fields["year"].isdigit():
         raise SpecError(f"{where}: the entry '{key}' needs {', '.join(missing) or 'a year in digits'}")
     return Reference(
-        key=key, title=fields["title"], authors=tuple(fields["author"].split(" and ")), venue=venue,
-        year=int(fields["year"]), volume=fields.get("volume"), pages=fields.get("pages"),
-        doi=fields.get("doi"), url=fields.get("url"), bibtex=text,
-    )  # fmt: skip
+        key=key,
+        title=fields["title"],
+        authors=tuple(fields["author"].split(" and ")),
+        venue=venue,
+        year=int(fields["year"]),
+        volume=fields.get("volume"),
+        pages=fields.get("pages"),
+        doi=fields.get("doi"),
+        url=fields.get("url"),
+        bibtex=text,
+    )
 
 
 def _surname_last(author: str) -> str:

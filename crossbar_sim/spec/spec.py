@@ -152,8 +152,12 @@ class SourcedSpec(Spec):
         field = cls.model_fields.get(key)
         marks = [m for m in field.metadata if isinstance(m, Unit)] if field else []
         if field is not None and not marks:
-            marks = [m for a in getattr(field.annotation, "__args__", ())
-                     for m in getattr(a, "__metadata__", ()) if isinstance(m, Unit)]  # fmt: skip
+            marks = [
+                m
+                for a in getattr(field.annotation, "__args__", ())
+                for m in getattr(a, "__metadata__", ())
+                if isinstance(m, Unit)
+            ]
         return marks
 
     @classmethod

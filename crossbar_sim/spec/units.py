@@ -12,9 +12,17 @@ from typing import Annotated
 from crossbar_sim.spec.errors import SpecError
 
 PREFIXES = {
-    "f": 1e-15, "p": 1e-12, "n": 1e-9, "u": 1e-6, "µ": 1e-6, "m": 1e-3,
-    "": 1.0, "k": 1e3, "M": 1e6, "G": 1e9,
-}  # fmt: skip
+    "f": 1e-15,
+    "p": 1e-12,
+    "n": 1e-9,
+    "u": 1e-6,
+    "µ": 1e-6,
+    "m": 1e-3,
+    "": 1.0,
+    "k": 1e3,
+    "M": 1e6,
+    "G": 1e9,
+}
 AREAS = (("", 1.0), ("m", 1e-6), ("µ", 1e-12), ("n", 1e-18))
 """Prefixes of an area are squared with its unit: 1 mm² = 1e-6 m²."""
 BASES = ("S", "V", "A", "s", "J", "ohm", "F", "Hz", "m", "m2", "W", "1")

@@ -44,10 +44,13 @@ class Wear:
     def lifetimes(self, endurances: tuple[float, ...] = ENDURANCES) -> list[dict[str, Any]]:
         """One record per endurance: adaptations without and with ideal levelling."""
         return [
-            {"endurance": endurance, "adaptations": self.adaptations(endurance),
-             "adaptations_levelled": self.adaptations_levelled(endurance)}
+            {
+                "endurance": endurance,
+                "adaptations": self.adaptations(endurance),
+                "adaptations_levelled": self.adaptations_levelled(endurance),
+            }
             for endurance in endurances
-        ]  # fmt: skip
+        ]
 
 
 def wear(counts: ArrayLike) -> Wear:
@@ -60,9 +63,7 @@ def wear(counts: ArrayLike) -> Wear:
     total = float(flat.sum())
     ranks = np.arange(1, flat.size + 1)
     gini = float((2 * ranks - flat.size - 1) @ flat / (flat.size * total)) if total else 0.0
-    return Wear(
-        flat.size, total, float(flat[-1]), float(np.percentile(flat, 99)), float(np.mean(flat)), gini
-    )  # fmt: skip
+    return Wear(flat.size, total, float(flat[-1]), float(np.percentile(flat, 99)), float(np.mean(flat)), gini)
 
 
 def adaptations_until_wearout(endurance: float, per_adaptation: float) -> int | None:

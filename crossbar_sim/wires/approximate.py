@@ -12,9 +12,13 @@ Floats = NDArray[np.float64]
 
 
 def series_path(
-    conductance: Floats, *, word_line_resistance: float, bit_line_resistance: float,
-    driver_resistance: float = 0.0, sense_resistance: float = 0.0,
-) -> Floats:  # fmt: skip
+    conductance: Floats,
+    *,
+    word_line_resistance: float,
+    bit_line_resistance: float,
+    driver_resistance: float = 0.0,
+    sense_resistance: float = 0.0,
+) -> Floats:
     """M_ji = 1 / (1 / G_ij + (j + 1) R_w + R_d + (rows - i) R_b + R_s): each cell alone in series with its own path.
 
     conductance (rows, columns) siemens; resistances in ohm; returns (columns, rows) siemens. It forgets that

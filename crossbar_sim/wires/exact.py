@@ -24,9 +24,15 @@ LARGEST_RATIO = 100.0  # sense over bit-line resistance up to which `eliminate` 
 
 
 def effective_conductance(
-    conductance: ArrayLike, *, word_line_resistance: float, bit_line_resistance: float,
-    driver_resistance: float = 0.0, sense_resistance: float = 0.0, double_sided: bool = False, open_columns: int = 0,
-) -> Floats:  # fmt: skip
+    conductance: ArrayLike,
+    *,
+    word_line_resistance: float,
+    bit_line_resistance: float,
+    driver_resistance: float = 0.0,
+    sense_resistance: float = 0.0,
+    double_sided: bool = False,
+    open_columns: int = 0,
+) -> Floats:
     """M such that the sensed currents are I = M V, exactly, for any voltages V on the word lines.
 
     conductance (rows, columns): siemens, 0 for an open cell. word_line_resistance, bit_line_resistance: ohm per
@@ -50,9 +56,11 @@ def effective_conductance(
     """
     cells = checked_cells(conductance)
     check_resistances(
-        word_line_resistance=word_line_resistance, bit_line_resistance=bit_line_resistance,
-        driver_resistance=driver_resistance, sense_resistance=sense_resistance,
-    )  # fmt: skip
+        word_line_resistance=word_line_resistance,
+        bit_line_resistance=bit_line_resistance,
+        driver_resistance=driver_resistance,
+        sense_resistance=sense_resistance,
+    )
     check_open_columns(open_columns)
     if cells.shape[0] < cells.shape[1] and not double_sided:
         turned = np.ascontiguousarray(cells.T[::-1, ::-1])

@@ -32,10 +32,17 @@ class OperatingPoint:
 
 
 def nonlinear_currents(
-    conductance: ArrayLike, voltages: ArrayLike, law: CurrentVoltage, *,
-    word_line_resistance: float, bit_line_resistance: float, driver_resistance: float = 0.0,
-    sense_resistance: float = 0.0, double_sided: bool = False, open_columns: int = 0,
-) -> Floats:  # fmt: skip
+    conductance: ArrayLike,
+    voltages: ArrayLike,
+    law: CurrentVoltage,
+    *,
+    word_line_resistance: float,
+    bit_line_resistance: float,
+    driver_resistance: float = 0.0,
+    sense_resistance: float = 0.0,
+    double_sided: bool = False,
+    open_columns: int = 0,
+) -> Floats:
     """Sensed currents (columns,) or (columns, vectors) ampere at voltages (rows,) or (rows, vectors) volt.
 
     `operating_point` of every vector; the other arguments and the errors are described there.
@@ -43,21 +50,33 @@ def nonlinear_currents(
     columns = np.asarray(voltages, dtype=np.float64)
     points = [
         operating_point(
-            conductance, column, law,
-            word_line_resistance=word_line_resistance, bit_line_resistance=bit_line_resistance,
-            driver_resistance=driver_resistance, sense_resistance=sense_resistance,
-            double_sided=double_sided, open_columns=open_columns,
+            conductance,
+            column,
+            law,
+            word_line_resistance=word_line_resistance,
+            bit_line_resistance=bit_line_resistance,
+            driver_resistance=driver_resistance,
+            sense_resistance=sense_resistance,
+            double_sided=double_sided,
+            open_columns=open_columns,
         )
         for column in columns.reshape(len(columns), -1).T
-    ]  # fmt: skip
+    ]
     return np.stack([point.currents for point in points], axis=1).reshape(-1, *columns.shape[1:])
 
 
 def operating_point(
-    conductance: ArrayLike, voltages: ArrayLike, law: CurrentVoltage, *,
-    word_line_resistance: float, bit_line_resistance: float, driver_resistance: float = 0.0,
-    sense_resistance: float = 0.0, double_sided: bool = False, open_columns: int = 0,
-) -> OperatingPoint:  # fmt: skip
+    conductance: ArrayLike,
+    voltages: ArrayLike,
+    law: CurrentVoltage,
+    *,
+    word_line_resistance: float,
+    bit_line_resistance: float,
+    driver_resistance: float = 0.0,
+    sense_resistance: float = 0.0,
+    double_sided: bool = False,
+    open_columns: int = 0,
+) -> OperatingPoint:
     """Solve u + Z f(u) = V: the voltage of each cell is its driver's less what all currents f(u) drop in the wires.
 
     conductance (rows, columns) siemens and voltages (rows,) volt; resistances in ohm and sides as in
@@ -70,9 +89,11 @@ def operating_point(
     """
     cells = checked_cells(conductance)
     check_resistances(
-        word_line_resistance=word_line_resistance, bit_line_resistance=bit_line_resistance,
-        driver_resistance=driver_resistance, sense_resistance=sense_resistance,
-    )  # fmt: skip
+        word_line_resistance=word_line_resistance,
+        bit_line_resistance=bit_line_resistance,
+        driver_resistance=driver_resistance,
+        sense_resistance=sense_resistance,
+    )
     check_open_columns(open_columns)
     drive = np.asarray(voltages, dtype=np.float64)
     rows, columns = cells.shape

@@ -64,10 +64,13 @@ class SeenCells:
         cells, spec = self._layout(tile), self._spec
         effective = effective_conductance(
             cells,
-            word_line_resistance=spec.word_line_resistance, bit_line_resistance=spec.bit_line_resistance,
-            driver_resistance=spec.driver_resistance, sense_resistance=spec.sense_resistance,
-            double_sided=spec.double_sided, open_columns=tile.columns - cells.shape[1],
-        )  # fmt: skip
+            word_line_resistance=spec.word_line_resistance,
+            bit_line_resistance=spec.bit_line_resistance,
+            driver_resistance=spec.driver_resistance,
+            sense_resistance=spec.sense_resistance,
+            double_sided=spec.double_sided,
+            open_columns=tile.columns - cells.shape[1],
+        )
         return self._planes(effective.T)
 
     def _back(self, tile: Tile) -> Floats:
@@ -75,10 +78,13 @@ class SeenCells:
         cells, spec = self._layout(tile), self._spec
         effective = effective_conductance(
             cells.T[::-1, ::-1],
-            word_line_resistance=spec.bit_line_resistance, bit_line_resistance=spec.word_line_resistance,
-            driver_resistance=spec.driver_resistance, sense_resistance=spec.sense_resistance,
-            double_sided=spec.double_sided, open_columns=tile.rows - cells.shape[0],
-        )  # fmt: skip
+            word_line_resistance=spec.bit_line_resistance,
+            bit_line_resistance=spec.word_line_resistance,
+            driver_resistance=spec.driver_resistance,
+            sense_resistance=spec.sense_resistance,
+            double_sided=spec.double_sided,
+            open_columns=tile.rows - cells.shape[0],
+        )
         return self._planes(effective[::-1, ::-1])
 
     def _planes(self, effective: Floats) -> Floats:

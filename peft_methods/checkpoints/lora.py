@@ -128,18 +128,22 @@ def save_lora(folder: Path, weights: LoRAWeights, base_model_name: str) -> None:
         if weights.magnitude is not None:
             tensors[PREFIX + module + SUFFIX_MAGNITUDE] = weights.magnitude[module]
     alpha = int(weights.alpha) if float(weights.alpha).is_integer() else weights.alpha
-    write_adapter(folder, tensors, {
-        **common_config(base_model_name, sorted(weights.a)),
-        "alpha_pattern": {},
-        "init_lora_weights": True,
-        "lora_alpha": alpha,
-        "lora_dropout": 0.0,
-        "peft_type": "LORA",
-        "r": weights.rank,
-        "rank_pattern": {},
-        "use_dora": weights.magnitude is not None,
-        "use_rslora": False,
-    })  # fmt: skip
+    write_adapter(
+        folder,
+        tensors,
+        {
+            **common_config(base_model_name, sorted(weights.a)),
+            "alpha_pattern": {},
+            "init_lora_weights": True,
+            "lora_alpha": alpha,
+            "lora_dropout": 0.0,
+            "peft_type": "LORA",
+            "r": weights.rank,
+            "rank_pattern": {},
+            "use_dora": weights.magnitude is not None,
+            "use_rslora": False,
+        },
+    )
 
 
 def common_config(base_model_name: str, modules: list[str]) -> dict[str, Any]:

@@ -14,17 +14,21 @@ KEY = "prompt_embeddings"
 def save_prompts(folder: Path, prompts: Tensor, base_model_name: str) -> None:
     """Write prompts (count, width); PEFT puts them in front of the sequence, VPT behind the class token."""
     count, width = prompts.shape
-    write_adapter(folder, {KEY: prompts}, {
-        "base_model_name_or_path": base_model_name,
-        "inference_mode": True,
-        "num_transformer_submodules": 1,
-        "num_virtual_tokens": count,
-        "peft_type": "PROMPT_TUNING",
-        "prompt_tuning_init": "RANDOM",
-        "revision": None,
-        "task_type": None,
-        "token_dim": width,
-    })  # fmt: skip
+    write_adapter(
+        folder,
+        {KEY: prompts},
+        {
+            "base_model_name_or_path": base_model_name,
+            "inference_mode": True,
+            "num_transformer_submodules": 1,
+            "num_virtual_tokens": count,
+            "peft_type": "PROMPT_TUNING",
+            "prompt_tuning_init": "RANDOM",
+            "revision": None,
+            "task_type": None,
+            "token_dim": width,
+        },
+    )
 
 
 def load_prompts(folder: Path) -> Tensor:

@@ -71,16 +71,20 @@ def save_vera(folder: Path, weights: VeRAWeights, base_model_name: str) -> None:
     for module in weights.lambda_b:
         tensors[PREFIX + module + SUFFIX_B] = weights.lambda_b[module]
         tensors[PREFIX + module + SUFFIX_D] = weights.lambda_d[module]
-    write_adapter(folder, tensors, {
-        **common_config(base_model_name, sorted(weights.lambda_b)),
-        "d_initial": 0.1,
-        "init_weights": True,
-        "peft_type": "VERA",
-        "projection_prng_key": 0,
-        "r": weights.rank,
-        "save_projection": True,
-        "vera_dropout": 0.0,
-    })  # fmt: skip
+    write_adapter(
+        folder,
+        tensors,
+        {
+            **common_config(base_model_name, sorted(weights.lambda_b)),
+            "d_initial": 0.1,
+            "init_weights": True,
+            "peft_type": "VERA",
+            "projection_prng_key": 0,
+            "r": weights.rank,
+            "save_projection": True,
+            "vera_dropout": 0.0,
+        },
+    )
 
 
 def load_vera(folder: Path) -> VeRAWeights:

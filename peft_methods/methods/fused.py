@@ -25,9 +25,17 @@ class FusedLinear(nn.Module):
     """
 
     def __init__(
-        self, base: LinearLike, a_stack: PlacedMatrix, b_stack: PlacedMatrix, scaling: float,
-        coefficients: nn.Parameter, block: int, magnitude: Magnitude, chip: Chip | None, fusion: Fusion = "factors",
-    ) -> None:  # fmt: skip
+        self,
+        base: LinearLike,
+        a_stack: PlacedMatrix,
+        b_stack: PlacedMatrix,
+        scaling: float,
+        coefficients: nn.Parameter,
+        block: int,
+        magnitude: Magnitude,
+        chip: Chip | None,
+        fusion: Fusion = "factors",
+    ) -> None:
         super().__init__()
         self.fusion = fusion
         self.base, self.a_stack, self.b_stack, self.scaling = base, a_stack, b_stack, scaling
@@ -168,10 +176,18 @@ class SummedNorm(MixtureNorm):
         self.scaling = scaling
         self.register_buffer("squares", weight.square().sum(dim=1), persistent=False)
         self.register_buffer("overlaps", (b * c).sum(-1), persistent=False)
-        self.register_buffer("pairs", torch.stack([
-            torch.einsum("mos,mos->mo", torch.einsum("or,mrs->mos", b[i], torch.einsum("ri,msi->mrs", a[i], a)), b)
-            for i in range(modules)
-        ]), persistent=False)  # fmt: skip
+        self.register_buffer(
+            "pairs",
+            torch.stack(
+                [
+                    torch.einsum(
+                        "mos,mos->mo", torch.einsum("or,mrs->mos", b[i], torch.einsum("ri,msi->mrs", a[i], a)), b
+                    )
+                    for i in range(modules)
+                ]
+            ),
+            persistent=False,
+        )
 
     def forward(self, w: torch.Tensor) -> torch.Tensor:
         """Row norms (d_out,) for coefficients w (N,)."""

@@ -158,8 +158,9 @@ class LoRAAdapter(Adapter):
 
     def export(self, name: str) -> LoRAWeights:
         """The float master copies as a LoRA (or DoRA) module that `save_lora` can write."""
-        magnitude = {key: layer.magnitude.detach().clone() for key, layer in self.layers.items()
-                     if layer.magnitude is not None}  # fmt: skip
+        magnitude = {
+            key: layer.magnitude.detach().clone() for key, layer in self.layers.items() if layer.magnitude is not None
+        }
         return LoRAWeights(
             name=name,
             rank=self.method.rank,

@@ -70,9 +70,15 @@ class LoRAFusionAdapter(Adapter):
     """
 
     def __init__(
-        self, method: Method, model: nn.Module, chip: Chip | None, pool: Pool,
-        magnitude: Magnitude, fusion: Fusion, per_block: bool = True,
-    ) -> None:  # fmt: skip
+        self,
+        method: Method,
+        model: nn.Module,
+        chip: Chip | None,
+        pool: Pool,
+        magnitude: Magnitude,
+        fusion: Fusion,
+        per_block: bool = True,
+    ) -> None:
         super().__init__(method, model, chip)
         self.pool, self.magnitude, self.fusion = pool, magnitude, fusion
         layers = all_linear_layers(model)
@@ -100,8 +106,13 @@ class LoRAFusionAdapter(Adapter):
                     base,
                     self.place(f"{name}.pool_A", a, "crossbar"),
                     self.place(f"{name}.pool_B", b, "crossbar"),
-                    pool.scaling, self.coefficients, blocks.index(block[name]), magnitude, chip, fusion,
-                )  # fmt: skip
+                    pool.scaling,
+                    self.coefficients,
+                    blocks.index(block[name]),
+                    magnitude,
+                    chip,
+                    fusion,
+                )
                 self.replace(name, self.layers[name])
 
     @torch.no_grad()
@@ -143,7 +154,10 @@ class LoRAFusionAdapter(Adapter):
         magnitude = {key: norm for key, norm in norms.items() if norm is not None} or None
         rank = next(iter(pairs.values()))[0].shape[0]
         return LoRAWeights(
-            name=name, rank=rank, alpha=self.pool.scaling * rank,
-            a={key: pair[0] for key, pair in pairs.items()}, b={key: pair[1] for key, pair in pairs.items()},
+            name=name,
+            rank=rank,
+            alpha=self.pool.scaling * rank,
+            a={key: pair[0] for key, pair in pairs.items()},
+            b={key: pair[1] for key, pair in pairs.items()},
             magnitude=magnitude,
-        )  # fmt: skip
+        )

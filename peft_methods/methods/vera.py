@@ -52,8 +52,9 @@ class VeRA(Method):
         adapter = VeRAAdapter(self, model, chip, bases, seed)
         adapter.train(
             [vector for layer in adapter.layers.values() for vector in (layer.lambda_d, layer.lambda_b)],
-            self.learning_rate, self.weight_decay,
-        )  # fmt: skip
+            self.learning_rate,
+            self.weight_decay,
+        )
         return adapter
 
 
@@ -121,14 +122,19 @@ class VeRAAdapter(Adapter):
         """The same update as a plain LoRA, A = A_f and B = diag(lambda_b) B_f diag(lambda_d)."""
         factors = {key: layer.factors() for key, layer in self.layers.items()}
         return LoRAWeights(
-            name=name, rank=self.method.rank, alpha=float(self.method.rank),
-            a={key: a.clone() for key, (a, _) in factors.items()}, b={key: b for key, (_, b) in factors.items()},
-        )  # fmt: skip
+            name=name,
+            rank=self.method.rank,
+            alpha=float(self.method.rank),
+            a={key: a.clone() for key, (a, _) in factors.items()},
+            b={key: b for key, (_, b) in factors.items()},
+        )
 
     def weights(self, name: str) -> VeRAWeights:
         """The shared float matrices and every vector, as `save_vera` writes them."""
         return VeRAWeights(
-            name, self.a.master.detach().clone(), self.b.master.detach().clone(),
+            name,
+            self.a.master.detach().clone(),
+            self.b.master.detach().clone(),
             {key: layer.lambda_b.detach().clone() for key, layer in self.layers.items()},
             {key: layer.lambda_d.detach().clone() for key, layer in self.layers.items()},
-        )  # fmt: skip
+        )

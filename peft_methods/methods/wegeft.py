@@ -110,8 +110,9 @@ class WeGeFTAdapter(Adapter):
             down = uniform(method.rank, width, 1 / math.sqrt(width), generator, base.weight)
             up = base.weight.new_zeros(width, method.rank)
             self.generators[group] = (
-                SramMatrix(f"{group}.down", down, self.chip), SramMatrix(f"{group}.up", up, self.chip),
-            )  # fmt: skip
+                SramMatrix(f"{group}.down", down, self.chip),
+                SramMatrix(f"{group}.up", up, self.chip),
+            )
         self.layers[name] = EditedLinear(base, *self.generators[group], method.scaling, on_input, self.chip)
         self.replace(name, self.layers[name])
 
@@ -123,7 +124,9 @@ class WeGeFTAdapter(Adapter):
         """The same update as a plain LoRA of the same rank, on the float copies of W."""
         factors = {key: layer.factors() for key, layer in self.layers.items()}
         return LoRAWeights(
-            name=name, rank=self.method.rank, alpha=self.method.alpha,
+            name=name,
+            rank=self.method.rank,
+            alpha=self.method.alpha,
             a={key: a.clone() for key, (a, _) in factors.items()},
             b={key: b.clone() for key, (_, b) in factors.items()},
-        )  # fmt: skip
+        )

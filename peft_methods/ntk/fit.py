@@ -112,9 +112,13 @@ class TrainingKernel:
 
 
 def training_kernel(
-    model: nn.Module, inputs: Tensor, parameters: Parameters, kind: Kind = "sgd", chip: Chip | None = None,
+    model: nn.Module,
+    inputs: Tensor,
+    parameters: Parameters,
+    kind: Kind = "sgd",
+    chip: Chip | None = None,
     count: Count | None = None,
-) -> TrainingKernel:  # fmt: skip
+) -> TrainingKernel:
     """Read the model once at inputs (N, ...) and form their kernel. Reads of a chip are billed to 'adapt', the kernel's
     own arithmetic is not (`benchmarks.studies.one_write` bills it)."""
     outputs, rows = outputs_and_gradients(model, inputs, parameters, chip, count)

@@ -87,9 +87,11 @@ class LinearisedModel(nn.Module):
 
 
 def linearise(
-    model: nn.Module, layers: Mapping[str, LinearLike], changes: Mapping[str, Product],
+    model: nn.Module,
+    layers: Mapping[str, LinearLike],
+    changes: Mapping[str, Product],
     bias_changes: Mapping[str, Tensor] | None = None,
-) -> LinearisedModel:  # fmt: skip
+) -> LinearisedModel:
     """Exchange the linear layers of a model, in place, for layers that carry tangents.
 
     layers: every linear layer by dotted name, without adapters; changes, bias_changes: by the same names, where there

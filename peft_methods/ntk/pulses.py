@@ -112,9 +112,16 @@ class PulseRun:
 
 
 def pulse_training(
-    model: nn.Module, inputs: Tensor, labels: Tensor, probes: Tensor, parameters: Parameters, rule: Rule, *,
-    steps: int, chip: Chip | None = None,
-) -> PulseRun:  # fmt: skip
+    model: nn.Module,
+    inputs: Tensor,
+    labels: Tensor,
+    probes: Tensor,
+    parameters: Parameters,
+    rule: Rule,
+    *,
+    steps: int,
+    chip: Chip | None = None,
+) -> PulseRun:
     """Train in place with one pulse per weight and step, on one example after the other; watch f at the probes.
 
     inputs (N, ...) and labels (N,) are visited in turn. On a chip the matrices take blind pulses by the update rule

@@ -102,9 +102,15 @@ def fine_tune(
 
 @torch.no_grad()
 def _search(
-    method: GradientFree, model: nn.Module, adapter: Adapter, images: torch.Tensor, labels: torch.Tensor, seed: int,
-    history: History, report: Callable[[int], None],
-) -> History:  # fmt: skip
+    method: GradientFree,
+    model: nn.Module,
+    adapter: Adapter,
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    seed: int,
+    history: History,
+    report: Callable[[int], None],
+) -> History:
     """Evaluate `method.steps` candidates on all samples; the history holds the best value so far."""
     chip, count_digital = adapter.chip, DigitalOperations(adapter.chip)
     trained = adapter.trained_parameters()
@@ -159,13 +165,17 @@ def bill_optimizer(chip: Chip | None, adapter: Adapter) -> None:
     on_tiles = sum(matrix.master.numel() for matrix in adapter.matrices)
     digital, rule = adapter.trained_values - on_tiles, adapter.method.update_rule.costs
     bill_sram(
-        chip, "optimizer", reads=ADAMW.reads * digital + rule.reads * on_tiles,
+        chip,
+        "optimizer",
+        reads=ADAMW.reads * digital + rule.reads * on_tiles,
         writes=ADAMW.writes * digital + rule.writes * on_tiles,
-    )  # fmt: skip
+    )
     bill_arithmetic(
-        chip, "optimizer", adds=ADAMW.adds * digital + rule.adds * on_tiles,
+        chip,
+        "optimizer",
+        adds=ADAMW.adds * digital + rule.adds * on_tiles,
         multiplies=ADAMW.multiplies * digital + rule.multiplies * on_tiles,
-    )  # fmt: skip
+    )
 
 
 @torch.no_grad()

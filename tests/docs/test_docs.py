@@ -34,7 +34,7 @@ from crossbar_sim.devices import (
     PowerLawDrift,
     StateLaw,
     TelegraphNoise,
-)  # fmt: skip
+)
 from crossbar_sim.hardware.architecture import Architecture, Component, WriteCircuits
 from crossbar_sim.hardware.components import COMPONENTS
 from crossbar_sim.hardware.converters import ADC, DAC
@@ -110,11 +110,30 @@ def missing(page: str, names: Iterator[str] | list[str]) -> list[str]:
 
 
 SPECS = (
-    Architecture, Component, WriteCircuits, DeviceModel,
-    Lifetime, PowerLawDrift, LogRelaxation, StateLaw, FlickerNoise, TelegraphNoise, Arrhenius,
-    IncrementalAmplitude, Disturbance, CurrentVoltage, TileSpec, DAC, ADC, Digital, ActivationMemory,
-    ModelFile, LayerShape, Workload, Activity,
-)  # fmt: skip
+    Architecture,
+    Component,
+    WriteCircuits,
+    DeviceModel,
+    Lifetime,
+    PowerLawDrift,
+    LogRelaxation,
+    StateLaw,
+    FlickerNoise,
+    TelegraphNoise,
+    Arrhenius,
+    IncrementalAmplitude,
+    Disturbance,
+    CurrentVoltage,
+    TileSpec,
+    DAC,
+    ADC,
+    Digital,
+    ActivationMemory,
+    ModelFile,
+    LayerShape,
+    Workload,
+    Activity,
+)
 
 
 @pytest.mark.parametrize("spec", SPECS)

@@ -77,10 +77,12 @@ def nodal_terminals(cells: np.ndarray, wires: Wires, tops: bool = False) -> np.n
     siemens = 1 / np.array([edge[2] for edge in edges], np.longdouble)
     values = siemens.astype(float)
     laplacian = sparse.csc_matrix(
-        (np.concatenate([values, values, -values, -values]),
-         (np.concatenate([start, end, start, end]), np.concatenate([start, end, end, start]))),
+        (
+            np.concatenate([values, values, -values, -values]),
+            (np.concatenate([start, end, start, end]), np.concatenate([start, end, end, start])),
+        ),
         shape=(len(number), len(number)),
-    )  # fmt: skip
+    )
     outer = len(terminals)
     factor = sparse_linalg.splu(laplacian[outer:, outer:]) if inner else None
     voltages = np.eye(len(number), outer, dtype=np.longdouble)
@@ -101,9 +103,14 @@ def nodal_effective(cells: np.ndarray, wires: Wires) -> np.ndarray:
 
 
 def ngspice_currents(
-    cells: np.ndarray, wires: Wires, voltages: np.ndarray, folder: Path, transposed: bool = False, tops: bool = False,
+    cells: np.ndarray,
+    wires: Wires,
+    voltages: np.ndarray,
+    folder: Path,
+    transposed: bool = False,
+    tops: bool = False,
     polynomial: Callable[[float], tuple[float, ...]] | None = None,
-) -> np.ndarray:  # fmt: skip
+) -> np.ndarray:
     """Sensed currents (ampere) by ngspice's operating point; no resistance may be zero but those of the terminals.
 
     Rows are driven and columns sensed, or `transposed`. With `polynomial`, coefficients of V, V^2 ... by conductance,

@@ -95,9 +95,16 @@ def normals(cell: int, writes: int, key: Key) -> Callable[[int], tuple[float, fl
 
 
 def program(
-    device: DeviceModel, start: float, goal: float, cell: int, writes: int, key: Key, sense: float, pace: float,
+    device: DeviceModel,
+    start: float,
+    goal: float,
+    cell: int,
+    writes: int,
+    key: Key,
+    sense: float,
+    pace: float,
     stuck: bool,
-) -> Slow:  # fmt: skip
+) -> Slow:
     """One write to `goal`, in the device's way of programming."""
     one, draw = Slow(device, start, pace, stuck), normals(cell, writes, key)
     if device.programming == "open_loop":

@@ -18,9 +18,13 @@ from tests.conftest import tiny_net, tiny_pool, tiny_transformer
 
 SETTINGS = {"adapters": {"targets": ("mlp",)}, "ia3": {"targets": ("query",), "feed_forward": ("down",)}}
 SAVED = [kind(**SETTINGS.get(name, {})) for name, kind in METHODS.items()] + [
-    VPT(deep=False), PASTA(positions=(0, -1)), WeGeFT(side="output"), WeGeFT(shared=False),
-    LoRAFusion(magnitude="gain", train_head=True), LoRA(placement="sram"),
-]  # fmt: skip
+    VPT(deep=False),
+    PASTA(positions=(0, -1)),
+    WeGeFT(side="output"),
+    WeGeFT(shared=False),
+    LoRAFusion(magnitude="gain", train_head=True),
+    LoRA(placement="sram"),
+]
 IMAGES = torch.randn(5, 4, 4, generator=torch.Generator().manual_seed(0))
 
 

@@ -32,7 +32,7 @@ from benchmarks.reporting.figures.style import (
     set_ticks,
     style,
     svg,
-)  # fmt: skip
+)
 from benchmarks.reporting.summary import KINDS, MethodSummary, ReportError, Spread, summarise
 from crossbar_sim.hardware.components import COMPONENTS, PROGRAMMING
 from crossbar_sim.ledger.ledger import GROUPS
@@ -212,17 +212,41 @@ def _trade_off(axis: Axes, points: list[Point], zero: float) -> None:
         # inside the zone the position says nothing, so that points with the same zero are spread out
         x = point.energy.mean or zero * (zero / axis.get_xlim()[0]) ** (2 * (idle.index(point) + 0.5) / len(idle) - 1)
         sd = point.energy.sd if point.energy.mean else None
-        axis.errorbar(x, point.accuracy.mean, xerr=None if sd is None else [[min(sd, 0.9 * x)], [sd]],
-                      yerr=point.accuracy.sd, color=point.line.colour, marker=point.line.marker, elinewidth=0.8,
-                      capsize=1.8, capthick=0.8, linestyle="none", zorder=3)  # fmt: skip
+        axis.errorbar(
+            x,
+            point.accuracy.mean,
+            xerr=None if sd is None else [[min(sd, 0.9 * x)], [sd]],
+            yerr=point.accuracy.sd,
+            color=point.line.colour,
+            marker=point.line.marker,
+            elinewidth=0.8,
+            capsize=1.8,
+            capthick=0.8,
+            linestyle="none",
+            zorder=3,
+        )
         if not any(other.beats(point) for other in points):
             front.append((x, point.accuracy.mean))
     if front:
         x_front, y_front = zip(*sorted(front), strict=True)
-        axis.plot([*x_front, axis.get_xlim()[1]], [*y_front, y_front[-1]], drawstyle="steps-post", color=FAINT,
-                  linestyle=(0, (3, 2)), linewidth=0.8)  # fmt: skip
-        axis.plot(x_front, y_front, linestyle="none", marker="o", markersize=10, markerfacecolor="none",
-                  markeredgecolor=INK, markeredgewidth=0.7)  # fmt: skip
+        axis.plot(
+            [*x_front, axis.get_xlim()[1]],
+            [*y_front, y_front[-1]],
+            drawstyle="steps-post",
+            color=FAINT,
+            linestyle=(0, (3, 2)),
+            linewidth=0.8,
+        )
+        axis.plot(
+            x_front,
+            y_front,
+            linestyle="none",
+            marker="o",
+            markersize=10,
+            markerfacecolor="none",
+            markeredgecolor=INK,
+            markeredgewidth=0.7,
+        )
 
 
 def worn_tiles(results: Sequence[Result]) -> Figure:
@@ -285,8 +309,15 @@ def lifetime(results: Sequence[Result]) -> Figure:
             axis.plot(ENDURANCES, [count or zero for count in lives[line.name]], color=line.colour, marker=line.marker)
         for endurance in {float(line.summary.results[0].spec["hardware"]["device"]["endurance"]) for line in lines}:
             axis.axvline(endurance, color=FAINT, linestyle=(0, (1, 2)), linewidth=0.9, zorder=0)
-            axis.annotate("this device", (endurance, 0.02), (2, 0), xycoords=("data", "axes fraction"), size=6,
-                          textcoords="offset points", color=FAINT)  # fmt: skip
+            axis.annotate(
+                "this device",
+                (endurance, 0.02),
+                (2, 0),
+                xycoords=("data", "axes fraction"),
+                size=6,
+                textcoords="offset points",
+                color=FAINT,
+            )
         axis.set_xlabel("endurance of a cell (writes)")
         axis.set_ylabel("adaptations until wear-out")
         if idle:

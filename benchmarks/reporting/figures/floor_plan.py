@@ -90,8 +90,10 @@ def shelves(blocks: Sequence[Block]) -> tuple[list[tuple[Block, float, float]], 
 def title(axes: Axes, plan: FloorPlan) -> None:
     """What is drawn, with its totals."""
     tile = plan.hardware.tile
-    axes.set_title(f"{plan.method} on {plan.model}: {plan.tiles():,} tiles of {tile.rows} × {tile.columns} cells, "
-                   f"{plan.utilisation() or 0:.0%} used")  # fmt: skip
+    axes.set_title(
+        f"{plan.method} on {plan.model}: {plan.tiles():,} tiles of {tile.rows} × {tile.columns} cells, "
+        f"{plan.utilisation() or 0:.0%} used"
+    )
 
 
 def legend(figure: Figure, plan: FloorPlan) -> None:

@@ -37,8 +37,9 @@ def against_the_posterior(errors: Mapping[str, ExcessError]) -> Figure:
         axis.axhline(1, color=FAINT, linestyle=(0, (3, 2)), linewidth=0.9)
         for index, (name, error) in enumerate(errors.items()):
             colour, marker = (INK, "o") if index == 0 else SPARE[(index - 1) % len(SPARE)]
-            axis.plot(range(len(error.ratio)), error.ratio.tolist(), color=colour, marker=marker, label=name,
-                      markersize=2.5)  # fmt: skip
+            axis.plot(
+                range(len(error.ratio)), error.ratio.tolist(), color=colour, marker=marker, label=name, markersize=2.5
+            )
         axis.set_xlabel("examples seen")
         axis.set_ylabel("excess error / that of the exact posterior")
         figure.legend(loc="outside lower center", ncols=2)

@@ -26,8 +26,9 @@ def lora_kernel_figure(errors: Mapping[tuple[int, int], float]) -> Figure:
             axis.plot(ranks, laws[count], color=FAINT, linestyle=(0, (3, 2)), linewidth=0.9, label=law)
             colour, marker = (INK, "o") if index == 0 else SPARE[(index - 1) % len(SPARE)]
             label = f"{count} layer{'s' if count > 1 else ''}"
-            axis.plot(ranks, [errors[rank, count] for rank in ranks], color=colour, marker=marker, linewidth=0,
-                      label=label)  # fmt: skip
+            axis.plot(
+                ranks, [errors[rank, count] for rank in ranks], color=colour, marker=marker, linewidth=0, label=label
+            )
         axis.set_xlabel("rank of LoRA")
         axis.set_ylabel("relative error of the kernel")
         figure.legend(loc="outside lower center", ncols=2)

@@ -21,17 +21,38 @@ def mapping_quality(result: Quality) -> Figure:
         effects = list(dict.fromkeys(effect for one in matrices for effect in one.gains_dB))
         for index, effect in enumerate(effects):
             colour, marker = SPARE[index % len(SPARE)]
-            better = [(one.snr_dB + gain, row) for row, one in enumerate(matrices)
-                      if one.snr_dB is not None and (gain := one.gains_dB.get(effect)) is not None]  # fmt: skip
-            left.plot([x for x, _ in better], [y for _, y in better], linestyle="", marker=marker, color=colour,
-                      markersize=3, label=f"without {effect.replace('_', ' ')}")  # fmt: skip
+            better = [
+                (one.snr_dB + gain, row)
+                for row, one in enumerate(matrices)
+                if one.snr_dB is not None and (gain := one.gains_dB.get(effect)) is not None
+            ]
+            left.plot(
+                [x for x, _ in better],
+                [y for _, y in better],
+                linestyle="",
+                marker=marker,
+                color=colour,
+                markersize=3,
+                label=f"without {effect.replace('_', ' ')}",
+            )
         for clips, fill in ((False, INK), (True, "white")):
-            here = [(one.snr_dB, row) for row, one in enumerate(matrices)
-                    if one.snr_dB is not None and (one.clipped_share > 0) == clips]  # fmt: skip
+            here = [
+                (one.snr_dB, row)
+                for row, one in enumerate(matrices)
+                if one.snr_dB is not None and (one.clipped_share > 0) == clips
+            ]
             if here:
                 label = "as it is, some conversions clipped" if clips else "as it is"
-                left.plot([x for x, _ in here], [y for _, y in here], linestyle="", marker="o", color=INK,
-                          markerfacecolor=fill, markersize=4, label=label)  # fmt: skip
+                left.plot(
+                    [x for x, _ in here],
+                    [y for _, y in here],
+                    linestyle="",
+                    marker="o",
+                    color=INK,
+                    markerfacecolor=fill,
+                    markersize=4,
+                    label=label,
+                )
         left.set_yticks(list(rows), [one.matrix for one in matrices])
         left.invert_yaxis()
         left.grid(axis="y", color=FAINT, linewidth=0.3)

@@ -26,8 +26,15 @@ def tornado(result: Sensitivity) -> Figure:
             axes.barh(row, high - 1, left=1, color=DOUBLED, height=0.6)
             moved = max(abs(low - 1), abs(high - 1)) > 1e-9
             if moved:
-                axes.annotate(most, (max(low, high, 1.0), row), xytext=(3, 0), textcoords="offset points",
-                              va="center", fontsize=5.5, color=INK)  # fmt: skip
+                axes.annotate(
+                    most,
+                    (max(low, high, 1.0), row),
+                    xytext=(3, 0),
+                    textcoords="offset points",
+                    va="center",
+                    fontsize=5.5,
+                    color=INK,
+                )
             star = " *" if constant in turning else ""
             labels.append(f"{constant.name.replace('_', ' ')} = {constant.value}{star}")
         axes.axvline(1, color=FAINT, linewidth=0.6)
@@ -36,6 +43,9 @@ def tornado(result: Sensitivity) -> Figure:
         axes.margins(x=0.2)
         axes.set_xlabel("energy of the method that moves most, relative to the design")
         axes.set_title(f"{result.model}, {result.hardware}" + (" (* changes the ranking)" if turning else ""))
-        figure.legend(handles=[Patch(color=HALVED, label="halved"), Patch(color=DOUBLED, label="doubled")],
-                      loc="outside lower center", ncols=2)  # fmt: skip
+        figure.legend(
+            handles=[Patch(color=HALVED, label="halved"), Patch(color=DOUBLED, label="doubled")],
+            loc="outside lower center",
+            ncols=2,
+        )
     return figure

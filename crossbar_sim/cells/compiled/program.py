@@ -97,16 +97,40 @@ def _room(size):
 def _rows(done, count):
     """The rows of `done`, by the names of `lanes`, of so many cells."""
     return (
-        done[0, :count], done[1, :count], done[2, :count], done[3, :count], done[4, :count], done[5, :count],
-        done[6, :count], done[7, :count],
-    )  # fmt: skip
+        done[0, :count],
+        done[1, :count],
+        done[2, :count],
+        done[3, :count],
+        done[4, :count],
+        done[5, :count],
+        done[6, :count],
+        done[7, :count],
+    )
 
 
 @entry(nogil=True)
 def program_cells(
-    begin, end, cells, target, stuck, pace, law, key, clock, state, columns, array_columns, before, old, work, lists,
-    error, stairs, closed_loop, erase_first,
-):  # fmt: skip
+    begin,
+    end,
+    cells,
+    target,
+    stuck,
+    pace,
+    law,
+    key,
+    clock,
+    state,
+    columns,
+    array_columns,
+    before,
+    old,
+    work,
+    lists,
+    error,
+    stairs,
+    closed_loop,
+    erase_first,
+):
     """Program cells number `begin` to `end` of `cells` (flat indices) to `target`, siemens.
 
     A `stuck` cell takes its pulses and does not move; `pace` multiplies the cell's steps (both per cell of the array,
@@ -153,7 +177,7 @@ def program_cells(
 @entry(nogil=True)
 def pulse_cells(
     begin, end, cells, trains, stuck, pace, law, key, clock, state, columns, array_columns, before, old, work, lists
-):  # fmt: skip
+):
     """Give cells number `begin` to `end` of `cells` |trains| blind pulses each, SET where trains > 0, else RESET.
 
     A pulse moves the cell by its mean step at the cell's state, times `pace`, with the spread of single pulses; no

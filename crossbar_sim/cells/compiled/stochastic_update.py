@@ -121,8 +121,13 @@ def _move(lanes, now, pace, rising, z, numbers, moved, joule):
     up_step, up_rate, up_bulge, up_fall, up_joule = numbers[0], numbers[1], numbers[2], numbers[3], numbers[4]
     down_step, down_rate, down_bulge, down_fall, down_joule = numbers[5], numbers[6], numbers[7], numbers[8], numbers[9]
     spread, window_spread, least, base, access, limit = (
-        numbers[10], numbers[11], numbers[12], numbers[13], numbers[14], numbers[15],
-    )  # fmt: skip
+        numbers[10],
+        numbers[11],
+        numbers[12],
+        numbers[13],
+        numbers[14],
+        numbers[15],
+    )
     zero, one, half = np.float32(0), np.float32(1), np.float32(0.5)
     for n in range(lanes):
         up, u = rising[n], now[n]
@@ -212,9 +217,18 @@ def _count_row(row, g, taken, drawn, swung, clock, kept, touched, sums, tile_col
         first = side * columns
         here, down_here = slice(first, first + columns), slice((planes + side) * columns, (planes + side + 1) * columns)
         _wear_row(
-            taken[here], taken[down_here], swung[here], g[here], clock, conductance[side, row], writes[side, row],
-            pulses[side, row], swing[side, row], written_at[side, row], touched[side, row],
-        )  # fmt: skip
+            taken[here],
+            taken[down_here],
+            swung[here],
+            g[here],
+            clock,
+            conductance[side, row],
+            writes[side, row],
+            pulses[side, row],
+            swing[side, row],
+            written_at[side, row],
+            touched[side, row],
+        )
         for tile in range(len(sums)):
             left, right = tile * tile_columns, min((tile + 1) * tile_columns, columns)
             sums[tile, 0] += _total(touched[side, row, left:right])
@@ -238,9 +252,31 @@ def _list_row(row, taken, drawn, swung, pulses, energy, swing):
 
 @entry(nogil=True)
 def pulse_coincidences(
-    begin, end, rows, trains, starts, listed, slots, scheme, present, pace, stuck, law, key, first_sample, first_line,
-    clock, kept, touched, sums, tile_columns, listing, pulses, energy, swing,
-):  # fmt: skip
+    begin,
+    end,
+    rows,
+    trains,
+    starts,
+    listed,
+    slots,
+    scheme,
+    present,
+    pace,
+    stuck,
+    law,
+    key,
+    first_sample,
+    first_line,
+    clock,
+    kept,
+    touched,
+    sums,
+    tile_columns,
+    listing,
+    pulses,
+    energy,
+    swing,
+):
     """Give cells of rows number `begin` to `end` a pulse wherever their row and their column have one in the same
     slot, samples in order, each slot by slot; then count one write of every cell that took any, unless `listing`.
 
@@ -279,9 +315,15 @@ def pulse_coincidences(
                 for segment in range((stop - start + LANES - 1) // LANES):
                     first = start + segment * LANES
                     count = _choose_cells(
-                        listed[first : min(stop, first + LANES)], negative, scheme, np.uint32(columns), least_held, g,
-                        cell, rising,
-                    )  # fmt: skip
+                        listed[first : min(stop, first + LANES)],
+                        negative,
+                        scheme,
+                        np.uint32(columns),
+                        least_held,
+                        g,
+                        cell,
+                        rising,
+                    )
                     lanes = (count + BLOCK - 1) // BLOCK * BLOCK
                     for n in range(count):
                         was[n] = g[cell[n]]

@@ -186,9 +186,29 @@ def _put(total, largest, steps, output_scale, sensed, first, output):
 
 @entry(nogil=True)
 def read_bits_looked_up(
-    begin, end, drives, levels, places, worth, largest_level, unit, inputs, tile_inputs, tile_outputs, adc_steps,
-    to_code, same, unclipped, to_current, output_scale, largest, dac_steps, output, peaks, clipped,
-):  # fmt: skip
+    begin,
+    end,
+    drives,
+    levels,
+    places,
+    worth,
+    largest_level,
+    unit,
+    inputs,
+    tile_inputs,
+    tile_outputs,
+    adc_steps,
+    to_code,
+    same,
+    unclipped,
+    to_current,
+    output_scale,
+    largest,
+    dac_steps,
+    output,
+    peaks,
+    clipped,
+):
     """output = m / dac_steps output_scale * sum over row tiles t, slices s and bits b of
     worth[s] 2^b to_current[t] ADC(b-th bits of the codes @ levels[s, t] * unit), of the groups of COLUMNS columns
     `begin` to `end`.
@@ -221,12 +241,20 @@ def read_bits_looked_up(
                 for block in range(blocks):
                     for q in range(drives.shape[2]):
                         read_looked_up(
-                            drives.ctypes.data + t * drives.strides[0] + block * drives.strides[1]
+                            drives.ctypes.data
+                            + t * drives.strides[0]
+                            + block * drives.strides[1]
                             + q * drives.strides[2],
-                            tables.ctypes.data, count, together, count * offset, columns.ctypes.data, limit,
-                            np.float32(1 << (LOOKED_UP_BITS * q)), codes.ctypes.data + 4 * VECTORS * block,
+                            tables.ctypes.data,
+                            count,
+                            together,
+                            count * offset,
+                            columns.ctypes.data,
+                            limit,
+                            np.float32(1 << (LOOKED_UP_BITS * q)),
+                            codes.ctypes.data + 4 * VECTORS * block,
                             codes.strides[0],
-                        )  # fmt: skip
+                        )
                 for c in range(tiles.size):
                     factor = to_current[t, tiles[c]] * worth[s]
                     row = 4 * VECTORS * blocks * c
@@ -237,9 +265,29 @@ def read_bits_looked_up(
 
 @entry(nogil=True)
 def read_bits_packed(
-    begin, end, drives, levels, places, worth, largest_level, unit, inputs, tile_inputs, tile_outputs, adc_steps,
-    to_code, same, unclipped, to_current, output_scale, largest, dac_steps, output, peaks, clipped,
-):  # fmt: skip
+    begin,
+    end,
+    drives,
+    levels,
+    places,
+    worth,
+    largest_level,
+    unit,
+    inputs,
+    tile_inputs,
+    tile_outputs,
+    adc_steps,
+    to_code,
+    same,
+    unclipped,
+    to_current,
+    output_scale,
+    largest,
+    dac_steps,
+    output,
+    peaks,
+    clipped,
+):
     """`read_bits_looked_up` on any processor, bit for bit; drives: as in `drive_packed`."""
     blocks, width, tile_of = drives.shape[1], output.shape[1], places // tile_outputs
     cells = np.empty((COLUMNS, tile_inputs), np.float32)
@@ -259,12 +307,19 @@ def read_bits_packed(
                 for block in range(blocks):
                     for pair in range(drives.shape[2]):
                         read_packed(
-                            cells.ctypes.data, cells.strides[0],
-                            drives.ctypes.data + t * drives.strides[0] + block * drives.strides[1]
+                            cells.ctypes.data,
+                            cells.strides[0],
+                            drives.ctypes.data
+                            + t * drives.strides[0]
+                            + block * drives.strides[1]
                             + pair * drives.strides[2],
-                            depth, columns.ctypes.data, limit, np.float32(1 << (PACKED_BITS * pair)),
-                            codes.ctypes.data + 4 * VECTORS * block, codes.strides[0],
-                        )  # fmt: skip
+                            depth,
+                            columns.ctypes.data,
+                            limit,
+                            np.float32(1 << (PACKED_BITS * pair)),
+                            codes.ctypes.data + 4 * VECTORS * block,
+                            codes.strides[0],
+                        )
                 for c in range(tiles.size):
                     factor = to_current[t, tiles[c]] * worth[s]
                     row = 4 * VECTORS * blocks * c

@@ -83,7 +83,7 @@ def _sum(x, count, lanes):
 @part(inline="always")
 def drive_lines(
     x, input_scale, steps, full_drive, serial, whole, line_conductance, codes, squares, even, largest, conduction
-):  # fmt: skip
+):
     """Convert the vectors x (count, inputs) to codes on the word lines of every row tile.
 
     codes (row tiles, more than count + WIDE, tile inputs): round(x s / m * steps) / steps (exact if steps is 0; times

@@ -98,9 +98,27 @@ def _put_transposed(block, places, matrix):
 
 @entry(nogil=True, error_model="numpy")
 def prepare_reads(
-    begin, end, conductance, seen, seen_back, alike, wired, sides, row_of, places, places_back, read_voltage, law,
-    sigmas, current, variance, lines, current_back, variance_back, column_sums,
-):  # fmt: skip
+    begin,
+    end,
+    conductance,
+    seen,
+    seen_back,
+    alike,
+    wired,
+    sides,
+    row_of,
+    places,
+    places_back,
+    read_voltage,
+    law,
+    sigmas,
+    current,
+    variance,
+    lines,
+    current_back,
+    variance_back,
+    column_sums,
+):
     """What forward and transposed reads need, from conductance G and M, the same as seen through wires forward and
     back; blocks `begin` to `end` of BLOCK inputs.
 

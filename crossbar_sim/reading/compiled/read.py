@@ -22,9 +22,31 @@ def vectors_per_pass(inputs, code_bytes, count):
 
 @entry(nogil=True)
 def read_vectors(
-    x, input_scale, dac_steps, full_drive, serial, line_conductance, unit, tile_inputs, tile_outputs, adc_steps, ranges,
-    tile_scale, output_scale, output, conduction, peaks, clipped, whole, matrix, noisy, even, variance, key, first_read,
-):  # fmt: skip
+    x,
+    input_scale,
+    dac_steps,
+    full_drive,
+    serial,
+    line_conductance,
+    unit,
+    tile_inputs,
+    tile_outputs,
+    adc_steps,
+    ranges,
+    tile_scale,
+    output_scale,
+    output,
+    conduction,
+    peaks,
+    clipped,
+    whole,
+    matrix,
+    noisy,
+    even,
+    variance,
+    key,
+    first_read,
+):
     """`read_tiles` of the vectors x (count, inputs) as `drive_lines` converts them, which are reads number first_read,
     first_read + 1, ...; conduction (blocks of BLOCK vectors,)."""
     (count, inputs), row_tiles, width = x.shape, len(ranges), min(tile_inputs, x.shape[1])
@@ -36,20 +58,64 @@ def read_vectors(
         stop = min(start + step, count)
         m = largest[: stop - start]
         drive_lines(
-            x[start:stop], input_scale, dac_steps, np.float32(full_drive), serial, whole, line_conductance, codes,
-            squares, even, m, conduction[start // BLOCK : -(-stop // BLOCK)],
-        )  # fmt: skip
+            x[start:stop],
+            input_scale,
+            dac_steps,
+            np.float32(full_drive),
+            serial,
+            whole,
+            line_conductance,
+            codes,
+            squares,
+            even,
+            m,
+            conduction[start // BLOCK : -(-stop // BLOCK)],
+        )
         read_tiles(
-            codes, squares, even, matrix, unit, variance, inputs, tile_outputs, adc_steps, ranges, tile_scale,
-            output_scale, m, key, first_read + start, output[start:stop], peaks, clipped,
-        )  # fmt: skip
+            codes,
+            squares,
+            even,
+            matrix,
+            unit,
+            variance,
+            inputs,
+            tile_outputs,
+            adc_steps,
+            ranges,
+            tile_scale,
+            output_scale,
+            m,
+            key,
+            first_read + start,
+            output[start:stop],
+            peaks,
+            clipped,
+        )
 
 
 @entry(nogil=True)
 def read_levels(
-    x, input_scale, dac_steps, full_drive, serial, line_conductance, unit, tile_inputs, tile_outputs, adc_steps, ranges,
-    tile_scale, output_scale, output, conduction, peaks, clipped, packed, packed_start, kind,
-):  # fmt: skip
+    x,
+    input_scale,
+    dac_steps,
+    full_drive,
+    serial,
+    line_conductance,
+    unit,
+    tile_inputs,
+    tile_outputs,
+    adc_steps,
+    ranges,
+    tile_scale,
+    output_scale,
+    output,
+    conduction,
+    peaks,
+    clipped,
+    packed,
+    packed_start,
+    kind,
+):
     """`read_vectors` of packed whole levels without read noise, by `read_whole_tiles`; codes are stored like `kind`."""
     (count, inputs), row_tiles = x.shape, len(ranges)
     step = vectors_per_pass(inputs, kind.itemsize, count)
@@ -60,10 +126,32 @@ def read_levels(
         stop = min(start + step, count)
         m = largest[: stop - start]
         drive_lines(
-            x[start:stop], input_scale, dac_steps, np.float32(full_drive), serial, True, line_conductance, codes,
-            no_squares, False, m, conduction[start // BLOCK : -(-stop // BLOCK)],
-        )  # fmt: skip
+            x[start:stop],
+            input_scale,
+            dac_steps,
+            np.float32(full_drive),
+            serial,
+            True,
+            line_conductance,
+            codes,
+            no_squares,
+            False,
+            m,
+            conduction[start // BLOCK : -(-stop // BLOCK)],
+        )
         read_whole_tiles(
-            codes, packed, packed_start, unit, inputs, tile_outputs, adc_steps, ranges, tile_scale, output_scale, m,
-            output[start:stop], peaks, clipped,
-        )  # fmt: skip
+            codes,
+            packed,
+            packed_start,
+            unit,
+            inputs,
+            tile_outputs,
+            adc_steps,
+            ranges,
+            tile_scale,
+            output_scale,
+            m,
+            output[start:stop],
+            peaks,
+            clipped,
+        )

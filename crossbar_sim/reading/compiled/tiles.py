@@ -82,9 +82,25 @@ def _scale(total, largest, output_scale, left, output):
 
 @part(inline="always")
 def read_tiles(
-    codes, squares, even, matrix, unit, variance, inputs, tile_outputs, adc_steps, ranges, tile_scale, output_scale,
-    largest, key, first_read, output, peaks, clipped,
-):  # fmt: skip
+    codes,
+    squares,
+    even,
+    matrix,
+    unit,
+    variance,
+    inputs,
+    tile_outputs,
+    adc_steps,
+    ranges,
+    tile_scale,
+    output_scale,
+    largest,
+    key,
+    first_read,
+    output,
+    peaks,
+    clipped,
+):
     """output = m output_scale * sum over row tiles of tile_scale ADC(codes @ matrix * unit + noise), one ADC per tile
     column.
 
@@ -132,17 +148,32 @@ def read_tiles(
                     else:
                         sigma = sigmas.ctypes.data
                         deviate(
-                            rows, squares.ctypes.data + t * squares.strides[0] + row * squares.strides[1],
-                            squares.strides[1], variance.ctypes.data + top * variance.strides[0] + 4 * left,
-                            variance.strides[0], depth, sigma,
-                        )  # fmt: skip
+                            rows,
+                            squares.ctypes.data + t * squares.strides[0] + row * squares.strides[1],
+                            squares.strides[1],
+                            variance.ctypes.data + top * variance.strides[0] + 4 * left,
+                            variance.strides[0],
+                            depth,
+                            sigma,
+                        )
                     first_pair = np.uint32((t * panels + p) * PAIRS)
                     draw(rows, np.uint32(first_read + row), first_pair, k0, k1, normals.ctypes.data)
                 read(
-                    rows, codes.ctypes.data + t * codes.strides[0] + row * codes.strides[1], codes.strides[1],
-                    weights, stride, depth, sigma, sigma_stride, apart, normals.ctypes.data, columns.ctypes.data,
-                    limit, total.ctypes.data + row * 4 * PANEL, 4 * PANEL,
-                )  # fmt: skip
+                    rows,
+                    codes.ctypes.data + t * codes.strides[0] + row * codes.strides[1],
+                    codes.strides[1],
+                    weights,
+                    stride,
+                    depth,
+                    sigma,
+                    sigma_stride,
+                    apart,
+                    normals.ctypes.data,
+                    columns.ctypes.data,
+                    limit,
+                    total.ctypes.data + row * 4 * PANEL,
+                    4 * PANEL,
+                )
                 row += rows
             _note(columns, t, left, right, tile_outputs, unit, peaks, clipped)
         _scale(total, largest, output_scale, left, output)
@@ -150,9 +181,21 @@ def read_tiles(
 
 @part(inline="always")
 def read_whole_tiles(
-    codes, packed, start, unit, inputs, tile_outputs, adc_steps, ranges, tile_scale, output_scale, largest, output,
-    peaks, clipped,
-):  # fmt: skip
+    codes,
+    packed,
+    start,
+    unit,
+    inputs,
+    tile_outputs,
+    adc_steps,
+    ranges,
+    tile_scale,
+    output_scale,
+    largest,
+    output,
+    peaks,
+    clipped,
+):
     """`read_tiles` of whole levels, packed as in `level_kernels.pack`, by the processor's products of whole numbers
     (only where microkernel.BYTE_PRODUCT); the same bits as `read_tiles`, as long as every sum is below 2^24."""
     count, outputs = output.shape
@@ -173,11 +216,18 @@ def read_whole_tiles(
             while row < count:
                 rows = _rows(count - row)
                 read_whole(
-                    packed, rows, codes.ctypes.data + t * codes.strides[0] + row * codes.strides[1], codes.strides[1],
-                    packed.ctypes.data + t * packed.strides[0] + p * packed.strides[1], steps,
+                    packed,
+                    rows,
+                    codes.ctypes.data + t * codes.strides[0] + row * codes.strides[1],
+                    codes.strides[1],
+                    packed.ctypes.data + t * packed.strides[0] + p * packed.strides[1],
+                    steps,
                     start.ctypes.data + t * start.strides[0] + left * start.strides[1],
-                    columns.ctypes.data, limit, total.ctypes.data + row * 4 * PANEL, 4 * PANEL,
-                )  # fmt: skip
+                    columns.ctypes.data,
+                    limit,
+                    total.ctypes.data + row * 4 * PANEL,
+                    4 * PANEL,
+                )
                 row += rows
             _note(columns, t, left, right, tile_outputs, unit, peaks, clipped)
         _scale(total, largest, output_scale, left, output)

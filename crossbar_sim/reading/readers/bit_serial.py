@@ -82,19 +82,39 @@ def read_bits(x: torch.Tensor, cells: SlicedLevels, conversion: Conversion, look
         part = slice(start, min(start + step, count))
         codes = np.empty((-(-(part.stop - start) // VECTORS), inputs, VECTORS), np.int16)
         negative = bit_kernels.serial_codes(
-            vectors[part], programmed.input_scale, steps, np.float32(conversion.full_drive), codes, largest[part],
+            vectors[part],
+            programmed.input_scale,
+            steps,
+            np.float32(conversion.full_drive),
+            codes,
+            largest[part],
             bits_set,
-        )  # fmt: skip
+        )
         drives: NDArray[Any]
         if lookup:
             drives, kernel = _table_drives(codes, programmed, steps, negative), bit_kernels.read_bits_looked_up
         else:
             drives, kernel = _packed_drives(codes, programmed, steps), bit_kernels.read_bits_packed
         settings: tuple[Any, ...] = (
-            drives, cells.levels, cells.places, cells.worth, cells.largest, unit, inputs, programmed.tile_inputs,
-            programmed.tile_outputs, conversion.adc_steps, to_code, same, unclipped, to_current,
-            programmed.output_scale, largest[part], steps, output[part],
-        )  # fmt: skip
+            drives,
+            cells.levels,
+            cells.places,
+            cells.worth,
+            cells.largest,
+            unit,
+            inputs,
+            programmed.tile_inputs,
+            programmed.tile_outputs,
+            conversion.adc_steps,
+            to_code,
+            same,
+            unclipped,
+            to_current,
+            programmed.output_scale,
+            largest[part],
+            steps,
+            output[part],
+        )
         in_parts(_read_columns, -(-columns // COLUMNS), least, kernel, settings, grid, noted)
     conduction = float(bits_set @ programmed.line_conductance.astype(float))
     if np.isnan(largest).any():
@@ -106,9 +126,13 @@ def read_bits(x: torch.Tensor, cells: SlicedLevels, conversion: Conversion, look
 
 
 def _read_columns(
-    begin: int, end: int, kernel: Callable[..., None], settings: tuple[Any, ...], grid: tuple[int, int],
+    begin: int,
+    end: int,
+    kernel: Callable[..., None],
+    settings: tuple[Any, ...],
+    grid: tuple[int, int],
     noted: list[tuple[Singles, NDArray[np.int64]]],
-) -> None:  # fmt: skip
+) -> None:
     """Groups of columns of one pass; notes their peaks and clipped conversions (grid)."""
     peaks, clipped = np.zeros(grid, np.float32), np.zeros(grid, np.int64)
     kernel(begin, end, *settings, peaks, clipped)

@@ -96,10 +96,13 @@ def test_names_that_do_not_exist(monkeypatch: pytest.MonkeyPatch, arguments: tup
 
 def test_listings(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     for arguments, expected in (
-        (("device", "list"), "wan2022"), (("device", "show", "wan2022"), "NeuRRAM"),
-        (("hardware", "list"), "milo2021_128x128"), (("hardware", "show"), "128 x 128 cells"),
-        (("methods",), "lorafusion"), (("methods", "--json", "-"), "\"cells_written_per_step\": 21504"),
-    ):  # fmt: skip
+        (("device", "list"), "wan2022"),
+        (("device", "show", "wan2022"), "NeuRRAM"),
+        (("hardware", "list"), "milo2021_128x128"),
+        (("hardware", "show"), "128 x 128 cells"),
+        (("methods",), "lorafusion"),
+        (("methods", "--json", "-"), '"cells_written_per_step": 21504'),
+    ):
         assert xbar(monkeypatch, *arguments) == 0
         assert expected in capsys.readouterr().out
 

@@ -133,8 +133,13 @@ def test_a_large_model_takes_little_memory() -> None:
 
 def test_energy_grows_with_steps_and_changed_share() -> None:
     def energy(steps: int, share: float) -> float:
-        record = estimate("digits-vit", "lora", HARDWARE, workload=Workload(steps=steps, calibration=0, inferences=0),
-                          activity=Activity(changed_share=share))  # fmt: skip
+        record = estimate(
+            "digits-vit",
+            "lora",
+            HARDWARE,
+            workload=Workload(steps=steps, calibration=0, inferences=0),
+            activity=Activity(changed_share=share),
+        )
         return float(record["reprogramming_energy_J"])
 
     start = energy(1, 0.0)

@@ -26,12 +26,24 @@ from tests.conftest import tiny_pool, tiny_transformer
 STEPS, BATCH, SAMPLES, INFERENCES = 4, 6, 12, 9
 EXACT = ("DAC", "ADC", "shift-add", "SRAM", "arithmetic")
 CASES: list[tuple[str, dict[str, Any]]] = [
-    ("full-fine-tuning", {}), ("linear-probe", {}), ("bitfit", {}), ("lora", {"rank": 2}),
-    ("lora", {"rank": 2, "placement": "sram"}), ("lora-fa", {"rank": 2}), ("dora", {"rank": 2}), ("vera", {"rank": 3}),
-    ("wegeft", {"rank": 2}), ("ia3", {}), ("adapters", {"rank": 2}), ("vpt", {"prompts": 2}),
-    ("vpt", {"prompts": 2, "deep": False}), ("pasta", {}), ("lorahub", {}), ("lorafusion", {}),
+    ("full-fine-tuning", {}),
+    ("linear-probe", {}),
+    ("bitfit", {}),
+    ("lora", {"rank": 2}),
+    ("lora", {"rank": 2, "placement": "sram"}),
+    ("lora-fa", {"rank": 2}),
+    ("dora", {"rank": 2}),
+    ("vera", {"rank": 3}),
+    ("wegeft", {"rank": 2}),
+    ("ia3", {}),
+    ("adapters", {"rank": 2}),
+    ("vpt", {"prompts": 2}),
+    ("vpt", {"prompts": 2, "deep": False}),
+    ("pasta", {}),
+    ("lorahub", {}),
+    ("lorafusion", {}),
     ("lorafusion", {"magnitude": "none", "fusion": "modules"}),
-]  # fmt: skip
+]
 
 
 @dataclass
@@ -104,9 +116,14 @@ def counted_bill(method: Method, hardware: Hardware, activity: Activity) -> Coun
     pool = tiny_pool(copy.deepcopy(model)) if method.needs_pool else None
     workload = Workload(train_samples=SAMPLES, calibration=SAMPLES, inferences=INFERENCES)
     return count(
-        model, method, hardware, lambda n: torch.empty(n, 4, 4, device="meta"), pool=pool, workload=workload,
+        model,
+        method,
+        hardware,
+        lambda n: torch.empty(n, 4, 4, device="meta"),
+        pool=pool,
+        workload=workload,
         activity=activity,
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize(("name", "settings"), CASES, ids=[f"{n} {s or ''}" for n, s in CASES])

@@ -20,9 +20,12 @@ def counts(model: str, method: str, settings: dict[str, Any] | None = None) -> d
 
 
 PARAMETERS = {  # of the whole model, embeddings included
-    "vit-b-16": 85_798_656, "bert-large": 333_579_264, "roberta-base": 124_645_632, "roberta-large": 355_359_744,
+    "vit-b-16": 85_798_656,
+    "bert-large": 333_579_264,
+    "roberta-base": 124_645_632,
+    "roberta-large": 355_359_744,
     "llama-7b": 6_738_415_616,
-}  # fmt: skip
+}
 
 COUNTS = [
     ("flan-t5-large", "vera", {}, 165_888, None),
@@ -45,7 +48,7 @@ COUNTS = [
     ("roberta-base", "wegeft", {}, 98_304, "0.079"),
     ("roberta-large", "wegeft", {}, 131_072, "0.037"),
     ("llama-7b", "wegeft", {}, 1_048_576, "0.0156"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("model", "method", "settings", "trained", "percent"), COUNTS)

@@ -37,9 +37,14 @@ def test_every_assumed_number_is_halved_and_doubled(result: Sensitivity, milo: H
 
 @pytest.mark.parametrize(
     ("device", "law"),
-    [("milo2021", "programming_error"), ("milo2021", "read_noise"), ("falcone2025_0p2", "read_noise"),
-     ("nandakumar2019", "read_noise"), ("legallo2023_1pcm", "read_noise")],
-)  # fmt: skip
+    [
+        ("milo2021", "programming_error"),
+        ("milo2021", "read_noise"),
+        ("falcone2025_0p2", "read_noise"),
+        ("nandakumar2019", "read_noise"),
+        ("legallo2023_1pcm", "read_noise"),
+    ],
+)
 def test_a_law_of_spread_is_scaled_as_a_whole(milo: Hardware, device: str, law: str) -> None:
     hardware = milo.replace(device=DeviceModel.load(device))
     (constant,) = [c for c in constants_of(hardware, ("assumed", "fitted", "measured")) if c.name == law]

@@ -46,11 +46,23 @@ def test_the_bill_adds_up(result: Result) -> None:
 
 def test_records_for_scripts_have_the_promised_keys(result: Result) -> None:
     assert {
-        "method", "task", "task_kind", "seeds", "trained_values", "accuracy_mean", "accuracy_sd",
-        "cells_written_per_step", "pool_cells_written", "reprogramming_energy_J", "total_energy_J",
-        "energy_by_phase_J", "energy_by_component_J", "max_writes_per_cell", "p99_writes_per_cell",
+        "method",
+        "task",
+        "task_kind",
+        "seeds",
+        "trained_values",
+        "accuracy_mean",
+        "accuracy_sd",
+        "cells_written_per_step",
+        "pool_cells_written",
+        "reprogramming_energy_J",
+        "total_energy_J",
+        "energy_by_phase_J",
+        "energy_by_component_J",
+        "max_writes_per_cell",
+        "p99_writes_per_cell",
         "adaptations_until_wearout",
-    } <= set(result.record())  # fmt: skip
+    } <= set(result.record())
     assert json.loads(json.dumps(result.record(), allow_nan=False)) == result.record()
     assert len(str(result).splitlines()) <= 15 and "nan" not in str(result)
 
@@ -84,9 +96,13 @@ def test_the_digest_covers_what_matters() -> None:
     same = Experiment(method=LoRA(steps=6), **QUICK)  # type: ignore[arg-type]
     assert quick().digest() == same.digest()
     others = [
-        quick(method=LoRA(steps=7)), quick(method=LoRA(steps=6, placement="sram")), quick(task="occlude"),
-        quick(hardware=Hardware.load("wan2022_256x256")), quick(seeds=(0, 2)), quick(shots_per_class=4),
-    ]  # fmt: skip
+        quick(method=LoRA(steps=7)),
+        quick(method=LoRA(steps=6, placement="sram")),
+        quick(task="occlude"),
+        quick(hardware=Hardware.load("wan2022_256x256")),
+        quick(seeds=(0, 2)),
+        quick(shots_per_class=4),
+    ]
     assert len({experiment.digest() for experiment in [same, *others]}) == 7
     assert Experiment(**json.loads(json.dumps(same.model_dump(mode="json")))) == same
 

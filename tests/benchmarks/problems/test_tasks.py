@@ -27,8 +27,12 @@ def test_splits_have_their_sizes_and_share_no_image() -> None:
         "test": base.test_images,
     }
     assert {name: len(images) for name, images in splits.items()} == {
-        "base": 600, "source": 500, "target": 160, "validation": 137, "test": 400,
-    }  # fmt: skip
+        "base": 600,
+        "source": 500,
+        "target": 160,
+        "validation": 137,
+        "test": 400,
+    }
     for first, second in itertools.combinations(splits.values(), 2):
         assert not rows(first) & rows(second)
 

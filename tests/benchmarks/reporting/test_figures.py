@@ -24,8 +24,12 @@ from tests.benchmarks.reporting.results import METHODS, make_comparison, make_re
 
 Draw = Callable[[Sequence[Result]], Figure]
 ALL: list[Draw] = [
-    figures.energy_by_component, figures.learning_curves, figures.energy_accuracy, figures.worn_tiles, figures.lifetime,
-]  # fmt: skip
+    figures.energy_by_component,
+    figures.learning_curves,
+    figures.energy_accuracy,
+    figures.worn_tiles,
+    figures.lifetime,
+]
 
 
 @pytest.fixture(scope="module")

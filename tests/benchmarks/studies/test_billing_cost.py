@@ -19,6 +19,7 @@ def test_a_stopwatch_counts_what_is_nested_once() -> None:
 def test_shares_of_a_step() -> None:
     records = billing_shares(("full-fine-tuning",), steps=3, turns=1)
     assert [(row["method"], row["access"]) for row in records] == [
-        ("full-fine-tuning", "1T1R"), ("full-fine-tuning", "passive")
-    ]  # fmt: skip
+        ("full-fine-tuning", "1T1R"),
+        ("full-fine-tuning", "passive"),
+    ]
     assert all(0 < row["billing_s"] < row["step_s"] and 0 < row["billing_share"] < 1 for row in records)

@@ -75,8 +75,9 @@ def test_kernels_reach_fine_tuning_where_the_embeddings_stay() -> None:
     above it; the kernel of all parameters, which the embeddings dominate, is further below than that of the blocks."""
     rows = {
         one.name: compare(one, [few("sgd", ridge=(1e-3, 1e-2), start_share=(0.03,))], "fliplr+dim", 5, [0, 1])[0]
-        for one in COMPARISONS if one.name in ("head", "lora", "blocks", "all")
-    }  # fmt: skip
+        for one in COMPARISONS
+        if one.name in ("head", "lora", "blocks", "all")
+    }
     for name in ("head", "lora", "blocks"):
         assert rows[name].difference > -3, rows[name]
     assert rows["all"].kernel < rows["blocks"].kernel - 0.02

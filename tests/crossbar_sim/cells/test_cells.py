@@ -16,9 +16,15 @@ from tests.oracles.on_threads import on_threads
 
 DEVICES = ["milo2021", "wan2022"]
 STAIRS = {
-    "set_start": 0.8, "set_stop": 2.0, "reset_start": 1.0, "reset_stop": 2.0, "increment": 0.1, "growth_voltage": 0.4,
-    "source": "assumption", "kind": "assumed",
-}  # fmt: skip
+    "set_start": 0.8,
+    "set_stop": 2.0,
+    "reset_start": 1.0,
+    "reset_stop": 2.0,
+    "increment": 0.1,
+    "growth_voltage": 0.4,
+    "source": "assumption",
+    "kind": "assumed",
+}
 
 
 def write(crossbar: Crossbar, target: np.ndarray, where: np.ndarray, sense: float = 1e-12) -> Programming:

@@ -112,9 +112,12 @@ def ready(device: DeviceModel, shape: tuple[int, int, int]) -> Crossbar:
 
 
 DEVICES = {
-    "milo2021": {}, "gong2018_es": {}, "gong2018_sb": {"stuck_at_lrs": 0.1, "stuck_at_hrs": 0.1}, "wu2018": {},
+    "milo2021": {},
+    "gong2018_es": {},
+    "gong2018_sb": {"stuck_at_lrs": 0.1, "stuck_at_hrs": 0.1},
+    "wu2018": {},
     "woo2016": {"access_resistance": 2e3, "cycle_to_cycle": 0.2, "device_to_device": 0.3},
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("scheme", [ONE_CELL, BOTH_CELLS, CELL_OF_THE_SIGN])
@@ -160,10 +163,15 @@ def run(batches: list[slice], threads: int = 1) -> tuple[Crossbar, list[Programm
     with on_threads(threads):
         results = [
             pulse_outer_product(
-                crossbar, draw(x[some], error[:, some], 2.0, 31, KEY, crossbar.samples), CELL_OF_THE_SIGN,
-                np.arange(40), np.arange(30), 40,
-            ) for some in batches
-        ]  # fmt: skip
+                crossbar,
+                draw(x[some], error[:, some], 2.0, 31, KEY, crossbar.samples),
+                CELL_OF_THE_SIGN,
+                np.arange(40),
+                np.arange(30),
+                40,
+            )
+            for some in batches
+        ]
     return crossbar, results
 
 

@@ -20,9 +20,12 @@ from tests.conftest import OTHER_EFFECTS
 def linear(hardware: Hardware, pulses: float, mapping: str, spread: float = 0.0) -> Hardware:
     """Continuous cells, every pulse of which goes equally far on average."""
     device = hardware.ideal().device.replace(
-        cycle_to_cycle=spread, cycle_to_cycle_window=None, device_to_device=None, full_swing_pulses=pulses,
+        cycle_to_cycle=spread,
+        cycle_to_cycle_window=None,
+        device_to_device=None,
+        full_swing_pulses=pulses,
         programming="open_loop",
-    )  # fmt: skip
+    )
     return hardware.ideal().replace(device=device, tile=hardware.tile.replace(mapping=mapping))
 
 
@@ -154,8 +157,9 @@ def test_hardware_without_such_an_update_is_refused_before_the_first_step(
     hardware = Hardware.load(change.get("name", milo.name))
     hardware = hardware.replace(
         device=DeviceModel.load(device) if isinstance(device, str) else milo.device.replace(**device),
-        tile=hardware.tile.replace(**change.get("tile", {})), accounting=change.get("accounting", "physical"),
-    )  # fmt: skip
+        tile=hardware.tile.replace(**change.get("tile", {})),
+        accounting=change.get("accounting", "physical"),
+    )
     _, matrix = chips_matrix(hardware, 3, 4)
     with pytest.raises(SpecError, match=sentence):
         matrix.update(torch.ones(1, 4), torch.ones(1, 3), 1.0)

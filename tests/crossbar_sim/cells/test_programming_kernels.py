@@ -52,9 +52,15 @@ def crossbar_of(device: DeviceModel, count: int) -> Crossbar:
 
 
 STAIRS = {
-    "set_start": 0.8, "set_stop": 1.4, "reset_start": 1.0, "reset_stop": 2.0, "increment": 0.1, "growth_voltage": 0.4,
-    "source": "assumption", "kind": "assumed",
-}  # fmt: skip
+    "set_start": 0.8,
+    "set_stop": 1.4,
+    "reset_start": 1.0,
+    "reset_stop": 2.0,
+    "increment": 0.1,
+    "growth_voltage": 0.4,
+    "source": "assumption",
+    "kind": "assumed",
+}
 """After an erase pulse, with compliance and an early stop of the staircase."""
 
 
@@ -62,10 +68,12 @@ CASES = [
     *((name, count) for name in device_names() for count in (100, 150)),
     *(
         (f"{name} faulty", count)
-        for name in ("milo2021", "wan2022_incremental", "gong2018_es") for count in (100, 2 * LANES + 37)
+        for name in ("milo2021", "wan2022_incremental", "gong2018_es")
+        for count in (100, 2 * LANES + 37)
     ),
-    ("milo2021 rising", 150), ("wan2022", CHUNK + 100),
-]  # fmt: skip
+    ("milo2021 rising", 150),
+    ("wan2022", CHUNK + 100),
+]
 
 
 @pytest.mark.parametrize(("name", "count"), CASES)
@@ -87,7 +95,7 @@ def test_every_device_programs_as_one_cell_after_the_other(name: str, count: int
             device, before[cell], target, cell, writes[cell], crossbar.key, SENSE, pace[cell], bool(stuck[cell])
         )
         for cell, target in zip(cells, goal, strict=True)
-    ]  # fmt: skip
+    ]
     check(result, slow)
     written = np.isin(np.arange(2 * count), cells)
     assert np.array_equal(crossbar.conductance[~written], before[~written])
@@ -107,11 +115,17 @@ def test_every_device_takes_blind_pulses_as_one_cell_after_the_other(name: str) 
     result = crossbar.pulse(np.arange(count), trains)
     slow = [
         slow_writes.train(
-            device, before[cell], trains[cell], cell, writes[cell], crossbar.key, crossbar.pace[cell],
+            device,
+            before[cell],
+            trains[cell],
+            cell,
+            writes[cell],
+            crossbar.key,
+            crossbar.pace[cell],
             bool(crossbar.stuck[cell]),
         )
         for cell in range(count)
-    ]  # fmt: skip
+    ]
     check(result, slow)
 
 
@@ -122,10 +136,15 @@ def work_of_rows(result: Programming, device: DeviceModel, shape: tuple[int, int
     seconds = result.set_pulses * device.pulse_width + result.reset_pulses * device.reset_width
     squared = result.set_pulses * device.set_voltage**2 + result.reset_pulses * device.reset_voltage**2
     sums = {
-        row_work.CELLS: np.ones(result.count), row_work.SETS: result.set_pulses, row_work.RESETS: result.reset_pulses,
-        row_work.SET_JOULE: result.set_energy, row_work.RESET_JOULE: result.reset_energy,
-        row_work.READS: result.verify_reads, row_work.VERIFY_JOULE: result.verify_energy, row_work.SQUARED: squared,
-    }  # fmt: skip
+        row_work.CELLS: np.ones(result.count),
+        row_work.SETS: result.set_pulses,
+        row_work.RESETS: result.reset_pulses,
+        row_work.SET_JOULE: result.set_energy,
+        row_work.RESET_JOULE: result.reset_energy,
+        row_work.READS: result.verify_reads,
+        row_work.VERIFY_JOULE: result.verify_energy,
+        row_work.SQUARED: squared,
+    }
     for field, values in sums.items():
         np.add.at(work[..., field], at, values)
     np.maximum.at(work[..., row_work.SLOTS], at, result.pulses)

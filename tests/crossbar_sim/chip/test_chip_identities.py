@@ -27,18 +27,22 @@ LAYERS = ("linear", "conv1d", "conv2d", "attention", "lstm", "gru", "rnn")
 CONVERTERS = [
     ({"drive": drive, "range": inputs}, {"circuit": circuit, "codes": codes, "range": currents})
     for drive, inputs, circuit, codes, currents in itertools.product(
-        ("multi_level", "bit_serial"), ("vector", "calibrated"), ("uniform", "sar", "ramp"),
-        ("mid_tread", "mid_rise"), ("calibrated", "full_scale", "granular"),
+        ("multi_level", "bit_serial"),
+        ("vector", "calibrated"),
+        ("uniform", "sar", "ramp"),
+        ("mid_tread", "mid_rise"),
+        ("calibrated", "full_scale", "granular"),
     )
-]  # fmt: skip
+]
 
 
 def small(hardware: Hardware, mapping: str, dac: dict[str, Any], adc: dict[str, Any]) -> Hardware:
     """Tiles of a few lines, so that every matrix takes several."""
     return hardware.replace(
         tile=hardware.tile.replace(rows=5, columns=24, **MAPPINGS[mapping]),
-        dac=hardware.dac.replace(**dac), adc=hardware.adc.replace(**adc),
-    )  # fmt: skip
+        dac=hardware.dac.replace(**dac),
+        adc=hardware.adc.replace(**adc),
+    )
 
 
 @pytest.mark.parametrize("kind", LAYERS)
@@ -77,9 +81,10 @@ def test_fine_converters_of_any_kind_add_little(ideal: Hardware, mapping: str) -
 
 
 NOISY_CONVERTERS = [
-    ({}, {}), ({"drive": "bit_serial"}, {"circuit": "sar", "mismatch": 0.02}),
+    ({}, {}),
+    ({"drive": "bit_serial"}, {"circuit": "sar", "mismatch": 0.02}),
     ({"range": "calibrated"}, {"circuit": "ramp", "codes": "mid_rise", "gain_error": 0.01, "offset_error": 0.5}),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("dac", "adc"), NOISY_CONVERTERS)
@@ -103,9 +108,13 @@ CELLS = ("SET pulses", "RESET pulses", "verify reads", "verify sensing", "cell r
 
 @settings(max_examples=30)
 @given(
-    inputs=st.integers(1, 12), left=st.integers(1, 9), right=st.integers(1, 9), seed=st.integers(0, 999),
-    mapping=st.sampled_from(sorted(MAPPINGS)), by_inputs=st.booleans(),
-)  # fmt: skip
+    inputs=st.integers(1, 12),
+    left=st.integers(1, 9),
+    right=st.integers(1, 9),
+    seed=st.integers(0, 999),
+    mapping=st.sampled_from(sorted(MAPPINGS)),
+    by_inputs=st.booleans(),
+)
 def test_two_halves_cost_their_cells_what_the_whole_costs(
     milo: Hardware, inputs: int, left: int, right: int, seed: int, mapping: str, by_inputs: bool
 ) -> None:
@@ -140,9 +149,12 @@ def test_two_halves_cost_their_cells_what_the_whole_costs(
 
 @settings(max_examples=30)
 @given(
-    inputs=st.integers(1, 12), outputs=st.integers(1, 9), seed=st.integers(0, 999),
-    mapping=st.sampled_from(sorted(MAPPINGS)), changed=st.integers(0, 3),
-)  # fmt: skip
+    inputs=st.integers(1, 12),
+    outputs=st.integers(1, 9),
+    seed=st.integers(0, 999),
+    mapping=st.sampled_from(sorted(MAPPINGS)),
+    changed=st.integers(0, 3),
+)
 def test_what_does_not_change_is_not_written_and_nothing_leaves_the_window(
     milo: Hardware, inputs: int, outputs: int, seed: int, mapping: str, changed: int
 ) -> None:

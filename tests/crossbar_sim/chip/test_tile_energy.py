@@ -51,9 +51,10 @@ def test_programming_is_that_of_the_cells_of_each_tile(milo: Hardware) -> None:
     """Only the first tile is rewritten, and a tile alone costs what it costs in its matrix."""
     chip = used_chip(milo)
     rewritten = {
-        name for (name, (phase, component, _)), joule in parts_by_tile(chip).items()
+        name
+        for (name, (phase, component, _)), joule in parts_by_tile(chip).items()
         if phase == "adapt/update" and component == "SET pulses" and joule > 0
-    }  # fmt: skip
+    }
     tiles = chip.matrices["w"].tiles
     assert rewritten == {tiles[0].name} and (tiles[0].inputs.start, tiles[0].outputs.start) == (0, 0)
     other = milo.replace(tile=milo.tile.replace(rows=16, columns=24))

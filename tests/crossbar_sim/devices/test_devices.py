@@ -17,14 +17,19 @@ CONFIDENCE = 0.999_999  # of each of a few hundred intervals
 PUBLISHED_SPREAD = [  # device, siemens, sigma in uS: the fits of CrossSim and aihwkit, evaluated by hand
     *[("milo2021", g, s) for g, s in [(50e-6, 4.327), (100e-6, 3.872), (150e-6, 3.416), (225e-6, 2.733)]],
     *[("wan2022", g, s) for g, s in [(0, 0.348), (5e-6, 1.751), (10e-6, 2.258), (20e-6, 2.023), (30e-6, 1.533)]],
-    ("wan2022", 40e-6, 1.103), ("wan2022_incremental", 10e-6, 2.258), ("wan2022_incremental", 40e-6, 1.103),
+    ("wan2022", 40e-6, 1.103),
+    ("wan2022_incremental", 10e-6, 2.258),
+    ("wan2022_incremental", 40e-6, 1.103),
     *[("wan2022_crosssim", g, s) for g, s in [(0, 1.053), (5e-6, 1.967), (10e-6, 2.414), (20e-6, 2.362)]],
     *[("wan2022_crosssim", g, s) for g, s in [(30e-6, 1.819), (40e-6, 1.707)]],
     *[("nandakumar2019", g, s) for g, s in [(0, 0.263), (5e-6, 0.610), (12.5e-6, 0.953), (25e-6, 1.055)]],
     *[("joshi2020", g, s) for g, s in [(0, 0.286), (5e-6, 0.621), (12.5e-6, 0.955), (25e-6, 1.066)]],
-    ("falcone2025_0p2", 9e-6, 0.0104), ("falcone2025_0p2", 88.19e-6, 0.0951), ("falcone2025_2p0", 9e-6, 0.1128),
-    ("legallo2023_1pcm", 10.35e-6, 1.0076), ("legallo2023_2pcm", 20.7e-6, 1.0927),
-]  # fmt: skip
+    ("falcone2025_0p2", 9e-6, 0.0104),
+    ("falcone2025_0p2", 88.19e-6, 0.0951),
+    ("falcone2025_2p0", 9e-6, 0.1128),
+    ("legallo2023_1pcm", 10.35e-6, 1.0076),
+    ("legallo2023_2pcm", 20.7e-6, 1.0927),
+]
 SPREADING = sorted({name for name, _, _ in PUBLISHED_SPREAD})
 
 

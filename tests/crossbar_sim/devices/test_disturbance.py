@@ -33,9 +33,13 @@ def naive_felt(shape, array, scheme, cells, pulses):  # type: ignore[no-untyped-
 
 
 @given(
-    scheme=st.sampled_from(["half", "third"]), sides=st.integers(1, 2), rows=st.integers(1, 5),
-    columns=st.integers(1, 5), array=st.tuples(st.integers(1, 6), st.integers(1, 6)), seed=st.integers(0, 1000),
-)  # fmt: skip
+    scheme=st.sampled_from(["half", "third"]),
+    sides=st.integers(1, 2),
+    rows=st.integers(1, 5),
+    columns=st.integers(1, 5),
+    array=st.tuples(st.integers(1, 6), st.integers(1, 6)),
+    seed=st.integers(0, 1000),
+)
 @settings(max_examples=60, deadline=None)
 def test_who_feels_whose_pulses(
     scheme: str, sides: int, rows: int, columns: int, array: tuple[int, int], seed: int

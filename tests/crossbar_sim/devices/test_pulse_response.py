@@ -18,8 +18,12 @@ CONFIDENCE = 0.9999
 ANALOG = ["jo2010", "wu2018", "woo2016", "park2013", "choi2018"]
 NO_SPREAD = {"cycle_to_cycle_window": None, "device_to_device": None}
 NO_ERROR = {
-    "coefficients": [0.0], "conductance_scale": 1.0, "sigma_scale": 1.0, "source": "assumption", "kind": "assumed",
-}  # fmt: skip
+    "coefficients": [0.0],
+    "conductance_scale": 1.0,
+    "sigma_scale": 1.0,
+    "source": "assumption",
+    "kind": "assumed",
+}
 labels = st.one_of(st.none(), st.floats(0.01, 8), st.floats(-8, -0.01))
 
 
@@ -77,9 +81,12 @@ def test_cells_stay_in_the_window_and_energy_is_positive(
     set_label: float | None, reset_label: float | None, seed: int, loop: str
 ) -> None:
     device = DeviceModel.load("wu2018").replace(
-        set_nonlinearity=set_label, reset_nonlinearity=reset_label, device_to_device=0.3, verify_acceptance=0.2e-6,
+        set_nonlinearity=set_label,
+        reset_nonlinearity=reset_label,
+        device_to_device=0.3,
+        verify_acceptance=0.2e-6,
         programming="open_loop" if loop == "open" else "write_verify",
-    )  # fmt: skip
+    )
     crossbar, draw = Crossbar(device, (30,), stream_key(seed, "w")), np.random.default_rng(seed)
     for _ in range(3):
         target = device.g_min + device.window * draw.random(30)
@@ -154,9 +161,12 @@ def test_slow_and_fast_cells() -> None:
 
 # device, joule of one pulse at g_max, joule of a full sweep at the arithmetic mean conductance: V^2 G t
 PULSE_ENERGY = [
-    ("jo2010", 118e-12, 6.19e-9), ("wu2018", 1.28e-12, 90.1e-12), ("woo2016", 4.79e-9, 117e-9),
-    ("park2013", 174e-12, 5.0e-9), ("choi2018", 1.54e-9, 50e-9),
-]  # fmt: skip
+    ("jo2010", 118e-12, 6.19e-9),
+    ("wu2018", 1.28e-12, 90.1e-12),
+    ("woo2016", 4.79e-9, 117e-9),
+    ("park2013", 174e-12, 5.0e-9),
+    ("choi2018", 1.54e-9, 50e-9),
+]
 
 
 @pytest.mark.parametrize(("name", "pulse", "whole"), PULSE_ENERGY)

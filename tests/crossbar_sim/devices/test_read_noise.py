@@ -28,11 +28,14 @@ def test_read_noise_of_pcm_an_hour_after(x: float, sigma: float) -> None:
     assert flicker_of("nandakumar2019")(np.array([x * 25e-6]), HOUR)[0] == pytest.approx(sigma * x * 25e-6, rel=2e-3)
 
 
-@pytest.mark.parametrize(("name", "x", "amplitude"), [  # the published branches of the HERMES fit, written out
-    ("legallo2023_1pcm", 1.0, 0.0088 + 0.0768 - 0.1352 + 0.0664),
-    ("legallo2023_2pcm", 1.0, 0.0123 + 0.0211 - 0.0280 + 0.0069),
-    ("legallo2023_1pcm", 0.05, -0.0078 * np.log(0.05) + 0.0038),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "x", "amplitude"),
+    [  # the published branches of the HERMES fit, written out
+        ("legallo2023_1pcm", 1.0, 0.0088 + 0.0768 - 0.1352 + 0.0664),
+        ("legallo2023_2pcm", 1.0, 0.0123 + 0.0211 - 0.0280 + 0.0069),
+        ("legallo2023_1pcm", 0.05, -0.0078 * np.log(0.05) + 0.0038),
+    ],
+)
 def test_read_noise_of_hermes(name: str, x: float, amplitude: float) -> None:
     law = flicker_of(name)
     growth = np.sqrt(np.log((HOUR + law.reference_time + 512e-9) / 1024e-9))

@@ -74,7 +74,7 @@ def test_drift_exponents_have_the_published_mean_and_spread(name: str, x: float)
         ("legallo2023_1pcm", 0.05, -0.0387 * np.log(0.05) - 0.0182, -0.0120 * np.log(0.05) - 0.0023),
         ("legallo2023_2pcm", 1e-9, 0.13, 0.04),
     ],
-)  # fmt: skip
+)
 def test_hermes_branches(name: str, x: float, mean: float, spread: float) -> None:
     law, state = drift_of(name), np.array([x])
     assert law.spread is not None
@@ -133,9 +133,11 @@ def test_switched_off_or_not_written_or_stuck_nothing_moves() -> None:
 
 
 @given(
-    name=st.sampled_from(PCM + CMO), seed=st.integers(0, 2**31),
-    waits=st.lists(st.floats(0, 1e8), min_size=1, max_size=4), again=st.sets(st.integers(0, 39)),
-)  # fmt: skip
+    name=st.sampled_from(PCM + CMO),
+    seed=st.integers(0, 2**31),
+    waits=st.lists(st.floats(0, 1e8), min_size=1, max_size=4),
+    again=st.sets(st.integers(0, 39)),
+)
 @settings(max_examples=40, deadline=None)
 def test_the_present_depends_on_each_cells_age_alone(name: str, seed: int, waits: list[float], again: set[int]) -> None:
     """However a time is cut into waits, and whatever happens to other cells, a cell stands where its age puts it."""
@@ -187,9 +189,12 @@ def test_cells_younger_than_a_second_stay_as_programmed() -> None:
 def test_heat_makes_time_run_faster(kelvin: float) -> None:
     """1 eV: an hour at 85 C is exp(1 eV / k (1/300 K - 1/358 K)) hours at 300 K."""
     heat = {
-        "activation_energy": 1.602176634e-19, "reference_temperature": 300.0, "temperature": kelvin,
-        "source": "assumption", "kind": "assumed",
-    }  # fmt: skip
+        "activation_energy": 1.602176634e-19,
+        "reference_temperature": 300.0,
+        "temperature": kelvin,
+        "source": "assumption",
+        "kind": "assumed",
+    }
     device = DeviceModel.load("nandakumar2019")
     factor = np.exp(11604.518 * (1 / 300 - 1 / kelvin))
     hot, cold = (Crossbar(kind, (20,), stream_key(0, "h")) for kind in (device.replace(heat=heat), device))

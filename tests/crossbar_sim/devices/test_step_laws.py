@@ -24,8 +24,12 @@ CELLS = 20_000
 DEVICES = ("gong2018_es", "gong2018_sb", "gong2022_om", "gong2022_hfo2")
 QUIET = {"cycle_to_cycle": 0.0, "cycle_to_cycle_window": None, "device_to_device": None}
 NO_ERROR = {
-    "coefficients": [0.0], "conductance_scale": 1.0, "sigma_scale": 1.0, "source": "assumption", "kind": "assumed",
-}  # fmt: skip
+    "coefficients": [0.0],
+    "conductance_scale": 1.0,
+    "sigma_scale": 1.0,
+    "source": "assumption",
+    "kind": "assumed",
+}
 ASSUMED = {"source": "assumption", "kind": "assumed"}
 
 
@@ -149,10 +153,15 @@ def test_open_loop_trains_end_as_near_as_a_pulse_allows(name: str) -> None:
 
 
 @pytest.mark.parametrize("rising", [True, False])
-@pytest.mark.parametrize(("name", "spread"), [  # of one pulse at the weight 0, in units of weight
-    ("gong2018_es", 5.0), ("gong2018_sb", 3.75 * 0.002), ("gong2022_om", 0.4158 * 0.0949),
-    ("gong2022_hfo2", 0.2174 * 0.4622),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "spread"),
+    [  # of one pulse at the weight 0, in units of weight
+        ("gong2018_es", 5.0),
+        ("gong2018_sb", 3.75 * 0.002),
+        ("gong2022_om", 0.4158 * 0.0949),
+        ("gong2022_hfo2", 0.2174 * 0.4622),
+    ],
+)
 def test_spread_of_single_pulses(name: str, spread: float, rising: bool) -> None:
     """Exponential steps spread by 5 times themselves, backwards too; soft bounds by a fixed number of nominal steps."""
     device = DeviceModel.load(name).replace(device_to_device=None)
@@ -170,10 +179,15 @@ def test_spread_of_single_pulses(name: str, spread: float, rising: bool) -> None
     assert backwards == pytest.approx(stats.norm.cdf(-abs(mean) / sigma), abs=0.015)
 
 
-@pytest.mark.parametrize(("name", "spread", "logarithm"), [
-    ("gong2018_es", 0.2, False), ("gong2018_sb", 0.3, False), ("gong2022_om", 0.7829, True),
-    ("gong2022_hfo2", 0.7125, True),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "spread", "logarithm"),
+    [
+        ("gong2018_es", 0.2, False),
+        ("gong2018_sb", 0.3, False),
+        ("gong2022_om", 0.7829, True),
+        ("gong2022_hfo2", 0.7125, True),
+    ],
+)
 def test_cells_differ_as_published(name: str, spread: float, logarithm: bool) -> None:
     pace = Crossbar(DeviceModel.load(name), (CELLS,), stream_key(2, name)).pace
     assert pace is not None and (pace > 0).all()
@@ -184,9 +198,12 @@ def test_cells_differ_as_published(name: str, spread: float, logarithm: bool) ->
 
 
 @given(
-    weights_=st.tuples(st.floats(-0.8, 20), st.floats(-0.8, 20)), rates=st.tuples(st.floats(0, 8), st.floats(0, 8)),
-    pulses=st.integers(3, 60), seed=st.integers(0, 2**31), law=st.sampled_from(["exponential", "soft_bounds"]),
-)  # fmt: skip
+    weights_=st.tuples(st.floats(-0.8, 20), st.floats(-0.8, 20)),
+    rates=st.tuples(st.floats(0, 8), st.floats(0, 8)),
+    pulses=st.integers(3, 60),
+    seed=st.integers(0, 2**31),
+    law=st.sampled_from(["exponential", "soft_bounds"]),
+)
 @settings(max_examples=60)
 def test_any_law_stays_in_the_window_and_more_pulses_move_farther(
     weights_: tuple[float, float], rates: tuple[float, float], pulses: int, seed: int, law: str
@@ -195,9 +212,16 @@ def test_any_law_stays_in_the_window_and_more_pulses_move_farther(
     if law == "exponential":
         own |= {"set_weight": weights_[0], "reset_weight": weights_[1], "set_rate": rates[0], "reset_rate": rates[1]}
     device = DeviceModel.load("wu2018").replace(
-        set_nonlinearity=None, reset_nonlinearity=None, levels=None, step_law=own, full_swing_pulses=pulses,
-        pulses_may_reverse=True, cycle_to_cycle=1.0, device_to_device=0.5, device_to_device_distribution="log_normal",
-    )  # fmt: skip
+        set_nonlinearity=None,
+        reset_nonlinearity=None,
+        levels=None,
+        step_law=own,
+        full_swing_pulses=pulses,
+        pulses_may_reverse=True,
+        cycle_to_cycle=1.0,
+        device_to_device=0.5,
+        device_to_device_distribution="log_normal",
+    )
     draw = np.random.default_rng(seed)
     crossbar = Crossbar(device, (30,), stream_key(seed, "w"))
     for _ in range(2):
@@ -225,14 +249,24 @@ SOFT = {"law": "soft_bounds", **ASSUMED}
 STEEP = {"law": "exponential", "set_weight": 1.0, "set_rate": 2.0, "reset_weight": 1.0, "reset_rate": 2.0, **ASSUMED}
 
 
-@pytest.mark.parametrize(("changes", "message"), [
-    ({"step_law": SOFT}, "both state the pulse response"),
-    ({"step_law": {**STEEP, "set_weight": -1.0}}, "the set step falls to 0"),
-    ({"step_law": {**SOFT, "symmetry_point": 1.0}}, "less than 1"),
-    ({"step_law": {**SOFT, "law": "hard_bounds"}}, "soft_bounds"),
-    ({"step_law": STEEP, "set_nonlinearity": None, "reset_nonlinearity": None,
-      "disturbance": {"scheme": "half", "growth_voltage": 0.1, **ASSUMED}}, "in closed form"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"step_law": SOFT}, "both state the pulse response"),
+        ({"step_law": {**STEEP, "set_weight": -1.0}}, "the set step falls to 0"),
+        ({"step_law": {**SOFT, "symmetry_point": 1.0}}, "less than 1"),
+        ({"step_law": {**SOFT, "law": "hard_bounds"}}, "soft_bounds"),
+        (
+            {
+                "step_law": STEEP,
+                "set_nonlinearity": None,
+                "reset_nonlinearity": None,
+                "disturbance": {"scheme": "half", "growth_voltage": 0.1, **ASSUMED},
+            },
+            "in closed form",
+        ),
+    ],
+)
 def test_mistakes_are_explained(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(SpecError, match=message):
         DeviceModel.load("wu2018").replace(**changes)

@@ -23,8 +23,13 @@ ROWS: list[tuple[str, str, str, dict[str, Any], dict[str, int]]] = [
     ("full fine-tuning", "V", "full-fine-tuning", {}, {"step": 2 * V, "pool": 0}),
     ("BitFit", "V", "bitfit", {}, {"step": 0, "pool": 0, "trained": 82_944, "state": 995_328}),
     ("adapters on tiles", "V", "adapters", {}, {"step": 2 * 2 * 768 * 8 * 12, "pool": 0}),
-    ("adapters digital", "V", "adapters", {"placement": "sram"}, {
-        "step": 0, "pool": 0, "trained": (2 * 768 * 8 + 8 + 768) * 12}),
+    (
+        "adapters digital",
+        "V",
+        "adapters",
+        {"placement": "sram"},
+        {"step": 0, "pool": 0, "trained": (2 * 768 * 8 + 8 + 768) * 12},
+    ),
     ("LoRA on tiles", "F", "lora", {}, {"step": 2 * 4_718_592, "pool": 0, "state": 56_623_104}),
     ("LoRA digital", "F", "lora", {"placement": "sram"}, {"step": 0, "pool": 0, "state": 56_623_104, "frozen": 0}),
     ("LoRA-FA", "F", "lora-fa", {}, {"step": 0, "pool": 2 * 2_359_296, "state": 28_311_552}),
@@ -37,9 +42,8 @@ ROWS: list[tuple[str, str, str, dict[str, Any], dict[str, int]]] = [
     ("WeGeFT input side", "V", "wegeft", {}, {"step": 0, "pool": 0, "trained": 24_576, "state": 294_912}),
     ("WeGeFT output side", "V", "wegeft", {"side": "output"}, {"step": 0, "pool": 0, "trained": 24_576}),
     ("LoRAHub", "F", "lorahub", {}, {"step": 0, "pool": 2 * 94_371_840, "trained": 20, "state": 80}),
-    ("LoRAFusion", "F", "lorafusion", {}, {
-        "step": 0, "pool": 2 * 94_371_840, "trained": 148_416, "state": 1_780_992}),
-]  # fmt: skip
+    ("LoRAFusion", "F", "lorafusion", {}, {"step": 0, "pool": 2 * 94_371_840, "trained": 148_416, "state": 1_780_992}),
+]
 
 
 @pytest.mark.parametrize(
@@ -52,9 +56,12 @@ def test_cells_and_memory(
     counted = attach_shape(shape, make_method(shape, method, settings), HARDWARE, Workload(calibration=0))
     sram = counted.sram_bytes
     found = {
-        "step": counted.trained_cells, "pool": counted.pool_cells, "trained": counted.adapter.trained_values,
-        "state": sram["trained"], "frozen": sram["frozen"],
-    }  # fmt: skip
+        "step": counted.trained_cells,
+        "pool": counted.pool_cells,
+        "trained": counted.adapter.trained_values,
+        "state": sram["trained"],
+        "frozen": sram["frozen"],
+    }
     assert {key: found[key] for key in expected} == expected
 
 
@@ -102,19 +109,30 @@ def reads(ledger: Ledger, phase: str) -> int:
 def digital(ledger: Ledger, *places: str) -> int:
     """Additions and multiplications in inference."""
     return sum(
-        row["count"] for row in ledger.rows()
+        row["count"]
+        for row in ledger.rows()
         if (row["component"], row["phase"]) == ("arithmetic", "infer") and row["place"] in places
-    )  # fmt: skip
+    )
 
 
 BASE_READS = 12 * 6 * 197
 EXTRA_READS: list[tuple[str, dict[str, Any], int]] = [
-    ("full-fine-tuning", {}, 0), ("bitfit", {}, 0), ("wegeft", {}, 0), ("wegeft", {"side": "output"}, 0),
-    ("pasta", {}, 0), ("ia3", {}, 0), ("lora", {"placement": "sram"}, 0), ("adapters", {"placement": "sram"}, 0),
-    ("lora", {}, 12 * 2 * 197), ("adapters", {}, 12 * 2 * 197), ("lora-fa", {}, 12 * 197), ("vera", {}, 12 * 2 * 197),
-    ("lorafusion", {}, 12 * 2 * 197), ("vpt", {"prompts": 10, "deep": False}, 12 * 6 * 10),
+    ("full-fine-tuning", {}, 0),
+    ("bitfit", {}, 0),
+    ("wegeft", {}, 0),
+    ("wegeft", {"side": "output"}, 0),
+    ("pasta", {}, 0),
+    ("ia3", {}, 0),
+    ("lora", {"placement": "sram"}, 0),
+    ("adapters", {"placement": "sram"}, 0),
+    ("lora", {}, 12 * 2 * 197),
+    ("adapters", {}, 12 * 2 * 197),
+    ("lora-fa", {}, 12 * 197),
+    ("vera", {}, 12 * 2 * 197),
+    ("lorafusion", {}, 12 * 2 * 197),
+    ("vpt", {"prompts": 10, "deep": False}, 12 * 6 * 10),
     ("vpt", {"prompts": 10}, 0),  # deep: keys and values are kept
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("method", "settings", "extra"), EXTRA_READS)
@@ -125,9 +143,12 @@ def test_extra_reads_per_sample(method: str, settings: dict[str, Any], extra: in
 
 
 DIGITAL_MACS: list[tuple[str, dict[str, Any], int]] = [  # per token and adapted layer of 768 x 768
-    ("lora", {"placement": "sram"}, 8 * (768 + 768)), ("adapters", {"placement": "sram"}, 2 * 768 * 8),
-    ("lora-fa", {}, 8 * 768), ("wegeft", {}, 2 * 16 * 768), ("wegeft", {"side": "output"}, 2 * 16 * 768),
-]  # fmt: skip
+    ("lora", {"placement": "sram"}, 8 * (768 + 768)),
+    ("adapters", {"placement": "sram"}, 2 * 768 * 8),
+    ("lora-fa", {}, 8 * 768),
+    ("wegeft", {}, 2 * 16 * 768),
+    ("wegeft", {"side": "output"}, 2 * 16 * 768),
+]
 
 
 @pytest.mark.parametrize(("method", "settings", "macs"), DIGITAL_MACS)

@@ -44,9 +44,11 @@ def full_sweep(harmonic: bool) -> float:
     if harmonic:
         one = cell_write_energy(np.array([1e-6]), np.array([1e-5]), 1.6, 50e-9, np.array([128]))
         return float(one[0]) / 2  # NeuroSim doubles V^2 besides
-    device = DeviceModel.load("wu2018").without_programming_error().replace(
-        set_nonlinearity=None, reset_nonlinearity=None, access_resistance=0.0
-    )  # fmt: skip
+    device = (
+        DeviceModel.load("wu2018")
+        .without_programming_error()
+        .replace(set_nonlinearity=None, reset_nonlinearity=None, access_resistance=0.0)
+    )
     cell = Crossbar(device, (1,), stream_key(0, "cell"))
     return float(cell.program(np.array([0]), np.array([device.g_max]), 0.0).set_energy[0])
 
@@ -60,11 +62,19 @@ def perez_pulse(ampere: float) -> float:
 
 def marinella_mac() -> float:
     """1024 x 1024 cells that cost 12.8 nJ per read."""
-    block = Component(name="block", billed_as="cell reads", level="array", per="read", energy=12.8e-9,
-                      includes=["DAC", "ADC", "shift-add"])  # fmt: skip
+    block = Component(
+        name="block",
+        billed_as="cell reads",
+        level="array",
+        per="read",
+        energy=12.8e-9,
+        includes=["DAC", "ADC", "shift-add"],
+    )
     milo = Hardware.load("milo2021_128x128")
-    chip = milo.replace(tile=milo.tile.replace(rows=1024, columns=1024),
-                        architecture=Architecture(cells_per_weight=1, components=(block,)))  # fmt: skip
+    chip = milo.replace(
+        tile=milo.tile.replace(rows=1024, columns=1024),
+        architecture=Architecture(cells_per_weight=1, components=(block,)),
+    )
     return datasheet(chip).energy("array") / (datasheet(chip).mvm_operations / 2)
 
 
@@ -115,10 +125,22 @@ ROWS: list[tuple[str, str, str, Callable[[], float], float, float]] = [
     ("T1", "shafiee2016", "chip area", lambda: isaac()["chip"].area, 85.4e-6, 0.01),
     ("T2", "shafiee2016", "peak", lambda: isaac()["chip"].operations_per_second, 41.3e12, 0.01),
     ("T2", "shafiee2016", "array", lambda: isaac()["array"].operations_per_second, 2.56e9, 1e-9),
-    ("T2", "shafiee2016", "per area, computed from its table",
-     lambda: isaac()["chip"].operations_per_second / isaac()["chip"].area, 483.5e15, 0.01),
-    ("T2", "shafiee2016", "per area, as printed",
-     lambda: isaac()["chip"].operations_per_second / isaac()["chip"].area, 479e15, 0.015),
+    (
+        "T2",
+        "shafiee2016",
+        "per area, computed from its table",
+        lambda: isaac()["chip"].operations_per_second / isaac()["chip"].area,
+        483.5e15,
+        0.01,
+    ),
+    (
+        "T2",
+        "shafiee2016",
+        "per area, as printed",
+        lambda: isaac()["chip"].operations_per_second / isaac()["chip"].area,
+        479e15,
+        0.015,
+    ),
     ("T3", "shafiee2016", "16-bit MVM of an array", lambda: isaac().energy("core"), 4.816e-9, 0.001),
     ("T3", "shafiee2016", "its converters", lambda: isaac().mvm_energy["core"]["ADC"], 3.2e-9, 0.001),
     ("T3", "shafiee2016", "multiply-accumulate in an IMA", lambda: isaac().energy("core") / 2048, 2.352e-12, 0.001),
@@ -175,18 +197,36 @@ ROWS: list[tuple[str, str, str, Callable[[], float], float, float]] = [
     ("T21", "arithmetic", "10,000 writes per adaptation", lambda: adaptations(1e6, 1e4), 100, 0),
     ("T21", "arithmetic", "one write per adaptation", lambda: adaptations(1e6, 1), 1e6, 0),
     ("T22", "CHIMERA, JSSC 2022", "writes in ten years of 20 samples a minute", chimera_writes, 3.714e5, 1e-3),
-    ("T22", "CHIMERA, JSSC 2022", "samples those writes last for",
-     lambda: adaptations(chimera_writes(), 1 / 283), 1.0512e8, 1e-6),
+    (
+        "T22",
+        "CHIMERA, JSSC 2022",
+        "samples those writes last for",
+        lambda: adaptations(chimera_writes(), 1 / 283),
+        1.0512e8,
+        1e-6,
+    ),
     ("T23", "arithmetic", "1024 x 1024 over LoRA of rank 8: energy", lambda: full_over_lora()[0], 64, 1e-9),
     ("T23", "arithmetic", "the same: most writes of one cell", lambda: full_over_lora()[1], 1, 0),
     ("T24", "MNSIM", "256 x 256 written, every row its pulse", lambda: 256 * mnsim_row(), 14.75e-9, 1e-3),
     ("T24", "MNSIM", "as coded: one row for all", mnsim_row, 0.0576e-9, 1e-3),
-    ("-", "horowitz2014", "float32 multiply at 32 nm",
-     lambda: arithmetic_energy("float32 multiply", 32), 2.438e-12, 1e-3),
-    ("-", "horowitz2014", "int8 multiply-accumulate at 28 nm",
-     lambda: arithmetic_energy("int8 multiply", 28) + arithmetic_energy("int8 add", 28), 0.118e-12, 0.01),
+    (
+        "-",
+        "horowitz2014",
+        "float32 multiply at 32 nm",
+        lambda: arithmetic_energy("float32 multiply", 32),
+        2.438e-12,
+        1e-3,
+    ),
+    (
+        "-",
+        "horowitz2014",
+        "int8 multiply-accumulate at 28 nm",
+        lambda: arithmetic_energy("int8 multiply", 28) + arithmetic_energy("int8 add", 28),
+        0.118e-12,
+        0.01,
+    ),
     ("-", "cacti", "DDR3", lambda: dram_energy("DDR3", 64), 64 * 70e-12, 1e-9),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(

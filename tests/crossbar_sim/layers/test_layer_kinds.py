@@ -67,19 +67,31 @@ LAYERS: dict[str, tuple[Make, tuple[int, ...], Call]] = {
     "attention alone": (lambda: nn.MultiheadAttention(6, 2), (3, 6), itself(average_attn_weights=False)),
     "attention without biases": (lambda: nn.MultiheadAttention(6, 3, bias=False), (3, 2, 6), itself()),
     "attention without weights": (
-        lambda: nn.MultiheadAttention(6, 2), (3, 2, 6), itself(need_weights=False, attn_mask=CAUSAL, is_causal=True)),
+        lambda: nn.MultiheadAttention(6, 2),
+        (3, 2, 6),
+        itself(need_weights=False, attn_mask=CAUSAL, is_causal=True),
+    ),
     "attention, padding": (lambda: nn.MultiheadAttention(6, 2), (3, 2, 6), itself(key_padding_mask=PADDED)),
     "attention to nothing": (
-        lambda: nn.MultiheadAttention(6, 2), (3, 2, 6), itself(need_weights=False, attn_mask=FORBIDDEN)),
+        lambda: nn.MultiheadAttention(6, 2),
+        (3, 2, 6),
+        itself(need_weights=False, attn_mask=FORBIDDEN),
+    ),
     "attention, mask per head": (
-        lambda: nn.MultiheadAttention(6, 2), (3, 2, 6),
-        itself(attn_mask=torch.linspace(-1, 1, 4 * 9).reshape(4, 3, 3))),
+        lambda: nn.MultiheadAttention(6, 2),
+        (3, 2, 6),
+        itself(attn_mask=torch.linspace(-1, 1, 4 * 9).reshape(4, 3, 3)),
+    ),
     "attention, both masks": (
-        lambda: nn.MultiheadAttention(6, 2, add_zero_attn=True, add_bias_kv=True), (3, 2, 6),
-        itself(attn_mask=FORBIDDEN, key_padding_mask=PADDED)),
+        lambda: nn.MultiheadAttention(6, 2, add_zero_attn=True, add_bias_kv=True),
+        (3, 2, 6),
+        itself(attn_mask=FORBIDDEN, key_padding_mask=PADDED),
+    ),
     "attention, other widths": (
-        lambda: nn.MultiheadAttention(6, 2, kdim=5, vdim=5), (4, 2, 5),
-        other(torch.linspace(-1, 1, 36).reshape(3, 2, 6))),
+        lambda: nn.MultiheadAttention(6, 2, kdim=5, vdim=5),
+        (4, 2, 5),
+        other(torch.linspace(-1, 1, 36).reshape(3, 2, 6)),
+    ),
     "rnn cell": (lambda: nn.RNNCell(4, 5), (2, 4), lambda layer, x: layer(x)),
     "relu cell": (lambda: nn.RNNCell(4, 5, nonlinearity="relu"), (2, 4), lambda layer, x: layer(x, STATE)),
     "lstm cell": (lambda: nn.LSTMCell(4, 5), (2, 4), lambda layer, x: layer(x, (STATE, -STATE))),
@@ -91,7 +103,7 @@ LAYERS: dict[str, tuple[Make, tuple[int, ...], Call]] = {
     "lstm from zero": (lambda: nn.LSTM(4, 5, batch_first=True), (3, 2, 4), lambda layer, x: layer(x)),
     "lstm that projects": (lambda: nn.LSTM(4, 5, 2, proj_size=3), (3, 4), lambda layer, x: layer(x)),
     "gru": (lambda: nn.GRU(4, 5, 2, bidirectional=True, bias=False), (3, 2, 4), lambda layer, x: layer(x, STATES)),
-}  # fmt: skip
+}
 
 
 def model_of(kind: str) -> tuple[Only, torch.Tensor]:
@@ -155,15 +167,30 @@ def test_converters_add_a_small_error(milo: Hardware, kind: str, settings_: dict
 
 @settings(max_examples=60)
 @given(
-    channels=st.integers(1, 3), out=st.integers(1, 3), groups=st.integers(1, 3),
-    kernel=st.tuples(st.integers(1, 3), st.integers(1, 3)), stride=st.tuples(st.integers(1, 3), st.integers(1, 3)),
-    dilation=st.tuples(st.integers(1, 2), st.integers(1, 2)), padding=st.tuples(st.integers(0, 2), st.integers(0, 2)),
-    mode=st.sampled_from(["zeros", "reflect", "replicate", "circular"]), flat=st.booleans(), bias=st.booleans(),
-)  # fmt: skip
+    channels=st.integers(1, 3),
+    out=st.integers(1, 3),
+    groups=st.integers(1, 3),
+    kernel=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    stride=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    dilation=st.tuples(st.integers(1, 2), st.integers(1, 2)),
+    padding=st.tuples(st.integers(0, 2), st.integers(0, 2)),
+    mode=st.sampled_from(["zeros", "reflect", "replicate", "circular"]),
+    flat=st.booleans(),
+    bias=st.booleans(),
+)
 def test_convolutions_of_any_shape(
-    ideal: Hardware, channels: int, out: int, groups: int, kernel: tuple[int, int], stride: tuple[int, int],
-    dilation: tuple[int, int], padding: tuple[int, int], mode: str, flat: bool, bias: bool,
-) -> None:  # fmt: skip
+    ideal: Hardware,
+    channels: int,
+    out: int,
+    groups: int,
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    dilation: tuple[int, int],
+    padding: tuple[int, int],
+    mode: str,
+    flat: bool,
+    bias: bool,
+) -> None:
     settings_: dict[str, Any] = {"groups": groups, "padding_mode": mode, "bias": bias}
     one = slice(1) if flat else slice(2)
     kind: Any = nn.Conv1d if flat else nn.Conv2d
@@ -193,8 +220,10 @@ def test_encoders_do_not_bypass_the_tiles(milo: Hardware) -> None:
             unmap(mapped, weights="master")
             again = mapped(x, src_key_padding_mask=padded)
             assert torch.equal(again, expected)  # padded positions too: the nested path is open again
-    switches = [(layer.activation_relu_or_gelu, other.activation_relu_or_gelu)
-                for layer, other in zip(mapped.layers, encoder.layers, strict=True)]  # fmt: skip
+    switches = [
+        (layer.activation_relu_or_gelu, other.activation_relu_or_gelu)
+        for layer, other in zip(mapped.layers, encoder.layers, strict=True)
+    ]
     assert all(ours == theirs for ours, theirs in switches)
 
 

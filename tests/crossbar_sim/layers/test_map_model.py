@@ -32,22 +32,39 @@ def test_a_hand_made_mapped_linear_comes_back(milo: Hardware) -> None:
 
 
 def small() -> nn.Module:
-    return nn.ModuleDict({
-        "embed": nn.Embedding(5, 4), "conv": nn.Conv2d(2, 2, 3), "first": nn.Linear(4, 4), "second": nn.Linear(4, 4),
-        "attention": nn.MultiheadAttention(4, 2), "cube": nn.Conv3d(1, 1, 2), "head": nn.Linear(4, 2),
-    })  # fmt: skip
+    return nn.ModuleDict(
+        {
+            "embed": nn.Embedding(5, 4),
+            "conv": nn.Conv2d(2, 2, 3),
+            "first": nn.Linear(4, 4),
+            "second": nn.Linear(4, 4),
+            "attention": nn.MultiheadAttention(4, 2),
+            "cube": nn.Conv3d(1, 1, 2),
+            "head": nn.Linear(4, 2),
+        }
+    )
 
 
 @pytest.mark.parametrize(
     ("arguments", "matrices"),
     [
-        ({}, ["conv", "first", "second", "attention.q_proj", "attention.k_proj", "attention.v_proj",
-              "attention.out_proj"]),
+        (
+            {},
+            [
+                "conv",
+                "first",
+                "second",
+                "attention.q_proj",
+                "attention.k_proj",
+                "attention.v_proj",
+                "attention.out_proj",
+            ],
+        ),
         ({"target": ["*st", "head"]}, ["first"]),
         ({"target": ["*st", "head"], "exclude": []}, ["first", "head"]),
         ({"exclude": ["attention", "conv", "s*"]}, ["first", "head"]),
     ],
-)  # fmt: skip
+)
 def test_patterns_choose_layers(milo: Hardware, arguments: dict[str, Any], matrices: list[str]) -> None:
     model = small()
     chip = map_model(model, milo, **arguments)

@@ -15,10 +15,17 @@ from crossbar_sim.ledger.ledger import GROUPS, KEYS, PHASES
 from crossbar_sim.ledger.pipeline import pipeline
 
 PLACES = ("blocks.0.up", "blocks.0.up.lora_A", "blocks.0.up.lora_B", "head")
-events = st.lists(st.tuples(
-    st.sampled_from(PHASES), st.sampled_from(COMPONENTS), st.sampled_from(PLACES),
-    st.floats(0, 1, allow_subnormal=False), st.integers(0, 10**9), st.floats(0, 1),
-), max_size=40)  # fmt: skip
+events = st.lists(
+    st.tuples(
+        st.sampled_from(PHASES),
+        st.sampled_from(COMPONENTS),
+        st.sampled_from(PLACES),
+        st.floats(0, 1, allow_subnormal=False),
+        st.integers(0, 10**9),
+        st.floats(0, 1),
+    ),
+    max_size=40,
+)
 
 
 def filled(rows: list[tuple[str, str, str, float, int, float]]) -> Ledger:
@@ -77,9 +84,15 @@ def test_a_file_that_is_no_ledger(tmp_path: Path, text: str) -> None:
 
 
 def test_a_pipeline_is_as_fast_as_its_slowest_matrix() -> None:
-    ledger = filled([("infer", "cell reads", "a", 1.0, 4, 2.0), ("infer", "ADC", "a", 1.0, 4, 1.0),
-                     ("infer", "cell reads", "b", 1.0, 4, 5.0), ("infer", "arithmetic", "c", 1.0, 4, 0.0),
-                     ("deploy", "cell reads", "a", 1.0, 4, 99.0)])  # fmt: skip
+    ledger = filled(
+        [
+            ("infer", "cell reads", "a", 1.0, 4, 2.0),
+            ("infer", "ADC", "a", 1.0, 4, 1.0),
+            ("infer", "cell reads", "b", 1.0, 4, 5.0),
+            ("infer", "arithmetic", "c", 1.0, 4, 0.0),
+            ("deploy", "cell reads", "a", 1.0, 4, 99.0),
+        ]
+    )
     stages = pipeline(ledger, 2)
     assert stages.stages == {"a": 1.5, "b": 2.5}
     assert (stages.latency, stages.interval, stages.slowest) == (4.0, 2.5, "b")

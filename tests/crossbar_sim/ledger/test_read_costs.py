@@ -48,8 +48,18 @@ def test_costs_add_over_tiles_and_slices(
 
 
 def test_every_event_and_power_is_billed_and_summed_up_by_the_datasheet(milo: Hardware) -> None:
-    events = ("vector", "input", "output", "input_bit", "output_bit", "drive", "sense", "read", "conversion",
-              "conversion_bit")  # fmt: skip
+    events = (
+        "vector",
+        "input",
+        "output",
+        "input_bit",
+        "output_bit",
+        "drive",
+        "sense",
+        "read",
+        "conversion",
+        "conversion_bit",
+    )
     parts = [part(name=event, billed_as=READING[4 + i % 8], per=event) for i, event in enumerate(events)]  # type: ignore[arg-type]
     parts.append(part(name="always on", billed_as="bus", per="time", energy=None, power=1e-3, level="chip"))
     parts.append(part(name="idle", per="time", energy=None, count=2, leakage=1e-6, area=1e-9))
@@ -118,9 +128,14 @@ def test_components_that_make_no_sense(changes: dict[str, Any], message: str) ->
 
 
 @pytest.mark.parametrize(
-    "changes", [{"power": 1e-3}, {"energy_model": "stated"}, {"energy_model": "neurosim_sar"},
-                {"energy_model": "neurosim_sar", "column_resistance": 1e4, "technology": 40e-9}],
-)  # fmt: skip
+    "changes",
+    [
+        {"power": 1e-3},
+        {"energy_model": "stated"},
+        {"energy_model": "neurosim_sar"},
+        {"energy_model": "neurosim_sar", "column_resistance": 1e4, "technology": 40e-9},
+    ],
+)
 def test_adc_models_that_lack_something(milo: Hardware, changes: dict[str, Any]) -> None:
     with pytest.raises(SpecError, match=r"go together|no coefficients for 40 nm"):
         milo.adc.replace(**changes)
@@ -135,9 +150,14 @@ def test_adc_models(milo: Hardware) -> None:
 
 
 @pytest.mark.parametrize(
-    "call", [lambda: energy_scale(45, 5), lambda: sram_energy(16, 32, 45), lambda: arithmetic_energy("int8 ad", 45),
-             lambda: dram_energy("HBM", 8)],
-)  # fmt: skip
+    "call",
+    [
+        lambda: energy_scale(45, 5),
+        lambda: sram_energy(16, 32, 45),
+        lambda: arithmetic_energy("int8 ad", 45),
+        lambda: dram_energy("HBM", 8),
+    ],
+)
 def test_technology_without_data_is_refused(call: Any) -> None:
     with pytest.raises(SpecError, match=r"valid|Valid|outside"):
         call()

@@ -19,13 +19,17 @@ from crossbar_sim.ledger.neurosim import cell_pulses, cell_write_energy, line_wr
 from crossbar_sim.ledger.write_costs import WriteCosts, WriteCounts, count_writes, half_select_energy, write_costs
 
 FEMTO = 1e-15
-LINES = WriteCircuits(word_line_capacitance=7.872 * FEMTO, bit_line_capacitance=3.277 * FEMTO,
-                      source_line_capacitance=13.06 * FEMTO, word_line_voltage=1.1)  # fmt: skip
+LINES = WriteCircuits(
+    word_line_capacitance=7.872 * FEMTO,
+    bit_line_capacitance=3.277 * FEMTO,
+    source_line_capacitance=13.06 * FEMTO,
+    word_line_voltage=1.1,
+)
 
 
 def programming(
     hardware: Hardware, shape: tuple[int, int, int], cells: ArrayLike, up: ArrayLike, down: ArrayLike, after: float
-) -> Programming:  # fmt: skip
+) -> Programming:
     """Programming of cells in `shape` (planes, rows, outputs) with given pulses, every cell ending at `after` siemens;
     conduction counts 1 J per pulse."""
     sets, resets, cells = np.array(up, np.int32), np.array(down, np.int32), np.array(cells)
@@ -82,15 +86,22 @@ def test_lines_of_an_array_as_neurosim_bills_them(seed: int) -> None:
     rng = np.random.default_rng(seed)
     signed = rng.integers(-6, 7, (9, 14)) * (rng.random((9, 14)) < rng.random())
     up, down = np.maximum(signed, 0), np.maximum(-signed, 0)
-    ours = line_write_energy(up, down, 16, 2.0, LINES.word_line_voltage, LINES.word_line_capacitance,
-                             LINES.bit_line_capacitance, LINES.source_line_capacitance)  # fmt: skip
+    ours = line_write_energy(
+        up,
+        down,
+        16,
+        2.0,
+        LINES.word_line_voltage,
+        LINES.word_line_capacitance,
+        LINES.bit_line_capacitance,
+        LINES.source_line_capacitance,
+    )
     assert ours == pytest.approx(lines_row_by_row(up, down, 16, 2.0), rel=1e-6)
 
 
 def test_neurosim_accounting_of_a_matrix_is_its_arrays_one_by_one(milo: Hardware) -> None:
     """Two row tiles and two column tiles; each array priced alone by the twin, cells by the formula."""
-    hardware = milo.replace(write_circuits=LINES, accounting="neurosim",
-                            tile=milo.tile.replace(rows=4, columns=6))  # fmt: skip
+    hardware = milo.replace(write_circuits=LINES, accounting="neurosim", tile=milo.tile.replace(rows=4, columns=6))
     device, rng, shape = hardware.device, np.random.default_rng(0), (2, 7, 5)
     before, after = rng.uniform(device.g_min, device.g_max, (2, *shape))
     result = programming(hardware, shape, list(range(70)), [0] * 70, [0] * 70, device.g_min)
@@ -194,11 +205,20 @@ def test_half_selected_cells_of_a_uniform_array(milo: Hardware, scheme: str, non
 
 
 counts_of = st.builds(
-    WriteCounts, cells=st.integers(0, 99), set_pulses=st.integers(0, 999), reset_pulses=st.integers(0, 999),
-    verify_reads=st.integers(0, 999), word_line_slots=st.integers(0, 999), rows=st.integers(0, 99),
-    set_energy=st.floats(0, 1e-6), reset_energy=st.floats(0, 1e-6), verify_cell_energy=st.floats(0, 1e-6),
-    squared_volts=st.floats(0, 1e4), time=st.floats(0, 1), half_select_energy=st.floats(0, 1e-6),
-)  # fmt: skip
+    WriteCounts,
+    cells=st.integers(0, 99),
+    set_pulses=st.integers(0, 999),
+    reset_pulses=st.integers(0, 999),
+    verify_reads=st.integers(0, 999),
+    word_line_slots=st.integers(0, 999),
+    rows=st.integers(0, 99),
+    set_energy=st.floats(0, 1e-6),
+    reset_energy=st.floats(0, 1e-6),
+    verify_cell_energy=st.floats(0, 1e-6),
+    squared_volts=st.floats(0, 1e4),
+    time=st.floats(0, 1),
+    half_select_energy=st.floats(0, 1e-6),
+)
 
 
 @given(counts_of)
@@ -242,8 +262,12 @@ def test_slots_and_seconds_row_by_row(milo: Hardware, order: str) -> None:
             tile_time = 0.0
             for row in range(top, min(top + 3, 7)):
                 own = [i for i, cell in enumerate(cells) if cell % 35 // 5 == row and left <= cell % 5 < left + 2]
-                times = [up[i] * device.pulse_width + down[i] * device.reset_width
-                         + result.verify_reads[i] * device.read_time for i in own]  # fmt: skip
+                times = [
+                    up[i] * device.pulse_width
+                    + down[i] * device.reset_width
+                    + result.verify_reads[i] * device.read_time
+                    for i in own
+                ]
                 merge = sum if order == "cell_serial" else max
                 slots += merge([up[i] + down[i] for i in own], **({} if merge is sum else {"default": 0}))
                 tile_time += merge(times, **({} if merge is sum else {"default": 0.0}))
@@ -257,8 +281,9 @@ def test_lora_writes_a_64th_of_the_cells_and_the_energy(milo: Hardware) -> None:
     """A 1024 x 1024 layer, every cell once at the same price; the worst cell is written as often in both."""
 
     def price(cells: int) -> float:
-        counts = WriteCounts(cells, 8 * cells, 0, 9 * cells, cells, 0, 100e-12 * cells, 0.0, 1e-12 * cells,
-                             10.0 * cells, 0.0)  # fmt: skip
+        counts = WriteCounts(
+            cells, 8 * cells, 0, 9 * cells, cells, 0, 100e-12 * cells, 0.0, 1e-12 * cells, 10.0 * cells, 0.0
+        )
         return write_costs(milo, counts).energy
 
     full, lora = 2 * 1024 * 1024, 2 * 8 * (1024 + 1024)
@@ -287,9 +312,14 @@ def test_the_write_log_is_the_wear(milo: Hardware) -> None:
     assert chip.ledger.energy(None, ("half-select",)) > 0
 
 
-@given(st.floats(0.1, 4), st.floats(1e-7, 1e-3), st.floats(0, 1e5),
-       st.just(0.0) | st.floats(0.01, 1), st.floats(1e-9, 1e-3),
-       st.floats(1, 3))  # fmt: skip
+@given(
+    st.floats(0.1, 4),
+    st.floats(1e-7, 1e-3),
+    st.floats(0, 1e5),
+    st.just(0.0) | st.floats(0.01, 1),
+    st.floats(1e-9, 1e-3),
+    st.floats(1, 3),
+)
 def test_a_pulse_costs_more_the_longer_and_the_higher_it_is(
     volt: float, conductance: float, access: float, limit: float, width: float, factor: float
 ) -> None:
@@ -300,9 +330,13 @@ def test_a_pulse_costs_more_the_longer_and_the_higher_it_is(
     assert pulse_energy(volt, factor * conductance, access, limit, width) >= once * (1 - 1e-12)
 
 
-@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=30), st.integers(0, 29),
-       st.booleans(), st.sampled_from(["1T1R", "passive"]),
-       st.sampled_from(["row_parallel", "cell_serial"]))  # fmt: skip
+@given(
+    st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=30),
+    st.integers(0, 29),
+    st.booleans(),
+    st.sampled_from(["1T1R", "passive"]),
+    st.sampled_from(["row_parallel", "cell_serial"]),
+)
 def test_one_more_pulse_costs_energy_and_no_less_time(
     milo: Hardware, pulses: list[tuple[int, int]], which: int, up: bool, access: str, order: str
 ) -> None:

@@ -79,9 +79,13 @@ SLICES = ({}, {"slices": 2, "slice_bits": 1}, {"slices": 4, "slice_bits": 2}, {"
 
 @settings(deadline=None)
 @given(
-    st.integers(1, 40), st.integers(1, 40), st.sampled_from(MAPPINGS), st.sampled_from(SLICES),
-    st.sampled_from([None, 9]), st.integers(0, 999),
-)  # fmt: skip
+    st.integers(1, 40),
+    st.integers(1, 40),
+    st.sampled_from(MAPPINGS),
+    st.sampled_from(SLICES),
+    st.sampled_from([None, 9]),
+    st.integers(0, 999),
+)
 def test_map_then_unmap_is_the_identity_to_half_a_level(
     inputs: int, outputs: int, mapping: str, slices: dict, levels: int | None, seed: int
 ) -> None:

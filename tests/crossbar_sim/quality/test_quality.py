@@ -41,8 +41,10 @@ def test_looking_changes_nothing(milo: Hardware) -> None:
         assert model.training
         results += [chip.ledger.energy(), [_counts(matrix) for matrix in chip.matrices.values()]]
     half = len(results) // 2
-    assert all(torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
-               for a, b in zip(results[:half], results[half:], strict=True))  # fmt: skip
+    assert all(
+        torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
+        for a, b in zip(results[:half], results[half:], strict=True)
+    )
 
 
 @pytest.mark.parametrize("bits", [6, 8, 10])

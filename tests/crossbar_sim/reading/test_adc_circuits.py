@@ -101,9 +101,14 @@ def test_gain_and_offset_spread_as_stated_and_belong_to_the_converter() -> None:
 
 @pytest.mark.parametrize(
     "settings",
-    [{"circuit": "sar", "mismatch": 0.05}, {"circuit": "ramp", "mismatch": 0.05}, {"codes": "mid_rise"},
-     {"gain_error": 0.02}, {"offset_error": 4.0}],
-)  # fmt: skip
+    [
+        {"circuit": "sar", "mismatch": 0.05},
+        {"circuit": "ramp", "mismatch": 0.05},
+        {"codes": "mid_rise"},
+        {"gain_error": 0.02},
+        {"offset_error": 4.0},
+    ],
+)
 def test_in_a_matrix(milo: Hardware, settings: dict[str, Any]) -> None:
     """A circuit error disturbs the product a little, `without("adc")` switches it off, `exact` reads stay exact."""
     quiet = milo.without("read_noise", "programming_error", "levels", "dac")

@@ -54,16 +54,36 @@ def same(ours: Reading, twin: Reading) -> None:
 
 
 @given(
-    vectors=st.integers(1, 40), inputs=st.integers(1, 50), columns=st.integers(1, 11), rows=st.integers(1, 30),
-    width=st.integers(1, 11), slices=st.integers(1, 3), largest=st.sampled_from([1, 3, 15, 21]),
-    dac_bits=st.integers(1, 9), adc=st.sampled_from([3, 31, 127]), one_code=st.sampled_from([1.0, 0.6, 2.7]),
-    signed=st.booleans(), full=st.sampled_from([0.0, 1.0]), seed=st.integers(0, 99),
-)  # fmt: skip
+    vectors=st.integers(1, 40),
+    inputs=st.integers(1, 50),
+    columns=st.integers(1, 11),
+    rows=st.integers(1, 30),
+    width=st.integers(1, 11),
+    slices=st.integers(1, 3),
+    largest=st.sampled_from([1, 3, 15, 21]),
+    dac_bits=st.integers(1, 9),
+    adc=st.sampled_from([3, 31, 127]),
+    one_code=st.sampled_from([1.0, 0.6, 2.7]),
+    signed=st.booleans(),
+    full=st.sampled_from([0.0, 1.0]),
+    seed=st.integers(0, 99),
+)
 @settings(max_examples=40, deadline=None)
 def test_every_conversion_is_that_of_whole_numbers(
-    vectors: int, inputs: int, columns: int, rows: int, width: int, slices: int, largest: int, dac_bits: int, adc: int,
-    one_code: float, signed: bool, full: float, seed: int,
-) -> None:  # fmt: skip
+    vectors: int,
+    inputs: int,
+    columns: int,
+    rows: int,
+    width: int,
+    slices: int,
+    largest: int,
+    dac_bits: int,
+    adc: int,
+    one_code: float,
+    signed: bool,
+    full: float,
+    seed: int,
+) -> None:
     cells = make(inputs, columns, (rows, width), slices, largest, seed)
     conversion = conversion_of(cells, dac_bits, adc, one_code, full)
     x = torch.randn(vectors, inputs, generator=torch.Generator().manual_seed(seed))
@@ -143,9 +163,11 @@ def test_chips_read_the_same_as_through_the_general_path(
 ) -> None:
     chip = milo.without("read_noise", "programming_error", "faults")
     hardware = chip.replace(
-        device=chip.device.replace(levels=4), tile=chip.tile.replace(rows=16, columns=80, **tile),
-        dac=chip.dac.replace(drive="bit_serial", bits=6), adc=chip.adc.replace(range=adc_range, bits=5),
-    )  # fmt: skip
+        device=chip.device.replace(levels=4),
+        tile=chip.tile.replace(rows=16, columns=80, **tile),
+        dac=chip.dac.replace(drive="bit_serial", bits=6),
+        adc=chip.adc.replace(range=adc_range, bits=5),
+    )
     weight = torch.randn(23, 40, generator=torch.Generator().manual_seed(0))
     x = torch.randn(50, 23 if transposed else 40, generator=torch.Generator().manual_seed(1))
     fast, slow = (Chip(hardware).matrix("w", weight).path(transposed) for _ in range(2))

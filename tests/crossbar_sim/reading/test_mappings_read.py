@@ -53,9 +53,14 @@ def test_ideal_hardware_is_the_digital_product(
 
 
 @given(
-    mapping=st.sampled_from(MAPPINGS), slices=st.sampled_from(SLICES), scale=st.sampled_from(SCALES),
-    drive=st.sampled_from(DRIVES), exact=st.booleans(), inputs=st.integers(1, 40), outputs=st.integers(1, 12),
-)  # fmt: skip
+    mapping=st.sampled_from(MAPPINGS),
+    slices=st.sampled_from(SLICES),
+    scale=st.sampled_from(SCALES),
+    drive=st.sampled_from(DRIVES),
+    exact=st.booleans(),
+    inputs=st.integers(1, 40),
+    outputs=st.integers(1, 12),
+)
 def test_reads_equal_their_slow_twin(
     milo: Hardware, mapping: str, slices: dict[str, int], scale: str, drive: str, exact: bool, inputs: int, outputs: int
 ) -> None:

@@ -40,10 +40,15 @@ def converters(matrix: Programmed, dac: int, adc: int, full: float = 3e-5) -> Co
 
 
 @given(
-    vectors=st.integers(1, 9), inputs=st.integers(1, 40), outputs=st.integers(1, 20), rows=st.integers(1, 24),
-    columns=st.integers(1, 8), dac=st.sampled_from([0, 7, 127]), adc=st.sampled_from([0, 7, 127]),
+    vectors=st.integers(1, 9),
+    inputs=st.integers(1, 40),
+    outputs=st.integers(1, 20),
+    rows=st.integers(1, 24),
+    columns=st.integers(1, 8),
+    dac=st.sampled_from([0, 7, 127]),
+    adc=st.sampled_from([0, 7, 127]),
     seed=st.integers(0, 99),
-)  # fmt: skip
+)
 @settings(max_examples=60, deadline=None)
 def test_kernel_equals_its_slow_twin(
     vectors: int, inputs: int, outputs: int, rows: int, columns: int, dac: int, adc: int, seed: int
@@ -119,10 +124,16 @@ def make_whole(inputs: int, outputs: int, tile: tuple[int, int], seed: int = 0, 
 
 
 @given(
-    vectors=st.integers(1, 30), inputs=st.integers(1, 40), outputs=st.integers(1, 40), rows=st.integers(1, 24),
-    columns=st.integers(1, 40), largest=st.sampled_from([1, 127, 255]), dac=st.sampled_from([1, 7, 127, 255]),
-    adc=st.sampled_from([0, 7, 127]), seed=st.integers(0, 99),
-)  # fmt: skip
+    vectors=st.integers(1, 30),
+    inputs=st.integers(1, 40),
+    outputs=st.integers(1, 40),
+    rows=st.integers(1, 24),
+    columns=st.integers(1, 40),
+    largest=st.sampled_from([1, 127, 255]),
+    dac=st.sampled_from([1, 7, 127, 255]),
+    adc=st.sampled_from([0, 7, 127]),
+    seed=st.integers(0, 99),
+)
 @settings(max_examples=60, deadline=None)
 def test_whole_levels_are_read_bit_for_bit_the_same_everywhere(
     vectors: int, inputs: int, outputs: int, rows: int, columns: int, largest: int, dac: int, adc: int, seed: int

@@ -56,10 +56,17 @@ TRAPS = {"telegraph_noise": {"amplitude": 0.1, "cells": 0.4, "source": "assumpti
 @pytest.mark.parametrize(
     "tile",
     [
-        {}, {"mapping": "two_sided"}, {"mapping": "offset"}, SLICED, {"mapping": "offset", **SLICED}, WIRES, ALIKE,
-        {"mapping": "offset", **WIRES}, {**SLICED, **WIRES},
+        {},
+        {"mapping": "two_sided"},
+        {"mapping": "offset"},
+        SLICED,
+        {"mapping": "offset", **SLICED},
+        WIRES,
+        ALIKE,
+        {"mapping": "offset", **WIRES},
+        {**SLICED, **WIRES},
     ],
-)  # fmt: skip
+)
 def test_both_directions_are_prepared_as_by_numpy(milo: Hardware, tile: dict, noise: dict, threads: int) -> None:
     """41 inputs, on permuted rows of tiles of 24, and 18 outputs, on tiles of 4 to 24."""
     hardware = milo.replace(tile=milo.tile.replace(**{"rows": 24, "columns": 24, **tile}))

@@ -27,7 +27,7 @@ DEVICE_MISTAKES = [
     ("value = 1.5\n", "value = 1e-4\n", "verify_acceptance (100 pS) must be at least 1e-06 of g_max (225 pS)"),
     ("[verify_acceptance]", "[verify_acceptence]", "'verify_acceptence'; did you mean 'verify_acceptance'?"),
     ("value = 9\n", "value = \n", "not valid TOML"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("old", "new", "message"), DEVICE_MISTAKES)

@@ -32,22 +32,31 @@ from tests.conftest import ASSUMED, OTHER_EFFECTS
 NOT_BUILT = {"Spec", "SourcedSpec", "SourcedLaw", "Method", "LowRank", "GradientFree", "UpdateRule"}
 """Only others are made of them."""
 PASSIVE = DeviceModel.load("milo2021").replace(
-    **OTHER_EFFECTS, lifetime=Lifetime(distribution="weibull", shape=2.0, **ASSUMED),
+    **OTHER_EFFECTS,
+    lifetime=Lifetime(distribution="weibull", shape=2.0, **ASSUMED),
     heat=Arrhenius(activation_energy=1.6e-19, reference_temperature=300, temperature=358, **ASSUMED),
-    device_to_device=0.3, device_to_device_distribution="log_normal", pulses_may_reverse=True,
-)  # fmt: skip
+    device_to_device=0.3,
+    device_to_device_distribution="log_normal",
+    pulses_may_reverse=True,
+)
 SPECIMENS: list[Spec] = [
-    *map(DeviceModel.load, device_names()), *map(Hardware.load, hardware_names()), PASSIVE,
+    *map(DeviceModel.load, device_names()),
+    *map(Hardware.load, hardware_names()),
+    PASSIVE,
     Hardware.load("milo2021_128x128").replace(
-        device=PASSIVE, wear_levelling=WearLevelling(policy="row_swap", interval=10),
+        device=PASSIVE,
+        wear_levelling=WearLevelling(policy="row_swap", interval=10),
         write_circuits=WriteCircuits(word_line_voltage=1.7),
     ),
-    *(kind() for kind in METHODS.values()), *(kind() for kind in RULES.values()),
-    Experiment(method=FullFineTuning()), Recalibration(method=FullFineTuning(), damage=Damage(stuck=0.1)),
-    Comparison(name="one", methods=({"name": "lora", "rank": 4},), tasks=("fliplr+dim",)), Workload(tokens=3),
+    *(kind() for kind in METHODS.values()),
+    *(kind() for kind in RULES.values()),
+    Experiment(method=FullFineTuning()),
+    Recalibration(method=FullFineTuning(), damage=Damage(stuck=0.1)),
+    Comparison(name="one", methods=({"name": "lora", "rank": 4},), tasks=("fliplr+dim",)),
+    Workload(tokens=3),
     ModelFile(name="m", layers=(LayerShape(name="q", inputs=3, outputs=4, tokens=5),), targets=("q",)),
     Activity(changed_share=0.5, levels={"deploy": (0.5, 0.5)}, changes=((0, 1, 0.25),)),
-]  # fmt: skip
+]
 
 
 def inside(value: Any) -> Iterator[Spec]:

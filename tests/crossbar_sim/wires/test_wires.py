@@ -41,9 +41,11 @@ def far_apart(ours: np.ndarray, theirs: np.ndarray) -> float:
 @st.composite
 def arrays(draw: st.DrawFn, largest: int = 40) -> tuple[np.ndarray, Wires]:
     cells = random_cells(
-        draw(st.integers(1, largest)), draw(st.integers(1, largest)), draw(st.integers(0, 999)),
+        draw(st.integers(1, largest)),
+        draw(st.integers(1, largest)),
+        draw(st.integers(0, 999)),
         draw(st.sampled_from([0.0, 0.3, 1.0])),
-    )  # fmt: skip
+    )
     return cells, Wires(draw(OHM), draw(OHM), draw(OHM), draw(OHM), draw(st.booleans()), draw(st.integers(0, 9)))
 
 

@@ -88,9 +88,15 @@ module_names = st.lists(
     seed=st.integers(0, 2**31),
 )
 def test_round_trip_is_exact(
-    tmp_path: Path, names: list[str], rank: int, alpha: float, size: tuple[int, int],
-    dora: bool, dtype: torch.dtype, seed: int,
-) -> None:  # fmt: skip
+    tmp_path: Path,
+    names: list[str],
+    rank: int,
+    alpha: float,
+    size: tuple[int, int],
+    dora: bool,
+    dtype: torch.dtype,
+    seed: int,
+) -> None:
     shapes = {name: size for name in names}
     weights = make_weights("adapter", rank, alpha, shapes, dora, seed, dtype)
     save_lora(tmp_path / "adapter", weights, "digits_vit")

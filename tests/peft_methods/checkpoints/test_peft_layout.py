@@ -72,8 +72,16 @@ def test_refusals(tmp_path: Path) -> None:
         load_prompts(tmp_path / "prompts")
 
 
-WITH_PEFT = [LoRA(rank=2), LoRA(rank=2, rank_stabilised=True), DoRA(rank=2), VeRA(rank=5),
-             WeGeFT(rank=2), WeGeFT(rank=2, side="output"), LoRAFusion(), LoRAFusion(fusion="modules")]  # fmt: skip
+WITH_PEFT = [
+    LoRA(rank=2),
+    LoRA(rank=2, rank_stabilised=True),
+    DoRA(rank=2),
+    VeRA(rank=5),
+    WeGeFT(rank=2),
+    WeGeFT(rank=2, side="output"),
+    LoRAFusion(),
+    LoRAFusion(fusion="modules"),
+]
 
 
 @pytest.mark.filterwarnings("ignore")

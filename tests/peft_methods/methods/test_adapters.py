@@ -24,7 +24,7 @@ from peft_methods import (
     Pool,
     VeRA,
     fine_tune,
-)  # fmt: skip
+)
 from peft_methods.base import Adapter
 from peft_methods.methods.dora import DoRALinear
 from peft_methods.methods.fused import SummedNorm

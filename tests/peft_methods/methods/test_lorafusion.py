@@ -84,9 +84,15 @@ def test_gradient_equals_three_other_ways_to_compute_it() -> None:
     base.weight = nn.Parameter(weight, requires_grad=False)
     w = nn.Parameter(torch.randn(n, 1, generator=generator, dtype=torch.float64))
     layer = FusedLinear(
-        base, SramMatrix("a", a.flatten(0, 1), None), SramMatrix("b", b.permute(1, 0, 2).flatten(1), None),
-        s, w, 0, "none", None,
-    )  # fmt: skip
+        base,
+        SramMatrix("a", a.flatten(0, 1), None),
+        SramMatrix("b", b.permute(1, 0, 2).flatten(1), None),
+        s,
+        w,
+        0,
+        "none",
+        None,
+    )
     (layer(x) * delta).sum().backward()
     assert w.grad is not None
     autograd = w.grad[:, 0]

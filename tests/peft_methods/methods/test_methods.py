@@ -33,7 +33,7 @@ from peft_methods import (
     VeRA,
     WeGeFT,
     fine_tune,
-)  # fmt: skip
+)
 from tests.conftest import tiny_net, tiny_pool, tiny_transformer
 
 LAYERS = 2 * (6 * 10 + 10 * 6 + 6 * 6)

@@ -228,8 +228,15 @@ def test_the_blocks_leave_out_embeddings_and_head() -> None:
     assert all(name.startswith("blocks.") for name in subspace(model, "blocks"))
     assert all(name.endswith("bias") for name in subspace(model, "biases"))
     assert set(subspace(model, "all")) - set(subspace(model, "blocks")) == {
-        "class_token", "positions", "embed.weight", "embed.bias", "norm.weight", "norm.bias", "head.weight", "head.bias"
-    }  # fmt: skip
+        "class_token",
+        "positions",
+        "embed.weight",
+        "embed.bias",
+        "norm.weight",
+        "norm.bias",
+        "head.weight",
+        "head.bias",
+    }
     with pytest.raises(MethodError, match="no parameters in the subspace"):
         subspace(linear_model(), "biases")
     with pytest.raises(MethodError, match="valid: sgd, sign, asymmetric"):

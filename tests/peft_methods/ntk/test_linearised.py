@@ -66,8 +66,9 @@ def test_on_ideal_tiles_the_change_is_written_once_beside_the_backbone(ideal: Ha
     with chip.ledger.phase("adapt/update"):
         products: dict[str, nn.Module] = {
             name.removesuffix(".weight"): chip.matrix(f"{name}.change", part)
-            for name, part in parts.items() if name.endswith("weight")
-        }  # fmt: skip
+            for name, part in parts.items()
+            if name.endswith("weight")
+        }
     shifts = {name.removesuffix(".bias"): part for name, part in parts.items() if name.endswith("bias")}
     found = linearise(mapped, all_linear_layers(mapped), products, shifts)(x)
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)

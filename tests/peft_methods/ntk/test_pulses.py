@@ -27,9 +27,11 @@ def pulsed(milo: Hardware, asymmetry: float, known: float, steps: int, swing: fl
     Straight responses of swing / (1 + a) pulses up and swing / (1 - a) down.
     """
     device = milo.ideal().device.replace(
-        programming="open_loop", full_swing_pulses=swing / (1 + asymmetry),
-        reset_full_swing_pulses=swing / (1 - asymmetry), cycle_to_cycle=0.0,
-    )  # fmt: skip
+        programming="open_loop",
+        full_swing_pulses=swing / (1 + asymmetry),
+        reset_full_swing_pulses=swing / (1 - asymmetry),
+        cycle_to_cycle=0.0,
+    )
     model = tiny_net()
     chip = map_model(model, milo.ideal().replace(device=device))
     chip.start_task()

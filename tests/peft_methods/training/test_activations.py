@@ -83,8 +83,13 @@ def test_an_estimate_counts_the_same(milo: Hardware, name: str) -> None:
     model = tiny_transformer()
     chip = map_model(model, hardware, exclude=("head",))
     fine_tune(model, method.attach(model, chip), X, torch.arange(12) % 3)
-    counted = count(tiny_transformer(), method, hardware, lambda n: torch.empty(n, 4, 4, device="meta"),
-                    workload=Workload(calibration=0, inferences=0))  # fmt: skip
+    counted = count(
+        tiny_transformer(),
+        method,
+        hardware,
+        lambda n: torch.empty(n, 4, 4, device="meta"),
+        workload=Workload(calibration=0, inferences=0),
+    )
     for component in ("activation memory", "DRAM"):
         ours, theirs = (ledger.energy("adapt", (component,)) for ledger in (counted.chip.ledger, chip.ledger))
         assert ours == pytest.approx(theirs) and (ours > 0 or (name, component) == ("linear-probe", "DRAM"))

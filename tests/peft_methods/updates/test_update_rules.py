@@ -38,10 +38,17 @@ from tests.conftest import tiny_net
 
 KEY = stream_key(0, "test")
 EVERY_RULE = [
-    WriteVerify(), WriteVerify(every=2), WriteVerify(threshold=0.05), SignPulses(), OpenLoopPulses(),
-    OpenLoopPulses(rounding="nearest"), MixedPrecision(), MixedPrecision(granularity=3),
-    StochasticPulses(learning_rate=0.1), StochasticPulses(learning_rate=0.1, bits=3),
-]  # fmt: skip
+    WriteVerify(),
+    WriteVerify(every=2),
+    WriteVerify(threshold=0.05),
+    SignPulses(),
+    OpenLoopPulses(),
+    OpenLoopPulses(rounding="nearest"),
+    MixedPrecision(),
+    MixedPrecision(granularity=3),
+    StochasticPulses(learning_rate=0.1),
+    StochasticPulses(learning_rate=0.1, bits=3),
+]
 rules = pytest.mark.parametrize("rule", EVERY_RULE, ids=str)
 
 
@@ -167,10 +174,13 @@ def test_accumulating_writes_less(milo: Hardware) -> None:
     writes = {
         name: descend(milo, rule)[0].ledger.writes()
         for name, rule in {
-            "each step": WriteVerify(), "a level": WriteVerify(threshold=1 / 8), "ten steps": WriteVerify(every=10),
-            "each pulse": MixedPrecision(), "fifteen pulses": MixedPrecision(granularity=15),
+            "each step": WriteVerify(),
+            "a level": WriteVerify(threshold=1 / 8),
+            "ten steps": WriteVerify(every=10),
+            "each pulse": MixedPrecision(),
+            "fifteen pulses": MixedPrecision(granularity=15),
         }.items()
-    }  # fmt: skip
+    }
     assert writes["a level"] < writes["each step"] and writes["ten steps"] < writes["each step"]
     assert writes["fifteen pulses"] < 0.2 * writes["each pulse"]
 

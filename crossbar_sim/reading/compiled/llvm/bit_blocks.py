@@ -168,9 +168,18 @@ def _add_up(typing_context: Any, codes: Any, factor: Any, blocks: Any, total: An
 
 @intrinsic
 def _read_looked_up(
-    typing_context: Any, drives: Any, tables: Any, groups: Any, together: Any, offset: Any, columns: Any, limit: Any,
-    worth: Any, total: Any, total_stride: Any,
-) -> Any:  # fmt: skip
+    typing_context: Any,
+    drives: Any,
+    tables: Any,
+    groups: Any,
+    together: Any,
+    offset: Any,
+    columns: Any,
+    limit: Any,
+    worth: Any,
+    total: Any,
+    total_stride: Any,
+) -> Any:
     """total[c, v] += worth * sum over 4 bits b of 2^b ADC(sum over groups g of tables[g, c, drives[g, b, v]] - offset).
 
     drives (groups, 2, 32, 2): bytes, one per pair of bits, vector and bit; tables (groups, 4, 64): bytes, of which
@@ -226,9 +235,17 @@ def _read_looked_up(
 
 @intrinsic
 def _read_packed(
-    typing_context: Any, levels: Any, stride: Any, drives: Any, depth: Any, columns: Any, limit: Any, worth: Any,
-    total: Any, total_stride: Any,
-) -> Any:  # fmt: skip
+    typing_context: Any,
+    levels: Any,
+    stride: Any,
+    drives: Any,
+    depth: Any,
+    columns: Any,
+    limit: Any,
+    worth: Any,
+    total: Any,
+    total_stride: Any,
+) -> Any:
     """total[c, v] += worth * sum over 2 bits b of 2^b ADC(sum over k < depth of levels[c, k] * bit b of drives[k, v]).
 
     levels (4, stride bytes): float32; drives (depth, 32): float32, lower bit + PACKING * upper bit; see `_convert`.

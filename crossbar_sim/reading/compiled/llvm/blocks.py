@@ -110,7 +110,7 @@ class Code:
 
     def whole_sums(
         self, rows: int, shorts: bool, codes: Any, codes_stride: Any, panel: Any, steps: Any, start: Any
-    ) -> Any:  # fmt: skip
+    ) -> Any:
         """The same as whole numbers on top of start[32]: two rows at a time of 16-bit numbers or four of bytes."""
         multiply = self.short_product if shorts else self.byte_product
 
@@ -132,9 +132,17 @@ class Code:
         return self.builder.add(before, self.builder.call(dot, [self.builder.bitcast(one, SHORTS) for one in (a, b)]))
 
     def _loop(
-        self, rows: int, codes: Any, codes_stride: Any, panel: Any, panel_stride: Any, steps: Any, start: list[Any],
-        kind: Any, product: Any,
-    ) -> Any:  # fmt: skip
+        self,
+        rows: int,
+        codes: Any,
+        codes_stride: Any,
+        panel: Any,
+        panel_stride: Any,
+        steps: Any,
+        start: list[Any],
+        kind: Any,
+        product: Any,
+    ) -> Any:
         """One turn per step: 4 bytes of every vector's codes, one row (two vectors) of the panel. steps >= 1."""
         builder = self.builder
         lines = [self.at(codes, codes_stride, r) for r in range(rows)]
@@ -201,9 +209,15 @@ def _for_rows(builder: Any, rows: Any, generate: Callable[[int], None]) -> None:
 
 @intrinsic
 def _deviate(
-    typing_context: Any, rows: Any, squares: Any, squares_stride: Any, panel: Any, panel_stride: Any, depth: Any,
+    typing_context: Any,
+    rows: Any,
+    squares: Any,
+    squares_stride: Any,
+    panel: Any,
+    panel_stride: Any,
+    depth: Any,
     sigma: Any,
-) -> Any:  # fmt: skip
+) -> Any:
     """sigma[r, 0:32]^2 = sum over k < depth of squares[r, k] * panel[k, 0:32], float32, for WIDE or NARROW rows r."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
@@ -221,9 +235,22 @@ def _deviate(
 
 @intrinsic
 def _read(
-    typing_context: Any, rows: Any, codes: Any, codes_stride: Any, panel: Any, panel_stride: Any, depth: Any,
-    sigma: Any, sigma_stride: Any, apart: Any, normal: Any, columns: Any, limit: Any, total: Any, total_stride: Any,
-) -> Any:  # fmt: skip
+    typing_context: Any,
+    rows: Any,
+    codes: Any,
+    codes_stride: Any,
+    panel: Any,
+    panel_stride: Any,
+    depth: Any,
+    sigma: Any,
+    sigma_stride: Any,
+    apart: Any,
+    normal: Any,
+    columns: Any,
+    limit: Any,
+    total: Any,
+    total_stride: Any,
+) -> Any:
     """total[r, 0:32] += ADC(codes[r] @ panel + sigma[r] * normal[r]), float32, for WIDE or NARROW rows r.
 
     sigma: 16 numbers for each row and, `apart` bytes further, for the other half of the columns, address 0 for no
@@ -237,18 +264,23 @@ def _read(
             code = Code(builder)
             sums = code.sums(rows, *values[1:6])
             summed, noisy, ready = (
-                builder.block, builder.append_basic_block("noisy"), builder.append_basic_block("ready"),
-            )  # fmt: skip
+                builder.block,
+                builder.append_basic_block("noisy"),
+                builder.append_basic_block("ready"),
+            )
             builder.cbranch(builder.icmp_signed("!=", sigma, WORD(0)), noisy, ready)
             builder.position_at_end(noisy)
             disturbed = [
                 [
                     code.fma(
                         code.load(builder.add(code.at(sigma, sigma_stride, r), builder.mul(apart, WORD(half))), FLOATS),
-                        code.load(code.at(normal, WORD(64), half * WIDE + r), FLOATS), row[half],
-                    ) for half in range(2)
-                ] for r, row in enumerate(sums)
-            ]  # fmt: skip
+                        code.load(code.at(normal, WORD(64), half * WIDE + r), FLOATS),
+                        row[half],
+                    )
+                    for half in range(2)
+                ]
+                for r, row in enumerate(sums)
+            ]
             builder.branch(ready)
             builder.position_at_end(ready)
             joined = [[builder.phi(FLOATS) for _ in range(2)] for _ in range(rows)]
@@ -266,9 +298,19 @@ def _read(
 
 @intrinsic
 def _read_whole(
-    typing_context: Any, packed: Any, rows: Any, codes: Any, codes_stride: Any, panel: Any, steps: Any, start: Any,
-    columns: Any, limit: Any, total: Any, total_stride: Any,
-) -> Any:  # fmt: skip
+    typing_context: Any,
+    packed: Any,
+    rows: Any,
+    codes: Any,
+    codes_stride: Any,
+    panel: Any,
+    steps: Any,
+    start: Any,
+    columns: Any,
+    limit: Any,
+    total: Any,
+    total_stride: Any,
+) -> Any:
     """total[r, 0:32] += ADC(start + codes[r] @ panel) for WIDE or NARROW rows r, in whole numbers, exact below 2^24.
 
     packed: the array of which panel is a part; its type says whether to multiply 16-bit numbers, panel (steps, 32, 2),
