@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from benchmarks.estimates.estimate import Counted, Workload, attach_shape, find_shape, make_method
+from benchmarks.estimates.counted import Counted, Workload
+from benchmarks.estimates.estimate import attach_shape, find_shape, make_method
+from benchmarks.record import Record
 from crossbar_sim import Hardware, SpecError
 
 Role = Literal["backbone", "pool", "trained"]
@@ -32,6 +34,48 @@ class Block:
     def tiles(self) -> int:
         """Tiles in use."""
         return self.down * self.across
+
+
+class PlannedMatrix(Record):
+    """One matrix of a floor plan."""
+
+    matrix: str
+    """Its name."""
+    role: Role
+    """backbone, pool or trained."""
+    inputs: int
+    """Of the matrix."""
+    outputs: int
+    """Of the matrix."""
+    tiles: int
+    """In use."""
+    utilisation: float
+    """Share of the cells of its tiles that hold a weight."""
+
+
+class FloorPlanRecord(Record):
+    """Totals by role, and every matrix."""
+
+    model: str
+    """Its name or file."""
+    method: str
+    """Its key in METHODS."""
+    hardware: str
+    """Its name."""
+    tiles: int
+    """In use."""
+    tiles_by_role: dict[str, int]
+    """By backbone, pool, trained."""
+    utilisation: float | None
+    """Share of the cells of the tiles in use that hold a weight."""
+    utilisation_by_role: dict[str, float | None]
+    """By backbone, pool, trained; None without tiles."""
+    tiles_per_chip: int | None
+    """If it was said."""
+    chips: int | None
+    """For all tiles."""
+    matrices: tuple[PlannedMatrix, ...]
+    """In the order in which they were put on tiles."""
 
 
 @dataclass(frozen=True)
@@ -62,35 +106,31 @@ class FloorPlan:
         """Chips for all tiles; None if it is not said how many tiles a chip has."""
         return None if self.tiles_per_chip is None else -(-self.tiles() // self.tiles_per_chip)
 
-    def rows(self) -> list[dict[str, Any]]:
-        """One record per matrix."""
-        tile = self.hardware.tile
-        return [
-            {
-                "matrix": block.name,
-                "role": block.role,
-                "inputs": block.inputs,
-                "outputs": block.outputs,
-                "tiles": block.tiles,
-                "utilisation": block.cells / (block.tiles * tile.rows * tile.columns),
-            }
-            for block in self.blocks
-        ]
-
-    def record(self) -> dict[str, Any]:
+    def record(self) -> FloorPlanRecord:
         """Totals by role, and every matrix."""
-        return {
-            "model": self.model,
-            "method": self.method,
-            "hardware": self.hardware.name,
-            "tiles": self.tiles(),
-            "tiles_by_role": {role: self.tiles(role) for role in ROLES},
-            "utilisation": self.utilisation(),
-            "utilisation_by_role": {role: self.utilisation(role) for role in ROLES},
-            "tiles_per_chip": self.tiles_per_chip,
-            "chips": self.chips,
-            "matrices": self.rows(),
-        }
+        tile = self.hardware.tile
+        return FloorPlanRecord(
+            model=self.model,
+            method=self.method,
+            hardware=self.hardware.name,
+            tiles=self.tiles(),
+            tiles_by_role={role: self.tiles(role) for role in ROLES},
+            utilisation=self.utilisation(),
+            utilisation_by_role={role: self.utilisation(role) for role in ROLES},
+            tiles_per_chip=self.tiles_per_chip,
+            chips=self.chips,
+            matrices=tuple(
+                PlannedMatrix(
+                    matrix=block.name,
+                    role=block.role,
+                    inputs=block.inputs,
+                    outputs=block.outputs,
+                    tiles=block.tiles,
+                    utilisation=block.cells / (block.tiles * tile.rows * tile.columns),
+                )
+                for block in self.blocks
+            ),
+        )
 
     def __str__(self) -> str:
         tile = self.hardware.tile
@@ -131,11 +171,3 @@ def blocks_of(counted: Counted) -> tuple[Block, ...]:
             Block(name, role, inputs, outputs, -(-inputs // tile.rows), -(-outputs // tile.outputs), matrix.cells)
         )
     return tuple(blocks)
-
-
-def save_figure(path: Path, plan: FloorPlan) -> Path:
-    """Draw the plan; the ending of the path says in which format."""
-    from benchmarks.reporting.figures.floor_plan import draw
-    from benchmarks.reporting.figures.save import save
-
-    return save(path, draw(plan))

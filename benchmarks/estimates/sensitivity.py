@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.estimates.estimate import Counted, Workload, count_shape, find_shape, make_method
+from benchmarks.estimates.counted import Workload
+from benchmarks.estimates.estimate import count_shape, find_shape, make_method
+from benchmarks.record import Record
 from crossbar_sim import CrossbarError, Hardware, SpecError
 from crossbar_sim.counting.chip import Activity
 from crossbar_sim.devices import ConductancePolynomial, FlickerNoise, TelegraphNoise
@@ -43,6 +45,50 @@ class Variation:
     refused: str | None = None
 
 
+class VariationRecord(Record):
+    """One number of the design, changed."""
+
+    part: str
+    """device, tile, dac, adc or digital."""
+    name: str
+    """Of the field."""
+    value: str
+    """As designed, with its unit."""
+    kind: str
+    """assumed or fitted."""
+    source: str
+    """Citation key or 'assumption'."""
+    valid: str
+    """Range the number is stated for; empty if none is."""
+    factor: float
+    """It is multiplied by."""
+    energy_J: dict[str, float]
+    """Of one adaptation, by method; empty if there is no such design."""
+    changes_places: tuple[tuple[str, str], ...]
+    """Pairs of methods that change places: (frugal as designed, frugal as varied)."""
+    refused: str | None
+    """Why there is no such design."""
+
+
+class SensitivityRecord(Record):
+    """Energy of one adaptation per method, as designed and with one number changed at a time."""
+
+    model: str
+    """Its name or file."""
+    hardware: str
+    """Its name."""
+    energy_J: dict[str, float]
+    """Of one adaptation as designed, by method."""
+    ranking: tuple[str, ...]
+    """Methods as designed, the most frugal first."""
+    left_out: dict[str, str]
+    """Methods that the model cannot have, with the reason."""
+    ranking_changes: bool
+    """With any number changed."""
+    variations: tuple[VariationRecord, ...]
+    """Every number halved and doubled."""
+
+
 @dataclass(frozen=True)
 class Sensitivity:
     """Joule of one adaptation (training alone, without deployment) per method: as designed and varied."""
@@ -68,7 +114,7 @@ class Sensitivity:
             if energy and energy[first] > energy[second]
         ]
 
-    def swing(self, constant: Constant, method: str) -> tuple[float, float]:
+    def energy_range(self, constant: Constant, method: str) -> tuple[float, float]:
         """Energy halved and doubled, over the energy as designed; 1 where the design is not possible."""
         found = {v.factor: v.energy.get(method, self.energy[method]) for v in self.variations if v.constant == constant}
         low, high = (found.get(factor, self.energy[method]) / self.energy[method] for factor in FACTORS)
@@ -78,41 +124,41 @@ class Sensitivity:
     def constants(self) -> list[Constant]:
         """Every constant that was varied, the one that moves any method's energy most first."""
         distinct = list(dict.fromkeys(variation.constant for variation in self.variations))
-        return sorted(distinct, key=lambda c: -max(abs(s - 1) for m in self.energy for s in self.swing(c, m)))
+        return sorted(distinct, key=lambda c: -max(abs(s - 1) for m in self.energy for s in self.energy_range(c, m)))
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> SensitivityRecord:
         """Everything, for scripts."""
-        return {
-            "model": self.model,
-            "hardware": self.hardware,
-            "energy_J": self.energy,
-            "ranking": self.ranking,
-            "left_out": self.left_out,
-            "ranking_changes": any(self.changes(variation) for variation in self.variations),
-            "variations": [
-                {
-                    "part": v.constant.part,
-                    "name": v.constant.name,
-                    "value": v.constant.value,
-                    "kind": v.constant.kind,
-                    "source": v.constant.source,
-                    "valid": v.constant.valid,
-                    "factor": v.factor,
-                    "energy_J": v.energy,
-                    "changes_places": self.changes(v),
-                    "refused": v.refused,
-                }
+        return SensitivityRecord(
+            model=self.model,
+            hardware=self.hardware,
+            energy_J=self.energy,
+            ranking=tuple(self.ranking),
+            left_out=self.left_out,
+            ranking_changes=any(self.changes(variation) for variation in self.variations),
+            variations=tuple(
+                VariationRecord(
+                    part=v.constant.part,
+                    name=v.constant.name,
+                    value=v.constant.value,
+                    kind=v.constant.kind,
+                    source=v.constant.source,
+                    valid=v.constant.valid,
+                    factor=v.factor,
+                    energy_J=v.energy,
+                    changes_places=tuple(self.changes(v)),
+                    refused=v.refused,
+                )
                 for v in self.variations
-            ],
-        }
+            ),
+        )
 
     def __str__(self) -> str:
         lines = [f"energy of one adaptation on {self.model}, {self.hardware}, the most frugal first:"]
         lines += [f"  {name:<20}{engineering(self.energy[name], 'J')}" for name in self.ranking]
         lines.append("constants halved and doubled, and the energy of the method they move most:")
         for constant in self.constants:
-            most = max(self.energy, key=lambda m: max(abs(s - 1) for s in self.swing(constant, m)))
-            low, high = self.swing(constant, most)
+            most = max(self.energy, key=lambda m: max(abs(s - 1) for s in self.energy_range(constant, m)))
+            low, high = self.energy_range(constant, most)
             lines.append(
                 f"  {constant.part + '.' + constant.name:<26}{constant.kind:<9}{constant.value:<10}"
                 f"{low:>7.3f} to {high:.3f} ({most})"
@@ -191,7 +237,7 @@ def sensitivity(
     left_out: dict[str, str] = {}
 
     def energy(name: str, variant: Hardware) -> float:
-        counted: Counted = count_shape(shape, make_method(shape, name), variant, workload, activity)
+        counted = count_shape(shape, make_method(shape, name), variant, workload, activity)
         return counted.chip.ledger.energy("adapt")
 
     usual: dict[str, float] = {}
@@ -212,11 +258,3 @@ def sensitivity(
             else:
                 variations.append(Variation(constant, factor, {name: energy(name, variant) for name in usual}))
     return Sensitivity(model, design.name, usual, left_out, tuple(variations))
-
-
-def save_figure(path: Path, result: Sensitivity) -> Path:
-    """Draw the tornado; the ending of the path says in which format."""
-    from benchmarks.reporting.figures.save import save
-    from benchmarks.reporting.figures.sensitivity import tornado
-
-    return save(path, tornado(result))

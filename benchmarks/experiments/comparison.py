@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from joblib import Parallel, delayed
-from pydantic import Field, field_validator
+from pydantic import Field
 from tqdm import tqdm
 
-from benchmarks.experiments.experiment import DEFAULT_HARDWARE, RUNS, Experiment
-from benchmarks.experiments.result import Result
+from benchmarks.experiments.experiment import Experiment, Result
+from benchmarks.experiments.fields import DEFAULT_HARDWARE, AnyHardware, AnyMethod, Seeds
+from benchmarks.experiments.record import RunRecord
+from benchmarks.experiments.storage import RUNS
 from crossbar_sim import Hardware
 from crossbar_sim.spec.spec import Spec
 
@@ -20,36 +22,29 @@ class Comparison(Spec):
     """The same hardware, tasks and seeds for several methods; a method is a name or a table with its settings."""
 
     name: str
-    methods: Annotated[tuple[dict[str, Any], ...], Field(min_length=1)]
+    methods: Annotated[tuple[AnyMethod, ...], Field(min_length=1)]
     tasks: Annotated[tuple[str, ...], Field(min_length=1)]
-    hardware: Hardware = Field(default_factory=lambda: Hardware.load(DEFAULT_HARDWARE))
+    hardware: AnyHardware = Field(default_factory=lambda: Hardware.load(DEFAULT_HARDWARE))
     backbone: str = "digits_vit"
     pool: str | None = None
     shots_per_class: int = 5
-    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0, 1, 2, 3, 4)
-
-    @field_validator("methods", mode="before")
-    @classmethod
-    def _names_to_tables(cls, value: Any) -> Any:
-        if isinstance(value, Sequence) and not isinstance(value, str):
-            return [dict(item) if isinstance(item, Mapping) else {"name": item} for item in value]
-        return value
-
-    @field_validator("hardware", mode="before")
-    @classmethod
-    def _hardware_by_name(cls, value: Any) -> Any:
-        return Hardware.load(value) if isinstance(value, str) else value
+    seeds: Seeds = (0, 1, 2, 3, 4)
 
     def experiments(self) -> list[Experiment]:
         """One experiment per method and task; raises SpecError for any that is not valid."""
-        shared = {
-            "hardware": self.hardware,
-            "backbone": self.backbone,
-            "pool": self.pool,
-            "shots_per_class": self.shots_per_class,
-            "seeds": self.seeds,
-        }
-        return [Experiment(method=method, task=task, **shared) for method in self.methods for task in self.tasks]
+        return [
+            Experiment(
+                method=method,
+                task=task,
+                hardware=self.hardware,
+                backbone=self.backbone,
+                pool=self.pool,
+                shots_per_class=self.shots_per_class,
+                seeds=self.seeds,
+            )
+            for method in self.methods
+            for task in self.tasks
+        ]
 
 
 def run_all(
@@ -59,15 +54,27 @@ def run_all(
 
     The results do not depend on `workers`. A killed comparison resumes: finished seeds are files.
     """
+    runs_of_seeds = [(place, seed) for place, experiment in enumerate(experiments) for seed in experiment.seeds]
     missing = [
-        (experiment, seed)
-        for experiment in experiments
-        for seed in experiment.seeds
-        if not (experiment.folder(runs) / f"seed_{seed}.json").is_file()
+        (place, seed) for place, seed in runs_of_seeds if not experiments[place].files(runs).path(seed).is_file()
     ]
+    records: dict[tuple[int, int], RunRecord] = {}
     if missing:
-        jobs = (delayed(Experiment.run_seed)(experiment, seed, runs) for experiment, seed in missing)
+        jobs = (delayed(run_one)(experiments[place], place, seed, runs) for place, seed in missing)
         finished = Parallel(n_jobs=min(workers, len(missing)), return_as="generator_unordered")(jobs)
-        for _ in tqdm(finished, total=len(missing), desc="simulating", unit="run", disable=not progress):
-            pass
-    return [experiment.run(runs) for experiment in experiments]
+        for place, seed, record in tqdm(
+            finished, total=len(missing), desc="simulating", unit="run", disable=not progress
+        ):
+            records[place, seed] = record
+    for place, seed in runs_of_seeds:
+        if (place, seed) not in records:
+            records[place, seed] = experiments[place].run_seed(seed, runs)
+    return [
+        experiment.collect([records[place, seed] for seed in experiment.seeds], runs)
+        for place, experiment in enumerate(experiments)
+    ]
+
+
+def run_one(experiment: Experiment, place: int, seed: int, runs: Path) -> tuple[int, int, RunRecord]:
+    """One seed of the experiment at `place`, on whichever worker."""
+    return place, seed, experiment.run_seed(seed, runs)

@@ -1,14 +1,12 @@
-"""Experiment: one method on one chip design for one task, over several seeds; its result is a file."""
+"""Experiment: one method on one chip design for one task, over several seeds; its Result is a file."""
 
 from __future__ import annotations
 
-import copy
-import hashlib
-import json
 import platform
+import statistics
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,22 +14,22 @@ from typing import Annotated, Any
 import numba
 import numpy as np
 import torch
-from pydantic import Field, SerializeAsAny, field_serializer, field_validator
+from pydantic import Field
 from torch import nn
 
-from benchmarks.experiments.result import Result
-from benchmarks.problems.backbones import BACKBONE_FOLDER, load_backbone
-from benchmarks.problems.tasks import TASKS, base_data, few_shot, get_task
-from crossbar_sim import Chip, CrossbarError, Hardware, SpecError, map_model
+from benchmarks.experiments.fields import DEFAULT_HARDWARE, AnyHardware, AnyMethod, Backbone, Seeds, Shots, TaskName
+from benchmarks.experiments.record import FORMAT, CurvePoint, LedgerRow, ResultRecord, RunRecord, record_run, worn_tile
+from benchmarks.experiments.storage import RUNS, SeedFiles, folder_of, weights_digest
+from benchmarks.problems.backbones import VisionTransformer, load_backbone, pool_folder
+from benchmarks.problems.tasks import base_data, few_shot, get_task
+from benchmarks.record import read_json_object
+from crossbar_sim import Chip, CrossbarError, Hardware, map_model
 from crossbar_sim.runtime.files import write_json
-from crossbar_sim.spec.spec import Spec, nearest
-from crossbar_sim.wear.statistics import wear
-from peft_methods import METHODS, Adapter, Method, Pool, accuracy, fine_tune
+from crossbar_sim.spec.spec import Spec
+from crossbar_sim.spec.units import engineering
+from peft_methods import Adapter, Method, Pool, accuracy, fine_tune
 from peft_methods.training.loop import History, programming_energy
 
-FORMAT = 3  # raise when results computed by older code must not be reused
-RUNS = Path("runs")
-DEFAULT_HARDWARE = "milo2021_128x128"
 CALIBRATION_IMAGES = 64
 
 
@@ -41,216 +39,202 @@ class Experiment(Spec):
     `pool` is a folder of LoRA modules in PEFT's format; None: the one that ships for the backbone.
     """
 
-    method: SerializeAsAny[Method]
-    hardware: Hardware = Field(default_factory=lambda: Hardware.load(DEFAULT_HARDWARE))
-    backbone: str = "digits_vit"
+    method: AnyMethod
+    hardware: AnyHardware = Field(default_factory=lambda: Hardware.load(DEFAULT_HARDWARE))
+    backbone: Backbone = "digits_vit"
     pool: str | None = None
-    task: str = "fliplr+dim"
-    shots_per_class: Annotated[int, Field(ge=1, le=16)] = 5
-    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0, 1, 2, 3, 4)
+    task: TaskName = "fliplr+dim"
+    shots_per_class: Shots = 5
+    seeds: Seeds = (0, 1, 2, 3, 4)
     curve_points: Annotated[int, Field(ge=0)] = 4
-
-    @field_validator("method", mode="before")
-    @classmethod
-    def _method_from_table(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            value = {"name": value}
-        if not isinstance(value, Mapping):
-            return value
-        name = value.get("name")
-        if name not in METHODS:
-            raise SpecError(f"method: no method '{name}'{nearest(str(name), list(METHODS))}")
-        return METHODS[name](**{key: item for key, item in value.items() if key != "name"})
-
-    @field_serializer("method")
-    def _method_to_table(self, method: Method) -> dict[str, Any]:
-        return {"name": method_name(method), **method.model_dump(mode="json")}
-
-    @field_validator("hardware", mode="before")
-    @classmethod
-    def _hardware_by_name(cls, value: Any) -> Any:
-        return Hardware.load(value) if isinstance(value, str) else value
-
-    @field_validator("backbone")
-    @classmethod
-    def _known_backbone(cls, value: str) -> str:
-        known = sorted(path.stem for path in BACKBONE_FOLDER.glob("*.safetensors"))
-        if value not in known:
-            raise SpecError(f"backbone: no backbone '{value}'{nearest(value, known)}")
-        return value
-
-    @field_validator("task")
-    @classmethod
-    def _known_task(cls, value: str) -> str:
-        if value not in TASKS:
-            raise SpecError(f"task: no task '{value}'{nearest(value, list(TASKS))}")
-        return value
 
     def folder(self, runs: Path = RUNS) -> Path:
         """Where the result is kept: runs/<digest of this spec, the shipped weights and the record format>."""
-        parts = f"{self.digest()} {weights_digest(self.backbone, self.pool_folder)} {FORMAT}"
-        return runs / hashlib.sha256(parts.encode()).hexdigest()[:16]
+        weights = weights_digest(self.backbone, pool_folder(self.backbone, self.pool))
+        return folder_of(runs, self.digest(), weights, FORMAT)
 
-    @property
-    def pool_folder(self) -> Path:
-        """Where the LoRA modules of the pool are."""
-        return BACKBONE_FOLDER.parent / "pools" / self.backbone if self.pool is None else Path(self.pool)
+    def files(self, runs: Path = RUNS) -> SeedFiles[RunRecord]:
+        """Where the record of each seed is kept."""
+        return SeedFiles(self.folder(runs), RunRecord)
 
     def run(self, runs: Path = RUNS) -> Result:
         """Run what is not on disk yet, one seed after the other, and return the result."""
         return self.collect([self.run_seed(seed, runs) for seed in self.seeds], runs)
 
-    def run_seed(self, seed: int, runs: Path = RUNS) -> dict[str, Any]:
+    def run_seed(self, seed: int, runs: Path = RUNS) -> RunRecord:
         """The record of one seed: from its file if it is there, else simulated and written."""
-        path = self.folder(runs) / f"seed_{seed}.json"
-        if path.is_file():
-            return read_record(path)
-        with one_thread():
-            record = simulate(self, seed)
-        write_json(path, record)
-        return record
+        return self.files(runs).record(seed, lambda: simulate(self, seed))
 
-    def collect(self, records: list[dict[str, Any]], runs: Path = RUNS) -> Result:
-        """Put the records of all seeds together in runs/<digest>/result.json."""
-        result = Result(
-            spec=self.model_dump(mode="json"),
-            task_kind=get_task(self.task).kind,
-            display_name=self.method.display_name,
-            seeds=records,
-            versions=versions(),
-        )
+    def collect(self, records: Sequence[RunRecord], runs: Path = RUNS) -> Result:
+        """Put the records of all seeds in runs/<digest>/result.json."""
+        result = Result(self, get_task(self.task).kind, self.method.display_name, tuple(records), versions())
         path = self.folder(runs) / "result.json"
         if not path.is_file():
             write_json(path, result.as_json())
         return result
 
 
-def read_record(path: Path) -> dict[str, Any]:
-    """A stored record; CrossbarError if the file is not whole."""
-    try:
-        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise CrossbarError(f"{path} is not a whole result ({error}); delete it and run again") from None
-    return record
+@dataclass(frozen=True)
+class Result:
+    """An experiment, what it measured seed by seed, and the versions it was made with."""
+
+    experiment: Experiment
+    task_kind: str
+    display_name: str
+    seeds: tuple[RunRecord, ...]
+    versions: dict[str, str]
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything, ready for json.dump."""
+        return {
+            "spec": self.experiment.model_dump(mode="json"),
+            "task_kind": self.task_kind,
+            "display_name": self.display_name,
+            "seeds": [record.as_json() for record in self.seeds],
+            "versions": self.versions,
+        }
+
+    @classmethod
+    def load(cls, path: Path) -> Result:
+        """Read a result.json; CrossbarError names a file that is damaged or of another version."""
+        content = read_json_object(path)
+        try:
+            return cls(
+                experiment=Experiment(**content["spec"]),
+                task_kind=content["task_kind"],
+                display_name=content["display_name"],
+                seeds=tuple(RunRecord(**record) for record in content["seeds"]),
+                versions=content["versions"],
+            )
+        except (KeyError, TypeError, CrossbarError) as error:
+            raise CrossbarError(
+                f"{path} cannot be repeated with this version ({error}); delete it and run again"
+            ) from None
+
+    def mean(self, key: str) -> float:
+        """Mean of a record's number over the seeds."""
+        return statistics.fmean(getattr(record, key) for record in self.seeds)
+
+    def mean_of(self, group: str) -> dict[str, float]:
+        """Mean over the seeds of every number in a group of the record ('energy_by_phase_J' ...)."""
+        groups: list[dict[str, float]] = [getattr(record, group) for record in self.seeds]
+        return {key: statistics.fmean(one[key] for one in groups) for key in groups[0]}
+
+    @property
+    def accuracies(self) -> list[float]:
+        """Test accuracy of every seed."""
+        return [record.accuracy for record in self.seeds]
+
+    def record(self) -> ResultRecord:
+        """One flat record for scripts: means over the seeds; the worst seed for wear."""
+        wearouts = [r.adaptations_until_wearout for r in self.seeds if r.adaptations_until_wearout is not None]
+        return ResultRecord(
+            method=self.display_name,
+            task=self.experiment.task,
+            task_kind=self.task_kind,
+            hardware=self.experiment.hardware.name,
+            seeds=tuple(record.seed for record in self.seeds),
+            trained_values=self.seeds[0].trained_values,
+            accuracy_mean=statistics.fmean(self.accuracies),
+            accuracy_sd=statistics.stdev(self.accuracies) if len(self.seeds) > 1 else 0.0,
+            validation_accuracy_mean=self.mean("validation_accuracy"),
+            cells_written_per_step=self.mean("cells_written_per_step"),
+            adapt_cells_written=self.mean("adapt_cells_written"),
+            pool_cells_written=self.seeds[0].pool_cells_written,
+            reprogramming_energy_J=self.mean("reprogramming_energy_J"),
+            pool_programming_energy_J=self.mean("pool_programming_energy_J"),
+            total_energy_J=self.mean("total_energy_J"),
+            energy_by_phase_J=self.mean_of("energy_by_phase_J"),
+            energy_by_component_J=self.mean_of("energy_by_component_J"),
+            adapt_energy_by_component_J=self.mean_of("adapt_energy_by_component_J"),
+            max_writes_per_cell=max(record.max_writes_per_cell for record in self.seeds),
+            max_task_writes_per_cell=max(record.max_task_writes_per_cell for record in self.seeds),
+            p99_writes_per_cell=self.mean("p99_writes_per_cell"),
+            mean_writes_per_cell=self.mean("mean_writes_per_cell"),
+            adaptations_until_wearout=min(wearouts) if wearouts else None,
+        )
+
+    def __str__(self) -> str:
+        row = self.record()
+        wearout = row.adaptations_until_wearout
+        phases = ", ".join(f"{name} {engineering(value, 'J')}" for name, value in row.energy_by_phase_J.items())
+        return "\n".join(
+            [
+                f"{row.method} on {row.task} ({row.task_kind}), hardware {row.hardware}",
+                f"  accuracy             {row.accuracy_mean:.3f} ± {row.accuracy_sd:.3f} ({len(self.seeds)} seeds)",
+                f"  trained values       {row.trained_values}",
+                f"  cells written        {row.adapt_cells_written:.0f} per adaptation, "
+                f"{row.cells_written_per_step:.1f} per step; pool {row.pool_cells_written}",
+                f"  reprogramming        {engineering(row.reprogramming_energy_J, 'J')}",
+                f"  total energy         {engineering(row.total_energy_J, 'J')} ({phases})",
+                f"  worst cell's writes  {row.max_writes_per_cell} (99th percentile {row.p99_writes_per_cell:.0f})",
+                f"  wear-out after       {'never by writing' if wearout is None else f'{wearout} adaptations'}",
+            ]
+        )
 
 
-def method_name(method: Method) -> str:
-    """The key of a method in METHODS."""
-    for name, kind in METHODS.items():
-        if type(method) is kind:
-            return name
-    raise CrossbarError(f"{type(method).__name__} is not registered in peft_methods.METHODS")
-
-
-def simulate(experiment: Experiment, seed: int) -> dict[str, Any]:
+def simulate(experiment: Experiment, seed: int) -> RunRecord:
     """Deploy, adapt, infer once; everything in the record comes from this one chip."""
     method, data = experiment.method, few_shot(get_task(experiment.task), experiment.shots_per_class, seed)
-    model = copy.deepcopy(load_backbone(experiment.backbone))
-    chip = map_model(model, experiment.hardware, seed=seed)
-    calibrate(model, chip)
-    pool = load_pool(experiment.pool_folder) if method.needs_pool else None
-    adapter = method.attach(model, chip, pool, seed)
-    curve: list[dict[str, float]] = []
+    model, chip = deploy(experiment.backbone, experiment.hardware, seed)
+    adapter = attach(method, model, chip, pool_folder(experiment.backbone, experiment.pool), seed)
+    curve: list[CurvePoint] = []
     every = max(1, method.steps // experiment.curve_points) if experiment.curve_points else None
 
     def watch(step: int, history: History) -> None:
         if every is not None and (step % every == 0 or step == method.steps):
             right = accuracy(model, data.validation_images, data.validation_labels)
-            curve.append({"step": step, "write_energy_J": programming_energy(chip), "validation_accuracy": right})
+            spent = programming_energy(chip)
+            curve.append(CurvePoint(step=step, write_energy_J=spent, validation_accuracy=right))
 
     history = fine_tune(model, adapter, data.train_images, data.train_labels, seed=seed, on_step=watch)
     test = accuracy(model, data.test_images, data.test_labels, chip)
-    if curve and curve[-1]["step"] == method.steps:
-        validation = curve[-1]["validation_accuracy"]
+    if curve and curve[-1].step == method.steps:
+        validation = curve[-1].validation_accuracy
     else:
         with chip.looking():
             validation = accuracy(model, data.validation_images, data.validation_labels)
-    return {
-        "seed": seed,
-        "accuracy": test,
-        "validation_accuracy": validation,
-        "trained_values": adapter.trained_values,
-        **bill(chip, adapter, history),
-        "inferences": len(data.test_images),
-        "curve": curve,
-        "loss": history.loss,
-        "worn_tile": worn_tile(chip),
-        "ledger": chip.ledger.rows(),
-    }
+    return record_run(
+        RunRecord,
+        chip,
+        history,
+        seed=seed,
+        accuracy=test,
+        validation_accuracy=validation,
+        trained_values=adapter.trained_values,
+        inferences=len(data.test_images),
+        curve=tuple(curve),
+        loss=tuple(history.loss),
+        worn_tile=worn_tile(chip),
+        ledger=tuple(LedgerRow(**row) for row in chip.ledger.rows()),
+    )
+
+
+def deploy(backbone: str, hardware: Hardware, seed: int) -> tuple[VisionTransformer, Chip]:
+    """A pre-trained model on the tiles of a new chip, its ADC ranges set."""
+    model = load_backbone(backbone)
+    chip = map_model(model, hardware, seed=seed)
+    set_ranges(model, chip)
+    return model, chip
 
 
 @torch.no_grad()
-def calibrate(model: nn.Module, chip: Chip) -> None:
+def set_ranges(model: nn.Module, chip: Chip) -> None:
     """Set the ADC range registers with images of the pre-training task; billed to 'deploy'."""
     model.train()
     with chip.ledger.phase("deploy"):
         model(base_data().train_images[:CALIBRATION_IMAGES])
 
 
-def bill(chip: Chip, adapter: Adapter, history: History) -> dict[str, Any]:
-    """Energy and wear of everything the chip did."""
-    ledger, writes = chip.ledger, wear(chip.writes())
-    task = wear(chip.task_writes())
-    return {
-        "cells": writes.cells,
-        "cells_written_per_step": float(np.mean(history.cells_written)),
-        "adapt_cells_written": ledger.writes("adapt"),
-        "pool_cells_written": ledger.writes("pool"),
-        "deploy_cells_written": ledger.writes("deploy"),
-        "reprogramming_energy_J": programming_energy(chip),
-        "pool_programming_energy_J": programming_energy(chip, "pool"),
-        "total_energy_J": ledger.energy(),
-        "energy_by_phase_J": ledger.by_phase(),
-        "energy_by_component_J": ledger.by_component(),
-        "adapt_energy_by_component_J": ledger.by_component("adapt"),
-        "adapt_time_s": ledger.time("adapt"),
-        "max_writes_per_cell": int(writes.largest),
-        "p99_writes_per_cell": writes.p99,
-        "mean_writes_per_cell": writes.mean,
-        "max_task_writes_per_cell": int(task.largest),
-        "p99_task_writes_per_cell": task.p99,
-        "mean_task_writes_per_cell": task.mean,
-        "gini_of_task_writes": task.gini,
-        "adaptations_until_wearout": task.adaptations(chip.hardware.device.endurance),
-        "adaptations_until_wearout_levelled": task.adaptations_levelled(chip.hardware.device.endurance),
-    }
-
-
-def worn_tile(chip: Chip) -> dict[str, Any]:
-    """Writes per cell in this adaptation on the tile whose worst cell was written most (first if none was)."""
-    matrix = max(chip.matrices.values(), key=lambda candidate: int(candidate.task_writes.max()))
-    tile = max(matrix.tiles, key=lambda one: int(matrix.task_writes[:, one.inputs, one.plane_columns].max()))
-    cells = matrix.task_writes[:, tile.inputs, tile.plane_columns]
-    interleaved = cells.transpose(1, 2, 0).reshape(cells.shape[1], -1)
-    return {"tile": tile.name, "rows": tile.rows, "columns": tile.columns, "writes": interleaved.tolist()}
+def attach(method: Method, model: nn.Module, chip: Chip, folder: Path, seed: int) -> Adapter:
+    """Attach a method, with the pool of a folder if it uses one."""
+    return method.attach(model, chip, load_pool(folder) if method.needs_pool else None, seed)
 
 
 @cache
 def load_pool(folder: Path) -> Pool:
     """A pool of LoRA modules; read once per process."""
     return Pool.load(folder)
-
-
-@cache
-def weights_digest(backbone: str, pool_folder: Path) -> str:
-    """SHA-256 over the files of a backbone and a pool."""
-    total = hashlib.sha256((BACKBONE_FOLDER / f"{backbone}.safetensors").read_bytes())
-    for path in sorted(pool_folder.rglob("adapter_*")):
-        total.update(path.read_bytes())
-    return total.hexdigest()
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Torch and numba on one thread, so that results do not depend on the machine's core count."""
-    torch_threads, numba_threads = torch.get_num_threads(), numba.get_num_threads()
-    torch.set_num_threads(1)
-    numba.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(torch_threads)
-        numba.set_num_threads(numba_threads)
 
 
 def versions() -> dict[str, str]:

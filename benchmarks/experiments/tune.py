@@ -1,31 +1,30 @@
-"""Tuning: the same search budget for every method, on validation images only.
+"""Tuning: the same search budget for every method, on validation images only (`xbar tune`).
 
-`python -m benchmarks.experiments.tune [--suite NAME] [--trials N] [--methods NAME ...] [--output TOML]` prints the best
-setting of every method, keeps every trial in runs/tuning/tuning.json, and writes the suite with the best settings to
---output. The seeds differ from those that results are reported for. The search is deterministic and every run is a
-file: a killed tuning goes on where it was, by the same command.
+The seeds differ from those that results are reported for. The search is deterministic and every run is a file: a
+killed tuning goes on where it was, by the same command.
 """
 
 from __future__ import annotations
 
-import argparse
 import logging
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import optuna
 import tomli_w
 from joblib import Parallel, delayed
 from tqdm import tqdm
 
-from benchmarks.experiments.experiment import RUNS, Experiment
+from benchmarks.experiments.experiment import Experiment
+from benchmarks.experiments.fields import AnyMethod, find_method, method_name
+from benchmarks.experiments.storage import RUNS
 from benchmarks.experiments.suites import find, load_comparison
+from benchmarks.record import Record
 from crossbar_sim import CrossbarError
-from crossbar_sim.runtime.files import write_json, write_text
+from crossbar_sim.runtime.files import write_json
 from crossbar_sim.spec.spec import read_toml
-from peft_methods import METHODS
+from peft_methods import Method
 
 SEEDS = (100, 101)
 SAMPLER_SEED = 0
@@ -33,14 +32,35 @@ SAMPLER_SEED = 0
 Space = dict[str, optuna.distributions.BaseDistribution]
 
 
+class Trial(Record):
+    """One setting of a method and what it reached."""
+
+    method: AnyMethod
+    """With the settings of the suite and those that were tried."""
+    validation_accuracy: float
+    """Mean over tasks and tuning seeds, share of the validation images; 0: the training diverged."""
+
+    def as_json(self) -> dict[str, object]:
+        """The table of the method as in a suite, and the accuracy."""
+        return {**table_of(self.method), "validation_accuracy": self.validation_accuracy}
+
+    def __str__(self) -> str:
+        return ", ".join(f"{key} {value}" for key, value in table_of(self.method).items())
+
+
+def table_of(method: Method) -> dict[str, object]:
+    """A method as it stands in a suite: its name and the settings that were given."""
+    return {"name": method_name(method), **method.model_dump(mode="json", exclude_unset=True)}
+
+
 def rate(low: float, high: float) -> optuna.distributions.FloatDistribution:
     """A learning rate, or another positive factor, searched on a logarithmic scale."""
     return optuna.distributions.FloatDistribution(low, high, log=True)
 
 
-def search_space(method: dict[str, Any]) -> Space:
+def search_space(method: Method) -> Space:
     """What is searched for a method; its fixed settings come from the suite."""
-    name = method["name"]
+    name = method_name(method)
     spaces: dict[str, Space] = {
         "full-fine-tuning": {"learning_rate": rate(1e-4, 1e-2)},
         "linear-probe": {"learning_rate": rate(1e-3, 1e-1)},
@@ -59,78 +79,66 @@ def search_space(method: dict[str, Any]) -> Space:
     }
     if name not in spaces:
         return {"learning_rate": rate(1e-4, 1e-1)}
-    if name in ("lora", "dora", "adapters") and method.get("placement") != "sram":
+    if name in ("lora", "dora", "adapters") and "crossbar" in method.placements().values():
         spaces[name]["b_range"] = optuna.distributions.FloatDistribution(0.1, 1.0, log=True)
     return spaces[name]
 
 
-def validation_accuracy(experiments: list[Experiment], runs: Path, workers: int) -> float:
+def validation_accuracy(experiments: Sequence[Experiment], runs: Path, workers: int) -> float:
     """Mean over tasks and tuning seeds."""
     jobs = [(experiment, seed) for experiment in experiments for seed in experiment.seeds]
     records = Parallel(n_jobs=workers)(
         delayed(Experiment.run_seed)(experiment, seed, runs) for experiment, seed in jobs
     )
-    return statistics.fmean(record["validation_accuracy"] for record in records)
+    return statistics.fmean(record.validation_accuracy for record in records)
 
 
-def tune(method: dict[str, Any], suite: str, trials: int, runs: Path, workers: int) -> list[dict[str, Any]]:
-    """Every trial of one method, best first: its settings and its validation accuracy."""
+def tune(method: Method, suite: str, trials: int, runs: Path, workers: int) -> list[Trial]:
+    """Every trial of one method, best first."""
     comparison = load_comparison(suite)
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=SAMPLER_SEED))
     space = search_space(method)
-    settings = {key: value for key, value in method.items() if key != "name"}
-    start = METHODS[method["name"]](**settings)
-    study.enqueue_trial({key: getattr(start, key) for key in space})
+    study.enqueue_trial({key: getattr(method, key) for key in space})
+    done: list[Trial] = []
     for _ in range(trials):
         trial = study.ask(space)
-        tuned = comparison.replace(methods=({**method, **trial.params},), seeds=SEEDS)
+        tried = method.replace(**trial.params)
+        experiments = comparison.replace(methods=(tried,), seeds=SEEDS).experiments()
         try:
-            reached = validation_accuracy(tuned.experiments(), runs, workers)
+            reached = validation_accuracy(experiments, runs, workers)
         except CrossbarError:
             reached = 0.0  # this setting diverged
         study.tell(trial, reached)
-    done = sorted(study.trials, key=lambda trial: -(trial.value or 0.0))
-    return [{**method, **trial.params, "validation_accuracy": trial.value} for trial in done]
+        done.append(Trial(method=tried, validation_accuracy=reached))
+    return sorted(done, key=lambda trial: -trial.validation_accuracy)
 
 
-def tuned_suite(suite: str, best: dict[int, dict[str, Any]]) -> str:
+def tune_suite(
+    suite: str, trials: int, methods: Sequence[str] = (), *, runs: Path = RUNS / "tuning", workers: int = 2
+) -> dict[int, list[Trial]]:
+    """Every trial of the methods of a suite (none named: all), by the place of the method in the suite.
+
+    Every finished method is in runs/tuning.json. SpecError for a method that does not exist.
+    """
+    logging.getLogger("optuna").setLevel(logging.WARNING)
+    wanted = {find_method(name) for name in methods}
+    chosen = {
+        place: method
+        for place, method in enumerate(load_comparison(suite).methods)
+        if not wanted or type(method) in wanted
+    }
+    tuned: dict[int, list[Trial]] = {}
+    for place, method in tqdm(chosen.items(), desc="tuning", unit="method"):
+        tuned[place] = tune(method, suite, trials, runs, workers)
+        write_json(runs / "tuning.json", [[trial.as_json() for trial in found] for found in tuned.values()])
+    return tuned
+
+
+def tuned_suite(suite: str, best: Mapping[int, Trial]) -> str:
     """The suite as TOML with the best settings in place of its own, by the place of the method in the suite."""
     comparison = load_comparison(suite)
     methods = [
-        {key: value for key, value in best.get(place, method).items() if key != "validation_accuracy"}
-        for place, method in enumerate(comparison.methods)
+        table_of(best[place].method if place in best else method) for place, method in enumerate(comparison.methods)
     ]
     document = read_toml(find(suite))
     return tomli_w.dumps({**document, "name": f"{comparison.name}_tuned", "methods": methods})
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Tune every method of a suite."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--suite", default="default")
-    parser.add_argument("--trials", type=int, default=8)
-    parser.add_argument("--methods", nargs="*", default=list(METHODS), choices=list(METHODS))
-    parser.add_argument("--runs", type=Path, default=RUNS / "tuning")
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--output", type=Path, default=None)
-    options = parser.parse_args(arguments)
-    logging.getLogger("optuna").setLevel(logging.WARNING)
-    chosen = [
-        (place, method)
-        for place, method in enumerate(load_comparison(options.suite).methods)
-        if method["name"] in options.methods
-    ]
-    results = {}
-    for place, method in tqdm(chosen, desc="tuning", unit="method"):
-        trials = tune(method, options.suite, options.trials, options.runs, options.workers)
-        results[place] = trials
-        tqdm.write(
-            f"{trials[0]['validation_accuracy']:.4f}  {trials[0]}  (worst {trials[-1]['validation_accuracy']:.4f})"
-        )
-        write_json(options.runs / "tuning.json", list(results.values()))
-    if options.output is not None:
-        write_text(options.output, tuned_suite(options.suite, {place: trials[0] for place, trials in results.items()}))
-
-
-if __name__ == "__main__":
-    main()

@@ -7,6 +7,8 @@ import pstats
 import time
 from collections import defaultdict
 
+import tyro
+
 from benchmarks.peers.case import OURS, threads
 from benchmarks.peers.systems import case_step
 
@@ -48,4 +50,4 @@ def group(place: str) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    tyro.cli(main, prog="python -m benchmarks.peers.step_profile")

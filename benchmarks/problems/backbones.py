@@ -1,33 +1,34 @@
 """Backbones: small pre-trained transformers that a simulated chip can carry.
 
-The one here is a pre-norm vision transformer (Dosovitskiy et al., ICLR 2021) for the 8 x 8 digits
-of scikit-learn.  Every matrix product with a trained weight is an ``nn.Linear`` of its own, so
-each can be put on tiles, targeted by a method or left digital by its dotted name:
+The one here is a pre-norm vision transformer (Dosovitskiy et al., ICLR 2021) for the 8 x 8 digits of scikit-learn.
+Every matrix product with a trained weight is an `nn.Linear` of its own, so each can be put on tiles, targeted by a
+method or left digital by its dotted name:
 
-``embed``, ``blocks.{i}.attention.query|key|value|output``, ``blocks.{i}.mlp.up|down``, ``head``.
+`embed`, `blocks.{i}.attention.query|key|value|output`, `blocks.{i}.mlp.up|down`, `head`.
 
 Layer normalisation, softmax, GELU, the class token and the position table are digital arithmetic.
 """
 
-import difflib
-import json
+from __future__ import annotations
+
 import math
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor, nn
 
+from benchmarks.problems.weight_files import AssetError, constructor_of, read_header, read_weights, save_weights
 from crossbar_sim import CrossbarError
+from crossbar_sim.spec.spec import nearest
 
-BACKBONE_FOLDER = Path(__file__).parent / "assets" / "backbones"
+ASSETS = Path(__file__).parent / "assets"
+BACKBONE_FOLDER = ASSETS / "backbones"
+POOL_FOLDER = ASSETS / "pools"
 
 
-class AssetError(CrossbarError, ValueError):
-    """A file that ships with the package is missing, truncated or not what its name says."""
+class BackboneError(CrossbarError, ValueError):
+    """A backbone cannot be built like this, or cannot read this."""
 
 
 class Attention(nn.Module):
@@ -44,7 +45,9 @@ class Attention(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Tokens of shape (n, tokens, width) in and out."""
-        queries, keys, values = self.query(tokens), self.key(tokens), self.value(tokens)
+        queries = self.query(tokens)
+        keys = self.key(tokens)
+        values = self.value(tokens)
         if self.remembered is not None:
             further_keys, further_values = (column.expand(len(tokens), -1, -1) for column in self.remembered)
             keys, values = torch.cat([keys, further_keys], dim=1), torch.cat([values, further_values], dim=1)
@@ -91,12 +94,12 @@ class Block(nn.Module):
 class VisionTransformer(nn.Module):
     """A vision transformer for square images of one channel.
 
-    Arguments are counts: pixels per image side, pixels per patch side, values per token, blocks,
-    attention heads, hidden values of the perceptron, classes.  ``ValueError`` if the patches do not
-    tile the image or the heads do not divide the width.
+    Arguments are counts: pixels per image side, pixels per patch side, values per token, blocks, attention heads,
+    hidden values of the perceptron, classes. BackboneError if the patches do not tile the image or the heads do not
+    divide the width.
 
-    ``before_block``, if there is one, maps (block index, tokens) to the tokens that block reads; see
-    ``peft_methods.methods.tokens.TokenModel``.
+    `before_block`, if there is one, maps (block index, tokens) to the tokens that block reads; see
+    `peft_methods.methods.tokens.TokenModel`.
     """
 
     before_block: nn.Module | None
@@ -123,16 +126,18 @@ class VisionTransformer(nn.Module):
         }
         for argument, count in self.constructor_arguments.items():
             if count < 1:
-                raise ValueError(f"{argument} is {count}; it is a count and must be at least 1.")
+                raise BackboneError(f"{argument} is {count}; it is a count and must be at least 1")
         if image_size % patch_size:
-            raise ValueError(
-                f"patch_size {patch_size} does not tile image_size {image_size}; choose a divisor of {image_size}."
+            raise BackboneError(
+                f"patch_size {patch_size} does not tile image_size {image_size}; choose a divisor of {image_size}"
             )
         if width % heads:
-            raise ValueError(f"heads {heads} do not divide width {width}; choose a divisor of {width}.")
+            raise BackboneError(f"heads {heads} do not divide width {width}; choose a divisor of {width}")
         self.image_size = image_size
         self.patch_size = patch_size
-        self.width, self.depth, self.patch_values = width, depth, patch_size**2
+        self.width = width
+        self.depth = depth
+        self.patch_values = patch_size**2
         self.register_module("before_block", None)
         patches = (image_size // patch_size) ** 2
         self.embed = nn.Linear(patch_size**2, width)
@@ -145,9 +150,9 @@ class VisionTransformer(nn.Module):
     def patches(self, images: Tensor) -> Tensor:
         """Cut images (n, side, side) into patches (n, patches, pixels per patch), row by row."""
         if images.dim() != 3 or images.shape[1:] != (self.image_size, self.image_size):
-            raise ValueError(
+            raise BackboneError(
                 f"images have shape {tuple(images.shape)}; this backbone reads "
-                f"(n, {self.image_size}, {self.image_size})."
+                f"(n, {self.image_size}, {self.image_size})"
             )
         side = self.patch_size
         return images.unfold(1, side, side).unfold(2, side, side).flatten(1, 2).flatten(2)
@@ -187,72 +192,63 @@ class VisionTransformer(nn.Module):
 
 
 def save_backbone(path: Path, model: VisionTransformer, facts: Mapping[str, str]) -> None:
-    """Write ``model`` to ``path`` as safetensors, through a temporary file beside it.
+    """Write `model` to `path` as safetensors; the header carries the constructor arguments and `facts`."""
+    save_weights(path, model, model.constructor_arguments, facts)
 
-    The header carries the constructor arguments and ``facts``, for example the accuracy reached.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    constructor = json.dumps(model.constructor_arguments, sort_keys=True)
-    tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        header = {**facts, "format": "pt", "constructor": constructor}
-        temporary.write_bytes(save(tensors, header))
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+
+def backbone_names(folder: Path = BACKBONE_FOLDER) -> list[str]:
+    """Names of the backbones in a folder."""
+    return sorted(path.stem for path in folder.glob("*.safetensors"))
+
+
+def backbone_path(name: str, folder: Path = BACKBONE_FOLDER) -> Path:
+    """The file of a backbone; AssetError names the nearest."""
+    path = folder / f"{name}.safetensors"
+    if not path.is_file():
+        raise AssetError(
+            f"no backbone named '{name}': {path} does not exist{nearest(name, backbone_names(folder))}; "
+            "`xbar pretrain backbone` writes 'digits_vit'"
+        )
+    return path
+
+
+def pool_folder(backbone: str, pool: str | None = None) -> Path:
+    """Where the LoRA modules of a pool are; None: the pool that ships for the backbone."""
+    return POOL_FOLDER / backbone if pool is None else Path(pool)
 
 
 def read_backbone_facts(name: str = "digits_vit", folder: Path = BACKBONE_FOLDER) -> dict[str, str]:
     """The header of a shipped backbone: constructor arguments (JSON), test accuracy, recipe."""
-    path = _asset_path(name, folder)
+    path = backbone_path(name, folder)
     try:
-        with safe_open(path, framework="pt") as file:
-            return dict(file.metadata() or {})
-    except SafetensorError as error:
-        raise _unreadable(path, str(error)) from error
+        return read_header(path)
+    except AssetError as error:
+        raise _unreadable(path, error) from error
 
 
 def load_backbone(name: str = "digits_vit", folder: Path = BACKBONE_FOLDER) -> VisionTransformer:
-    """The pre-trained backbone ``name`` from ``folder``, in float32 and evaluation mode.
+    """The pre-trained backbone `name` from `folder`, in float32 and evaluation mode.
 
-    ``AssetError`` if the file is missing, truncated, or holds other tensors than its header
-    promises.
+    AssetError if the file is missing, truncated, or holds other tensors than its header promises.
     """
-    path = _asset_path(name, folder)
-    facts = read_backbone_facts(name, folder)
+    path = backbone_path(name, folder)
     try:
-        model = VisionTransformer(**json.loads(facts["constructor"]))
-    except KeyError as error:
-        raise _unreadable(path, "its header has no constructor arguments") from error
-    except (TypeError, ValueError) as error:
-        raise _unreadable(path, f"its constructor arguments are wrong: {error}") from error
-    with safe_open(path, framework="pt") as file:
-        names = list(file.keys())
-        tensors = {name: file.get_tensor(name) for name in names}
-    try:
-        model.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise _unreadable(path, "its tensors do not fit its constructor arguments") from error
+        model = _built(constructor_of(read_header(path)))
+        read_weights(path, model)
+    except AssetError as error:
+        raise _unreadable(path, error) from error
     return model.eval()
 
 
-def _asset_path(name: str, folder: Path) -> Path:
-    path = folder / f"{name}.safetensors"
-    if path.is_file():
-        return path
-    shipped = sorted(file.stem for file in folder.glob("*.safetensors"))
-    nearest = difflib.get_close_matches(name, shipped, n=1)
-    hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
-    raise AssetError(
-        f"no backbone named {name!r}: {path} does not exist.{hint} Available: "
-        f"{', '.join(shipped) or 'none'}. `python -m benchmarks.problems.pretrain backbone` writes "
-        "'digits_vit'."
-    )
+def _built(arguments: Mapping[str, int]) -> VisionTransformer:
+    try:
+        return VisionTransformer(**arguments)
+    except (TypeError, BackboneError) as error:
+        raise AssetError(f"its constructor arguments are wrong: {error}") from error
 
 
-def _unreadable(path: Path, reason: str) -> AssetError:
+def _unreadable(path: Path, reason: AssetError) -> AssetError:
     return AssetError(
-        f"{path} is not a readable backbone: {reason}. Restore the file from the package, or "
-        "write it again with `python -m benchmarks.problems.pretrain backbone`."
+        f"{path} is not a readable backbone: {reason}; restore the file from the package, or write it again with "
+        "`xbar pretrain backbone`"
     )

@@ -7,18 +7,16 @@ example before it, (x_{t-1}, y_{t-1}), so the prediction at token t may use the 
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor, nn
 
-from benchmarks.problems.backbones import BACKBONE_FOLDER, AssetError, Attention, Block
+from benchmarks.problems.backbones import BACKBONE_FOLDER, Attention, BackboneError, Block
+from benchmarks.problems.weight_files import AssetError, constructor_of, read_header, read_weights, save_weights
 from crossbar_sim import Hardware
 from crossbar_sim.chip.chip import Chip
 from peft_methods.in_context import attn_dagger, posterior_mean
@@ -70,7 +68,7 @@ class CausalBlock(Block):
 class RegressionTransformer(nn.Module):
     """Predicts y_t from x_t and the examples before it, for every t of a prompt at once.
 
-    Linear layers: ``embed``, ``blocks.{i}.attention.query|key|value|output``, ``blocks.{i}.mlp.up|down``, ``head``.
+    Linear layers: `embed`, `blocks.{i}.attention.query|key|value|output`, `blocks.{i}.mlp.up|down`, `head`.
     """
 
     def __init__(
@@ -100,7 +98,9 @@ class RegressionTransformer(nn.Module):
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """x (n, examples, dimension), y (n, examples) -> predictions (n, examples); y_t enters only those after t."""
         if x.shape[1] > self.positions.shape[1]:
-            raise ValueError(f"a prompt of {x.shape[1]} examples; this model reads at most {self.positions.shape[1]}")
+            raise BackboneError(
+                f"a prompt of {x.shape[1]} examples; this model reads at most {self.positions.shape[1]}"
+            )
         before = nn.functional.pad(torch.cat([x, y[..., None]], dim=-1), (0, 0, 1, 0))[:, :-1]
         tokens = self.embed(torch.cat([x, before], dim=-1)) + self.positions[:, : x.shape[1]]
         for block in self.blocks:
@@ -111,14 +111,7 @@ class RegressionTransformer(nn.Module):
 
 def save_regression_transformer(path: Path, model: RegressionTransformer, facts: Mapping[str, str]) -> None:
     """Write the weights as safetensors; the header carries the constructor arguments and `facts`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    header = {**facts, "format": "pt", "constructor": json.dumps(model.constructor_arguments, sort_keys=True)}
-    temporary = path.with_suffix(".tmp")
-    try:
-        temporary.write_bytes(save({name: value.contiguous() for name, value in model.state_dict().items()}, header))
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    save_weights(path, model, model.constructor_arguments, facts)
 
 
 def load_regression_transformer(
@@ -126,16 +119,15 @@ def load_regression_transformer(
 ) -> tuple[RegressionTransformer, dict[str, str]]:
     """The shipped transformer (evaluation mode, float32) and its header. AssetError if it is not whole."""
     path = folder / f"{name}.safetensors"
-    advice = "`python -m benchmarks.problems.pretrain_in_context` writes 'linear_regression'"
+    advice = "`xbar pretrain in-context` writes 'linear_regression'"
     if not path.is_file():
-        raise AssetError(f"no in-context transformer named {name!r}: {path} does not exist; {advice}")
+        raise AssetError(f"no in-context transformer named '{name}': {path} does not exist; {advice}")
     try:
-        with safe_open(path, framework="pt") as file:
-            facts = dict(file.metadata() or {})
-            with torch.random.fork_rng(devices=[]):  # torch draws starting weights that are replaced at once
-                model = RegressionTransformer(**json.loads(facts["constructor"]))
-            model.load_state_dict({key: file.get_tensor(key) for key in file.keys()})  # noqa: SIM118
-    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        facts = read_header(path)
+        with torch.random.fork_rng(devices=[]):  # torch draws starting weights that are replaced at once
+            model = RegressionTransformer(**constructor_of(facts))
+        read_weights(path, model)
+    except (AssetError, TypeError, ValueError, RuntimeError) as error:
         raise AssetError(f"{path} is not a readable in-context transformer: {error}; {advice}") from error
     return model.eval(), facts
 

@@ -1,16 +1,15 @@
-"""Train what the package ships: ``python -m benchmarks.problems.pretrain backbone``, then ``... pool``.
+"""Train what the package ships: the backbone, and the LoRA modules of its pool (`xbar pretrain`).
 
-The backbone's training is aware of the chip.  At every step the weights of the transformer blocks are read through
-Gaussian noise whose standard deviation is a fraction of the largest weight of their output row, and
-rows are clipped to a multiple of their root-mean-square weight, because a chip scales a row by its
-largest weight and outliers would spend the range (noise injection and clipping as in Joshi et al.,
-Nat. Commun. 2020).
+The backbone's training is aware of the chip. At every step the weights of the transformer blocks are read through
+Gaussian noise whose standard deviation is a fraction of the largest weight of their output row, and rows are clipped
+to a multiple of their root-mean-square weight, because a chip scales a row by its largest weight and outliers would
+spend the range (noise injection and clipping as in Joshi et al., Nat. Commun. 2020).
 """
 
-import argparse
+from __future__ import annotations
+
 import copy
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -20,13 +19,11 @@ from torch.func import functional_call
 from torch.nn import functional
 from tqdm import tqdm
 
-from benchmarks.problems.backbones import BACKBONE_FOLDER, VisionTransformer, load_backbone, save_backbone
+from benchmarks.problems.backbones import VisionTransformer, load_backbone, save_backbone
 from benchmarks.problems.tasks import TASKS, Task, base_data, source_data
 from crossbar_sim.runtime.files import write_json
 from peft_methods import LoRA, accuracy, fine_tune
 from peft_methods.checkpoints.lora import LoRAWeights, save_lora
-
-POOL_FOLDER = BACKBONE_FOLDER.parent / "pools"
 
 
 @dataclass(frozen=True)
@@ -68,7 +65,7 @@ def pretrain_backbone(recipe: BackboneRecipe = BackboneRecipe()) -> VisionTransf
 
 
 def initialise(model: VisionTransformer, generator: torch.Generator) -> None:
-    """Draw all weights from ``generator``: Xavier-uniform products, N(0, 0.02^2) position table."""
+    """Draw all weights from `generator`: Xavier-uniform products, N(0, 0.02^2) position table."""
     for module in model.modules():
         if isinstance(module, nn.Linear):
             nn.init.xavier_uniform_(module.weight, generator=generator)
@@ -97,7 +94,7 @@ def noisy_block_weights(model: VisionTransformer, weight_noise: float, generator
 
 @torch.no_grad()
 def clip_block_weights(model: VisionTransformer, clip_spreads: float) -> None:
-    """Clip each output row of the blocks to ``clip_spreads`` of its root-mean-square weight."""
+    """Clip each output row of the blocks to `clip_spreads` of its root-mean-square weight."""
     for linear in block_linears(model).values():
         bound = clip_spreads * linear.weight.square().mean(dim=1, keepdim=True).sqrt()
         linear.weight.copy_(linear.weight.clamp(-bound, bound))
@@ -121,8 +118,8 @@ def write_backbone(path: Path, recipe: BackboneRecipe) -> float:
 class PoolRecipe:
     """How every module of the pool is trained: plain digital LoRA on all linear layers of the blocks.
 
-    One seed for all modules gives them the same starting A, which keeps the cross products B_i A_j of
-    a mixture meaningful.
+    One seed for all modules gives them the same starting A, which keeps the cross products B_i A_j of a mixture
+    meaningful.
     """
 
     method: LoRA = field(default_factory=lambda: LoRA(learning_rate=5e-3, steps=150, batch_size=50, placement="sram"))
@@ -146,27 +143,3 @@ def write_pool(folder: Path, recipe: PoolRecipe, backbone_name: str) -> dict[str
     facts = {"recipe": recipe.method.model_dump(mode="json"), "seed": recipe.seed, "test_accuracy": reached}
     write_json(folder / "facts.json", facts)
     return reached
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line: one sub-command per asset."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.problems.pretrain", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    backbone = commands.add_parser("backbone", help="train the digits backbone and write it")
-    backbone.add_argument("--epochs", type=int, default=BackboneRecipe.epochs)
-    backbone.add_argument("--output", type=Path, default=BACKBONE_FOLDER / "digits_vit.safetensors")
-    pool = commands.add_parser("pool", help="train one LoRA module per source task and write them")
-    pool.add_argument("--backbone", default="digits_vit")
-    pool.add_argument("--output", type=Path, default=POOL_FOLDER)
-    options = parser.parse_args(arguments)
-    torch.set_num_threads(1)
-    if options.command == "backbone":
-        reached = write_backbone(options.output, BackboneRecipe(epochs=options.epochs))
-        print(f"{options.output}: test accuracy {reached:.4f}")
-    else:
-        for name, reached in write_pool(options.output / options.backbone, PoolRecipe(), options.backbone).items():
-            print(f"{name:<12}test accuracy {reached:.4f}")
-
-
-if __name__ == "__main__":
-    main()

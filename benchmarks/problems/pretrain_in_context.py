@@ -1,4 +1,4 @@
-"""Train the in-context transformer that the package ships: ``python -m benchmarks.problems.pretrain_in_context``.
+"""Train the in-context transformer that the package ships (`xbar pretrain in-context`).
 
 Every step draws new prompts, so nothing is seen twice and pre-training minimises the expected squared error, whose
 minimiser is the posterior mean (Zhang, Zhang, Yang and Wang, AISTATS 2025, section 5).
@@ -6,9 +6,7 @@ minimiser is the posterior mean (Zhang, Zhang, Yang and Wang, AISTATS 2025, sect
 
 from __future__ import annotations
 
-import argparse
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -16,7 +14,6 @@ import torch
 from torch import nn
 
 from benchmarks.problems.in_context import (
-    IN_CONTEXT_FOLDER,
     LinearPrompts,
     RegressionTransformer,
     excess_error,
@@ -74,7 +71,7 @@ def pretrain(recipe: InContextRecipe = InContextRecipe(), log: bool = False) -> 
 
 
 def initialise(model: RegressionTransformer, generator: torch.Generator) -> None:
-    """Draw all weights from ``generator``: Xavier-uniform products, N(0, 0.02^2) position table."""
+    """Draw all weights from `generator`: Xavier-uniform products, N(0, 0.02^2) position table."""
     for module in model.modules():
         if isinstance(module, nn.Linear):
             nn.init.xavier_uniform_(module.weight, generator=generator)
@@ -95,18 +92,3 @@ def write(path: Path, recipe: InContextRecipe, log: bool = False) -> dict[str, f
     }
     save_regression_transformer(path, model, facts)
     return reached
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line: train with the recipe and write the file."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.problems.pretrain_in_context", description=__doc__)
-    parser.add_argument("--steps", type=int, default=InContextRecipe.steps)
-    parser.add_argument("--output", type=Path, default=IN_CONTEXT_FOLDER / "linear_regression.safetensors")
-    options = parser.parse_args(arguments)
-    torch.set_num_threads(1)
-    for examples, ratio in write(options.output, InContextRecipe(steps=options.steps), log=True).items():
-        print(f"{examples:>3} examples: excess error {ratio:.3f} of the exact one")
-
-
-if __name__ == "__main__":
-    main()

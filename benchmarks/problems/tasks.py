@@ -1,15 +1,15 @@
 """Tasks: the 1797 digits of scikit-learn seen through domain shifts.
 
-Images are split once into five disjoint parts.  ``base`` trains the backbone on unshifted digits,
-``source`` trains one LoRA module of the pool per source task, ``target`` is where few-shot training
-images of a task are drawn, ``validation`` chooses hyper-parameters and ``test`` is only reported.
+Images are split once into five disjoint parts. `base` trains the backbone on unshifted digits, `source` trains one
+LoRA module of the pool per source task, `target` is where few-shot training images of a task are drawn, `validation`
+chooses hyper-parameters and `test` is only reported.
 
-A *source* task is a single shift.  A *related* target composes two shifts of which the pool knows
-each alone; an *unrelated* target is a shift that no source resembles.  Targets never enter the
-pool.
+A source task is a single shift. A related target composes two shifts of which the pool knows each alone; an unrelated
+target is a shift that no source resembles. Targets never enter the pool.
 """
 
-import difflib
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +23,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from crossbar_sim import CrossbarError
+from crossbar_sim.spec.spec import nearest
 
 CLASSES = 10
 SPLIT_SIZES = {"target": 160, "base": 600, "source": 500, "test": 400, "validation": 137}
@@ -39,7 +40,7 @@ class TaskError(CrossbarError, ValueError):
 
 @dataclass(frozen=True)
 class Task:
-    """Digits under one shift; ``kind`` says how the task stands to the pool."""
+    """Digits under one shift; `kind` says how the task stands to the pool."""
 
     name: str
     kind: Kind
@@ -132,7 +133,7 @@ def shuffle_patches(images: Tensor, _: np.random.RandomState) -> Tensor:
 
 
 def compose(first: Transform, second: Transform) -> Transform:
-    """Apply ``first``, then ``second``, on one stream of random numbers."""
+    """Apply `first`, then `second`, on one stream of random numbers."""
     return lambda images, stream: second(first(images, stream), stream)
 
 
@@ -162,49 +163,43 @@ TASKS: dict[str, Task] = {task.name: task for task in _ALL_TASKS}
 
 
 def get_task(name: str) -> Task:
-    """The task called ``name``; ``TaskError`` that names the nearest task if there is none."""
-    if name in TASKS:
-        return TASKS[name]
-    nearest = difflib.get_close_matches(name, TASKS, n=1)
-    hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
-    raise TaskError(f"no task named {name!r}.{hint} Available: {', '.join(TASKS)}.")
+    """The task called `name`; TaskError names the nearest."""
+    if name not in TASKS:
+        raise TaskError(f"no task '{name}'{nearest(name, list(TASKS))}")
+    return TASKS[name]
 
 
 def base_data() -> TaskData:
-    """Unshifted digits: the 600 images of the base split, with unshifted validation and test
-    images.
-    """
+    """Unshifted digits: the 600 images of the base split, with unshifted validation and test images."""
     return _task_data(None, "base", None)
 
 
 def source_data(task: Task) -> TaskData:
     """All 500 images of the source split under a source task, to train one module of the pool.
 
-    ``TaskError`` for a target task: a pool that has seen it would measure nothing.
+    TaskError for a target task: a pool that has seen it would measure nothing.
     """
     if task.kind != "source":
         raise TaskError(
-            f"task {task.name!r} is a target ({task.kind}) and must stay out of the pool; train "
-            "the pool on source tasks: "
-            f"{', '.join(t.name for t in _ALL_TASKS if t.kind == 'source')}."
+            f"task '{task.name}' is a target ({task.kind}) and must stay out of the pool; train the pool on source "
+            f"tasks: {', '.join(t.name for t in _ALL_TASKS if t.kind == 'source')}"
         )
     return _task_data(task, "source", None)
 
 
 def few_shot(task: Task, shots_per_class: int, seed: int) -> TaskData:
-    """``shots_per_class`` training images of each class from the target split, 1 to 16.
+    """`shots_per_class` training images of each class from the target split, 1 to 16.
 
-    The choice follows ``seed`` alone, so every task and every method of one seed sees the same
-    digits. Validation and test images are whole splits.  ``TaskError`` for a count or seed out of
-    range.
+    The choice follows `seed` alone, so every task and every method of one seed sees the same digits. Validation and
+    test images are whole splits. TaskError for a count or seed out of range.
     """
     if not 1 <= shots_per_class <= SHOTS_PER_CLASS_LIMIT:
         raise TaskError(
-            f"shots_per_class is {shots_per_class}; the target split has {SHOTS_PER_CLASS_LIMIT} "
-            f"images of each class, so choose 1 to {SHOTS_PER_CLASS_LIMIT}."
+            f"shots_per_class is {shots_per_class}; the target split has {SHOTS_PER_CLASS_LIMIT} images of each "
+            f"class, so choose 1 to {SHOTS_PER_CLASS_LIMIT}"
         )
     if not 0 <= seed < 2**32:
-        raise TaskError(f"seed is {seed}; choose an integer from 0 to 2**32 - 1.")
+        raise TaskError(f"seed is {seed}; choose an integer from 0 to 2**32 - 1")
     stream = np.random.RandomState(seed)
     _, labels = _split("target")
     chosen = [stream.permutation(np.flatnonzero(labels.numpy() == label))[:shots_per_class] for label in range(CLASSES)]
@@ -219,7 +214,7 @@ def _task_data(task: Task | None, train_split: str, chosen: Tensor | None) -> Ta
 
 
 def _shifted(task: Task | None, split: str) -> tuple[Tensor, Tensor]:
-    """A whole split under ``task``; its random numbers depend on task and split alone."""
+    """A whole split under `task`; its random numbers depend on task and split alone."""
     images, labels = _split(split)
     if task is not None:
         key = hashlib.sha256(f"{task.name}/{split}".encode()).digest()[:4]

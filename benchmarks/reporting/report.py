@@ -3,29 +3,36 @@
 from __future__ import annotations
 
 import json
-import re
 import textwrap
+from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import jinja2
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from benchmarks.experiments.experiment import Experiment
-from benchmarks.experiments.result import Result
+from benchmarks.experiments.experiment import Result
+from benchmarks.experiments.record import ResultRecord
 from benchmarks.reporting.figures import comparison as figures
 from benchmarks.reporting.figures.save import save
 from benchmarks.reporting.summary import KINDS, MethodSummary, ReportError, summarise
-from crossbar_sim import CrossbarError, Hardware, SpecError
+from crossbar_sim import Hardware
 from crossbar_sim.runtime.files import write_text
-from crossbar_sim.spec.citations import NO_PAPER, Reference, known_keys, reference
+from crossbar_sim.spec.citations import NO_PAPER, known_keys, reference
 from crossbar_sim.spec.units import engineering
-from peft_methods import METHODS, RULES
 
-COMMON_REFERENCES = ("andrulis2024adc", "loshchilov2019", "salmon2011", "alpaydin1998", "pedregosa2011")
+COMMON_REFERENCES = (
+    "andrulis2024adc",
+    "loshchilov2019",
+    "salmon2011",
+    "alpaydin1998",
+    "pedregosa2011",
+    "stillmaker2017",  # energies of digital work at other technology nodes
+    "wen2024",  # endurance of foundry devices
+)
 BACKBONE_REFERENCES = {"digits_vit": ("dosovitskiy2021",)}
 
 FIGURES: tuple[tuple[Callable[[Sequence[Result]], Figure], str, str], ...] = (
@@ -61,6 +68,66 @@ FIGURES: tuple[tuple[Callable[[Sequence[Result]], Figure], str, str], ...] = (
 )
 
 
+@dataclass(frozen=True)
+class Drawing:
+    """A figure of the page: how wide it is, inline SVG (empty: not drawn), caption."""
+
+    layout: str
+    svg: str
+    caption: str
+
+
+@dataclass(frozen=True)
+class ChipSection:
+    """What the page says about one hardware, under the name that tells it from the others."""
+
+    name: str
+    hardware: Hardware
+    figures: tuple[Drawing, ...]
+
+    @property
+    def datasheet(self) -> str:
+        """In a few lines."""
+        return str(self.hardware)
+
+    @property
+    def provenance(self) -> list[dict[str, str]]:
+        """One row per number."""
+        return self.hardware.provenance()
+
+    @property
+    def counts(self) -> Counter[str]:
+        """Numbers by measured, fitted, assumed."""
+        return Counter(row["kind"] for row in self.provenance)
+
+
+@dataclass(frozen=True)
+class AccuracyLine:
+    """A method's accuracy on every task, as text."""
+
+    method: str
+    each: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Work:
+    """A publication: its citation key, its text and its BibTeX entry (empty: unknown)."""
+
+    key: str
+    text: str
+    bibtex: str
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """A run behind the page."""
+
+    method: str
+    task: str
+    digest: str
+    seeds: str
+
+
 class Report:
     """What several results say together.
 
@@ -87,7 +154,7 @@ class Report:
         row = {"method": summary.label}
         if len(self.hardware_names) > 1:
             row["hardware"] = summary.hardware
-        row["trained values"] = f"{summary.records[0]['trained_values']:,}"
+        row["trained values"] = f"{summary.records[0].trained_values:,}"
         for kind in kinds:
             spread = summary.spread("accuracy", kind)
             row[f"accuracy ({kind})"] = "not run" if spread is None else str(spread)
@@ -135,15 +202,7 @@ class Report:
         ]
         return "\n".join([*text, *(part for note in self.notes() for part in textwrap.wrap(note, 118))])
 
-    def markdown(self) -> str:
-        """The headline table as a Markdown table."""
-        rows = self.rows()
-        left = ("method", "hardware")
-        lines = [list(rows[0]), ["---" if name in left else "---:" for name in rows[0]]]
-        lines += [[cell.replace("\\", "\\\\").replace("|", "\\|") for cell in row.values()] for row in rows]
-        return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
-
-    def records(self) -> list[dict[str, Any]]:
+    def records(self) -> list[ResultRecord]:
         """One flat record per result, in the order given."""
         return [result.record() for result in self.results]
 
@@ -160,7 +219,7 @@ class Report:
             tasks=self._tasks(),
             accuracies=self._accuracies(),
             chips=chips,
-            references=self._references([chip["hardware"] for chip in chips]),
+            references=self._references([chip.hardware for chip in chips]),
             experiments=self._experiments(),
             specification=self._specification(),
             versions=self._versions(),
@@ -186,75 +245,63 @@ class Report:
 
     def _tasks(self) -> list[tuple[str, str]]:
         """(kind, name) of every task, related before unrelated."""
-        found = {(result.task_kind, result.spec["task"]) for result in self.results}
+        found = {(result.task_kind, result.experiment.task) for result in self.results}
         return sorted(found, key=lambda task: (KINDS.index(task[0]), task[1]))
 
-    def _accuracies(self) -> list[dict[str, Any]]:
+    def _accuracies(self) -> list[AccuracyLine]:
         """Per method the accuracy on every task, in the order of `_tasks`."""
         several = len(self.hardware_names) > 1
-        table = []
+        lines = []
         for summary in self.summaries:
             each = {
-                result.spec["task"]: str(MethodSummary("", "", (result,)).spread("accuracy"))
+                result.experiment.task: str(MethodSummary("", "", (result,)).spread("accuracy"))
                 for result in summary.results
             }
             name = f"{summary.label} on {summary.hardware}" if several else summary.label
-            table.append({"method": name, "values": [each.get(task, "not run") for _, task in self._tasks()]})
-        return table
+            lines.append(AccuracyLine(name, tuple(each.get(task, "not run") for _, task in self._tasks())))
+        return lines
 
-    def _chip(self, name: str, index: int) -> dict[str, Any]:
+    def _chip(self, name: str, index: int) -> ChipSection:
         """Figures, datasheet and provenance of one hardware."""
-        results = [result for summary in self.summaries if summary.hardware == name for result in summary.results]
-        hardware = Hardware(**results[0].spec["hardware"])
-        provenance = hardware.provenance()
-        kinds = [row["kind"] for row in provenance]
-        return {
-            "name": name,
-            "hardware": hardware,
-            "datasheet": str(hardware),
-            "provenance": provenance,
-            "counts": {kind: kinds.count(kind) for kind in ("measured", "fitted", "assumed")},
-            "figures": [_drawn(draw, layout, caption, results, index) for draw, layout, caption in FIGURES],
-        }
+        summaries = [summary for summary in self.summaries if summary.hardware == name]
+        results = [result for summary in summaries for result in summary.results]
+        drawn = [_drawn(draw, layout, caption, results, index) for draw, layout, caption in FIGURES]
+        return ChipSection(name, summaries[0].design, tuple(drawn))
 
-    def _references(self, hardware: list[Hardware]) -> list[dict[str, str]]:
+    def _references(self, hardware: Sequence[Hardware]) -> list[Work]:
         """Every work behind the numbers, once; a key that the library does not know is listed as such."""
-        keys = [key for chip in hardware for key in chip.sources() if key not in NO_PAPER]
-        remarks = " ".join(row["where"] for chip in hardware for row in chip.provenance())
-        keys += [key for key in known_keys() if _mentions(remarks, reference(key))]
+        known = set(known_keys())
+        keys = {key for chip in hardware for key in chip.sources() if key not in NO_PAPER}
+        for chip in hardware:
+            # a device may be named after its paper, and a remark may name the key of another
+            remarks = [word.strip("().,;:") for row in chip.provenance() for word in row["where"].split()]
+            keys |= known.intersection([chip.device.name, *remarks])
         for result in self.results:
-            method = result.spec.get("method") or {}
-            keys += METHODS[method["name"]].papers if method.get("name") in METHODS else ()
-            keys += RULES[method["update_rule"]["rule"]].papers if "update_rule" in method else ()
-            keys += BACKBONE_REFERENCES.get(result.spec.get("backbone", ""), ())
-        found = []
-        for key in sorted({*keys, *COMMON_REFERENCES}):
-            try:
-                work = reference(key)
-                found.append({"key": key, "text": work.text(), "bibtex": work.bibtex})
-            except SpecError:
-                text = "a key of the hardware file that references.bib does not know; ask its author"
-                found.append({"key": key, "text": text, "bibtex": ""})
-        return found
+            experiment = result.experiment
+            keys |= {*experiment.method.papers, *experiment.method.update_rule.papers}
+            keys |= {*BACKBONE_REFERENCES.get(experiment.backbone, ())}
+        return [_work(key, key in known) for key in sorted({*keys, *COMMON_REFERENCES})]
 
-    def _experiments(self) -> list[dict[str, str]]:
+    def _experiments(self) -> list[Repeat]:
         """Which run is behind every row and task."""
         return [
-            {
-                "method": summary.label,
-                "task": result.spec["task"],
-                "digest": _digest(result),
-                "seeds": ", ".join(str(record["seed"]) for record in result.seeds),
-            }
+            Repeat(
+                summary.label,
+                result.experiment.task,
+                result.experiment.digest(),
+                ", ".join(str(record.seed) for record in result.seeds),
+            )
             for summary in self.summaries
             for result in summary.results
         ]
 
     def _specification(self) -> str:
         """Everything needed to run it all again, as JSON; hardware once under its name."""
-        chips = {summary.hardware: summary.results[0].spec["hardware"] for summary in self.summaries}
+        chips = {summary.hardware: summary.design.model_dump(mode="json") for summary in self.summaries}
         experiments = [
-            {**result.spec, "hardware": summary.hardware} for summary in self.summaries for result in summary.results
+            {**result.experiment.model_dump(mode="json"), "hardware": summary.hardware}
+            for summary in self.summaries
+            for result in summary.results
         ]
         return json.dumps({"hardware": chips, "experiments": experiments}, indent=1, allow_nan=False)
 
@@ -264,33 +311,27 @@ class Report:
 
     def _inferences(self) -> str:
         """How many test images were classified in the phase 'infer'."""
-        return _range({int(record["inferences"]) for result in self.results for record in result.seeds}, "test image")
+        return _range({record.inferences for result in self.results for record in result.seeds}, "test image")
 
 
 def _drawn(
     draw: Callable[[Sequence[Result]], Figure], layout: str, caption: str, results: list[Result], index: int
-) -> dict[str, Any]:
+) -> Drawing:
     """One figure as inline SVG, or the sentence that says why it is missing."""
     try:
         figure = draw(results)
     except ReportError as error:
-        return {"layout": layout, "svg": "", "caption": f"Not drawn: {error}."}
+        return Drawing(layout, "", f"Not drawn: {error}.")
     figure.set_label(f"{figure.get_label()}-{index}")
     # text in the SVG has been escaped by matplotlib
-    return {"layout": layout, "svg": Markup(figures.svg(figure)), "caption": caption}
+    return Drawing(layout, Markup(figures.svg(figure)), caption)
 
 
-def _mentions(remarks: str, work: Reference) -> bool:
-    """Whether a remark names the work by its first author and year: 'Wen 2024', 'Stillmaker and Baas 2017'."""
-    surname = re.escape(work.authors[0].partition(",")[0])
-    return re.search(rf"\b{surname}\b( et al\.?| and \w+)?,? {work.year}\b", remarks) is not None
-
-
-def _digest(result: Result) -> str:
-    try:
-        return Experiment(**result.spec).digest()
-    except CrossbarError as error:
-        return f"cannot be repeated with this version: {error}"
+def _work(key: str, known: bool) -> Work:
+    if not known:
+        return Work(key, "a key of the hardware file that references.bib does not know; ask its author", "")
+    work = reference(key)
+    return Work(key, work.text(), work.bibtex)
 
 
 def _range(counts: set[int], thing: str) -> str:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import math
 import statistics
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
-from benchmarks.experiments.result import Result
-from crossbar_sim import CrossbarError
+from benchmarks.experiments.experiment import Experiment, Result
+from benchmarks.experiments.fields import method_table
+from benchmarks.experiments.record import RunRecord
+from crossbar_sim import CrossbarError, Hardware
 from crossbar_sim.hardware.components import COMPONENTS
 from crossbar_sim.wear.statistics import adaptations_until_wearout
 
 KINDS = ("source", "related", "unrelated")
-SETTINGS = ("method", "backbone", "shots_per_class", "curve_points")  # of an experiment, beside task, seeds, hardware
-FINITE = ("accuracy", "reprogramming_energy_J", "total_energy_J", "adapt_cells_written")
+Number = Callable[[RunRecord], float]
+"""One number of a record."""
+Leaves = dict[str, object]
+"""Dotted name of a setting -> its value."""
 
 
 class ReportError(CrossbarError, ValueError):
@@ -49,10 +50,15 @@ class MethodSummary:
     @property
     def seeds(self) -> list[int]:
         """The seeds of every task."""
-        return [record["seed"] for record in self.results[0].seeds]
+        return [record.seed for record in self.results[0].seeds]
 
     @property
-    def records(self) -> list[dict[str, Any]]:
+    def design(self) -> Hardware:
+        """What the method was run on."""
+        return self.results[0].experiment.hardware
+
+    @property
+    def records(self) -> list[RunRecord]:
         """One record per task and seed."""
         return [record for result in self.results for record in result.seeds]
 
@@ -64,34 +70,34 @@ class MethodSummary:
     @property
     def tasks(self) -> list[str]:
         """Names of the tasks that were run."""
-        return [result.spec["task"] for result in self.results]
+        return [result.experiment.task for result in self.results]
 
     @property
     def pool_cells(self) -> int:
         """Cells programmed once for pre-trained modules."""
-        return max(int(record["pool_cells_written"]) for record in self.records)
+        return max(record.pool_cells_written for record in self.records)
 
     @property
     def worst_writes(self) -> int:
         """Writes of the worst cell in one adaptation, over all tasks and seeds."""
-        return max(int(record["max_task_writes_per_cell"]) for record in self.records)
+        return max(record.max_task_writes_per_cell for record in self.records)
 
     @property
-    def worst_record(self) -> dict[str, Any]:
+    def worst_record(self) -> RunRecord:
         """The record of the task and seed that wore a cell most."""
-        return max(self.records, key=lambda record: record["max_task_writes_per_cell"])
+        return max(self.records, key=lambda record: record.max_task_writes_per_cell)
 
     @property
     def lifetime(self) -> int | None:
         """Adaptations until the first cell reaches the device's endurance, worst task and seed; None: no writes."""
-        limits = [record["adaptations_until_wearout"] for record in self.records]
+        limits = [record.adaptations_until_wearout for record in self.records]
         return min((limit for limit in limits if limit is not None), default=None)
 
     def lifetime_at(self, endurance: int) -> int | None:
         """The same for a cell that survives `endurance` writes."""
         return adaptations_until_wearout(endurance, self.worst_writes)
 
-    def spread(self, value: str | Callable[[dict[str, Any]], float], kind: str | None = None) -> Spread | None:
+    def spread(self, value: str | Number, kind: str | None = None) -> Spread | None:
         """Of a record's number: mean over the tasks (of one kind) per seed, then mean and sd over the seeds.
 
         None if no task of this kind was run.
@@ -101,27 +107,27 @@ class MethodSummary:
 
     def mean(self, key: str) -> float:
         """Mean of a record's number over tasks and seeds."""
-        return statistics.fmean(record[key] for record in self.records)
+        return statistics.fmean(getattr(record, key) for record in self.records)
 
     def phase_energy(self, phase: str) -> dict[str, float]:
         """Joule by component in deploy, pool, adapt or infer; mean over tasks and seeds."""
         totals = dict.fromkeys(COMPONENTS, 0.0)
         for record in self.records:
-            for row in record["ledger"]:
-                if row["phase"].split("/")[0] == phase:
-                    totals[row["component"]] += row["energy_J"] / len(self.records)
+            for row in record.ledger:
+                if row.phase.split("/")[0] == phase:
+                    totals[row.component] += row.energy_J / len(self.records)
         return totals
 
     def curve(self, key: str) -> tuple[list[int], list[Spread]]:
         """Steps, and a number of the curve at each ('write_energy_J', 'validation_accuracy'); empty without a curve."""
-        curves = [{point["step"]: point[key] for point in record["curve"]} for record in self.records]
-        steps = sorted(set(curves[0]).intersection(*curves[1:]))
+        curves = [{point.step for point in record.curve} for record in self.records]
+        steps = sorted(curves[0].intersection(*curves[1:]))
         return steps, [spread_of(self.results, partial(_at, step=step, key=key)) for step in steps]
 
 
-def spread_of(results: Sequence[Result], value: str | Callable[[dict[str, Any]], float]) -> Spread:
+def spread_of(results: Sequence[Result], value: str | Number) -> Spread:
     """Mean over the results per seed, then mean and sample standard deviation over the seeds, which they share."""
-    read: Callable[[dict[str, Any]], float] = value if callable(value) else lambda record: record[value]
+    read: Number = value if callable(value) else lambda record: float(getattr(record, value))
     per_seed = [statistics.fmean(map(read, records)) for records in zip(*(r.seeds for r in results), strict=True)]
     return Spread(statistics.fmean(per_seed), statistics.stdev(per_seed) if len(per_seed) > 1 else None)
 
@@ -130,44 +136,68 @@ def summarise(results: Sequence[Result]) -> list[MethodSummary]:
     """One summary per method and hardware, in the order of the results.
 
     Methods whose names agree but whose settings do not get the differing settings in their label.
-    Raises ReportError for an empty list, a result given twice, seeds that differ between the tasks of
-    a method, and numbers that are not finite.
+    Raises ReportError for an empty list, a result given twice, and seeds that differ between the tasks of a method.
     """
-    results = list(results)
     if not results:
         raise ReportError("no results to report; run at least one experiment: Report([Experiment(method=...).run()])")
     groups: dict[tuple[str, str], list[Result]] = {}
     for result in results:
-        _check_finite(result)
-        settings = {key: result.spec.get(key) for key in SETTINGS}
-        groups.setdefault((_canonical(settings), _canonical(result.spec["hardware"])), []).append(result)
+        groups.setdefault((_method_key(result.experiment), result.experiment.hardware.digest()), []).append(result)
     for group in groups.values():
         _check_group(group)
-    hardware = distinct_names({key: group[0].spec["hardware"] for (_, key), group in groups.items()}, "name")
-    methods = distinct_names(
-        {key: {"label": group[0].display_name, **json.loads(key)} for (key, _), group in groups.items()}, "label"
-    )
+    chips = {key: group[0] for (_, key), group in groups.items()}
+    kinds = {key: group[0] for (key, _), group in groups.items()}
+    hardware = distinct_names({key: result.experiment.hardware.name for key, result in chips.items()}, chips, _design)
+    methods = distinct_names({key: result.display_name for key, result in kinds.items()}, kinds, _settings)
     return [MethodSummary(methods[m], hardware[h], tuple(group)) for (m, h), group in groups.items()]
 
 
-def distinct_names(things: dict[str, dict[str, Any]], name: str) -> dict[str, str]:
-    """key -> thing[name]; a name that several things share is followed by up to two settings that tell them apart."""
-    flat = {key: dict(_leaves(thing)) for key, thing in things.items()}
-    names: dict[str, str] = {}
-    for key, thing in flat.items():
-        twins = [other for other in flat.values() if other[name] == thing[name]]
-        differing = [s for s in thing if any(s not in twin or twin[s] != thing[s] for twin in twins)]
-        settings = ", ".join(f"{setting.rpartition('.')[2]} {thing[setting]}" for setting in differing[:2])
-        variant = settings or f"variant {1 + twins.index(thing)}"
-        names[key] = thing[name] if len(twins) == 1 else f"{thing[name]} ({variant})"
-    for key in names:
-        same = [other for other in names if names[other] == names[key]]
+def _method_key(experiment: Experiment) -> str:
+    """What two results of one method have in common: everything but task, seeds and hardware."""
+    parts = (experiment.method.digest(), experiment.backbone, experiment.shots_per_class, experiment.curve_points)
+    return " ".join(map(str, parts))
+
+
+def _settings(result: Result) -> Leaves:
+    experiment = result.experiment
+    return {
+        **dict(_leaves(method_table(experiment.method), "method.")),
+        "backbone": experiment.backbone,
+        "shots_per_class": experiment.shots_per_class,
+        "curve_points": experiment.curve_points,
+    }
+
+
+def _design(result: Result) -> Leaves:
+    return dict(_leaves(result.experiment.hardware.model_dump(mode="json")))
+
+
+def distinct_names(
+    names: Mapping[str, str], results: Mapping[str, Result], settings_of: Callable[[Result], Leaves]
+) -> dict[str, str]:
+    """key -> name; a name that several keys share is followed by up to two settings that tell their results apart."""
+    chosen = dict(names)
+    for name in dict.fromkeys(names.values()):
+        twins = [key for key in names if names[key] == name]
+        if len(twins) > 1:
+            leaves = [settings_of(results[key]) for key in twins]
+            chosen.update({key: f"{name} ({_variant(leaves, place)})" for place, key in enumerate(twins)})
+    for key in chosen:
+        same = [other for other in chosen if chosen[other] == chosen[key]]
         if len(same) > 1:
-            names.update({other: f"{names[key]} #{index}" for index, other in enumerate(same, start=1)})
-    return names
+            chosen.update({other: f"{chosen[key]} #{index}" for index, other in enumerate(same, start=1)})
+    return chosen
 
 
-def _leaves(tree: dict[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+def _variant(leaves: Sequence[Leaves], place: int) -> str:
+    """Up to two settings that tell one of several apart; its number, if there are none."""
+    own = leaves[place]
+    differing = [name for name in own if any(name not in twin or twin[name] != own[name] for twin in leaves)]
+    shown = ", ".join(f"{name.rpartition('.')[2]} {own[name]}" for name in differing[:2])
+    return shown or f"variant {1 + leaves.index(own)}"
+
+
+def _leaves(tree: Mapping[str, object], path: str = "") -> Iterator[tuple[str, object]]:
     """Dotted key and value of every leaf but the provenance."""
     for key, value in tree.items():
         if isinstance(value, dict) and key != "provenance":
@@ -176,30 +206,16 @@ def _leaves(tree: dict[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
             yield f"{path}{key}", value
 
 
-def _canonical(content: Any) -> str:
-    return json.dumps(content, sort_keys=True)
-
-
-def _at(record: dict[str, Any], step: int, key: str) -> float:
-    return next(float(point[key]) for point in record["curve"] if point["step"] == step)
-
-
-def _check_finite(result: Result) -> None:
-    for record in result.seeds:
-        for key in FINITE:
-            if not math.isfinite(record[key]):
-                raise ReportError(
-                    f"{result.display_name} on {result.spec['task']}, seed {record['seed']}: {key} is {record[key]}, "
-                    "not a finite number; delete this result and run it again"
-                )
+def _at(record: RunRecord, step: int, key: str) -> float:
+    return next(float(getattr(point, key)) for point in record.curve if point.step == step)
 
 
 def _check_group(group: list[Result]) -> None:
-    tasks = [result.spec["task"] for result in group]
+    tasks = [result.experiment.task for result in group]
     for task in tasks:
         if tasks.count(task) > 1:
             raise ReportError(f"{group[0].display_name} on {task} is given twice; hand every result over once")
-    seeds = [[record["seed"] for record in result.seeds] for result in group]
+    seeds = [[record.seed for record in result.seeds] for result in group]
     if any(other != seeds[0] for other in seeds):
         raise ReportError(
             f"{group[0].display_name} was run with seeds {seeds[0]} on {tasks[0]} but not on every other task; "

@@ -1,64 +1,50 @@
 """What billing costs: the share of a training step that is spent on the bill, on 1T1R and on passive arrays.
 
-`python -m benchmarks.studies.billing_cost` fine-tunes the default backbone in short turns, the designs interleaved,
-and prints medians over the steps. Everything that ends in the ledger counts as billing, its counting included.
+The default backbone is fine-tuned in short turns, the designs interleaved. Steps are timed as they are; the share of
+billing is that of the functions of the bill, with everything they call, under Python's profiler.
 """
 
 from __future__ import annotations
 
-import argparse
+import cProfile
+import pstats
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from time import perf_counter
-from typing import Any
-from unittest.mock import patch
 
-from benchmarks.experiments.experiment import calibrate, load_pool, one_thread
-from benchmarks.problems.backbones import load_backbone
-from benchmarks.problems.pretrain import POOL_FOLDER
+from benchmarks.experiments.experiment import attach, deploy
+from benchmarks.experiments.fields import find_method
+from benchmarks.experiments.storage import one_thread
+from benchmarks.problems.backbones import pool_folder
 from benchmarks.problems.tasks import few_shot, get_task
-from crossbar_sim import Chip, Hardware, map_model
-from crossbar_sim.chip import simulated as matrix_module
+from benchmarks.record import Record
+from benchmarks.studies.base import Findings, Study
+from crossbar_sim import Hardware
 from crossbar_sim.chip.energy_by_tile import TileWork
-from peft_methods import METHODS, fine_tune
+from crossbar_sim.ledger.billing import bill_programming, bill_read
+from crossbar_sim.ledger.ledger import Ledger
+from peft_methods import fine_tune
 from peft_methods.training.loop import History
 
-TIMED = ("bill_read", "bill_programming")
+BILL: tuple[Callable[..., object], ...] = (bill_read, bill_programming, TileWork.add, Ledger.add, Ledger.add_terms)
+BACKBONE = "digits_vit"
 
 
-@dataclass
-class Stopwatch:
-    """Seconds inside the functions it is put around; what is nested counts once."""
+class BillingShare(Record):
+    """One method on one kind of array: medians."""
 
-    seconds: float = 0.0
-    running: bool = False
-
-    def around(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The function, timed."""
-
-        def timed(*arguments: Any, **options: Any) -> Any:
-            if self.running:
-                return function(*arguments, **options)
-            self.running, start = True, perf_counter()
-            try:
-                return function(*arguments, **options)
-            finally:
-                self.seconds += perf_counter() - start
-                self.running = False
-
-        return timed
-
-
-class TimedChip(Chip):
-    """A chip whose ledger times its entries."""
-
-    def __init__(self, hardware: Hardware, seed: int = 0) -> None:
-        super().__init__(hardware, seed)
-        self.watch = Stopwatch()
-        self.ledger.add = self.watch.around(self.ledger.add)  # type: ignore[method-assign]
-        self.ledger.add_terms = self.watch.around(self.ledger.add_terms)  # type: ignore[method-assign]
+    method: str
+    """Its key in METHODS."""
+    access: str
+    """1T1R or passive."""
+    step_s: float
+    """Of one training step."""
+    billing_s: float
+    """Of which billing."""
+    billing_share: float
+    """Of the step."""
 
 
 def designs(name: str = "milo2021_128x128") -> dict[str, Hardware]:
@@ -67,60 +53,95 @@ def designs(name: str = "milo2021_128x128") -> dict[str, Hardware]:
     return {access: hardware.replace(tile=hardware.tile.replace(access=access)) for access in ("1T1R", "passive")}
 
 
-def step_times(method: str, hardware: Hardware, steps: int, seed: int) -> list[tuple[float, float]]:
-    """(seconds, of which billing) of every training step but the first, which counts operations."""
-    model = load_backbone()
-    chip = map_model(model, hardware, seed=seed, make_chip=TimedChip)
-    assert isinstance(chip, TimedChip)
-    calibrate(model, chip)
-    recipe = METHODS[method](**{"steps": steps})
-    pool = load_pool(POOL_FOLDER / "digits_vit") if recipe.needs_pool else None
-    adapter = recipe.attach(model, chip, pool, seed)
-    data, marks = few_shot(get_task("rot90"), 5, seed), []
+def fine_tuning(method: str, hardware: Hardware, steps: int, seed: int) -> Callable[[], list[float]]:
+    """A run that returns when each of its steps was done; the first step counts operations and is left out."""
+    model, chip = deploy(BACKBONE, hardware, seed)
+    adapter = attach(find_method(method)(**{"steps": steps}), model, chip, pool_folder(BACKBONE), seed)
+    data = few_shot(get_task("rot90"), 5, seed)
+    marks: list[float] = []
 
     def mark(step: int, history: History) -> None:
-        marks.append((perf_counter(), chip.watch.seconds))
+        marks.append(perf_counter())
 
-    timed: dict[str, Any] = {name: chip.watch.around(getattr(matrix_module, name)) for name in TIMED}
-    tiles = patch.object(TileWork, "add", chip.watch.around(TileWork.add))
-    with patch.multiple(matrix_module, **timed), tiles:
+    def run() -> list[float]:
         fine_tune(model, adapter, data.train_images, data.train_labels, seed=seed, on_step=mark)
-    return [(after[0] - before[0], after[1] - before[1]) for before, after in pairwise(marks[1:])]
+        return marks[1:]
+
+    return run
 
 
-def billing_shares(methods: Sequence[str], steps: int = 8, turns: int = 3) -> list[dict[str, Any]]:
-    """One record per method and design: median seconds of a step and of its billing, and the median share."""
-    measured: dict[tuple[str, str], list[tuple[float, float]]] = {}
+def step_times(method: str, hardware: Hardware, steps: int, seed: int) -> list[float]:
+    """Seconds of every step."""
+    return [after - before for before, after in pairwise(fine_tuning(method, hardware, steps, seed)())]
+
+
+def billing_share(method: str, hardware: Hardware, steps: int, seed: int) -> float:
+    """Share of a profiled run that passes inside the functions of BILL; what is nested counts once."""
+    profile = cProfile.Profile(builtins=False)
+    profile.runcall(fine_tuning(method, hardware, steps, seed))
+    return share_of(profile, BILL)
+
+
+def share_of(profile: cProfile.Profile, functions: Sequence[Callable[..., object]]) -> float:
+    """Share of the profiled time that passes in calls of these functions from outside of them."""
+    places = {
+        (code.co_filename, code.co_firstlineno, code.co_name)
+        for function in functions
+        if (code := getattr(function, "__code__", None)) is not None
+    }
+    found = pstats.Stats(profile)
+    stats: dict[tuple[str, int, str], tuple[int, int, float, float, dict[tuple[str, int, str], tuple[float, ...]]]]
+    stats = found.stats  # type: ignore[attr-defined]
+    inside = sum(
+        part[3] for place in places & set(stats) for caller, part in stats[place][4].items() if caller not in places
+    )
+    return inside / float(found.total_tt)  # type: ignore[attr-defined]
+
+
+def billing_shares(methods: Sequence[str], steps: int = 8, turns: int = 3) -> list[BillingShare]:
+    """One record per method and design: median seconds of a step, and the median share of its billing."""
+    seconds: dict[tuple[str, str], list[float]] = {}
+    shares: dict[tuple[str, str], list[float]] = {}
     with one_thread():
         for turn in range(turns):
             for method in methods:
                 for access, hardware in designs().items():
-                    measured.setdefault((method, access), []).extend(step_times(method, hardware, steps, turn))
-    return [
-        {
-            "method": method,
-            "access": access,
-            "step_s": statistics.median(step for step, _ in times),
-            "billing_s": statistics.median(bill for _, bill in times),
-            "billing_share": statistics.median(bill / step for step, bill in times),
-        }
-        for (method, access), times in measured.items()
-    ]
+                    seconds.setdefault((method, access), []).extend(step_times(method, hardware, steps, turn))
+                    shares.setdefault((method, access), []).append(billing_share(method, hardware, steps, turn))
+    records = []
+    for (method, access), times in seconds.items():
+        step, share = statistics.median(times), statistics.median(shares[method, access])
+        records.append(
+            BillingShare(method=method, access=access, step_s=step, billing_s=share * step, billing_share=share)
+        )
+    return records
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure and print one line per method and design."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0] if __doc__ else None)
-    parser.add_argument("--methods", nargs="+", default=["full-fine-tuning", "lora"], choices=list(METHODS))
-    parser.add_argument("--steps", type=int, default=8, help="of one turn")
-    parser.add_argument("--turns", type=int, default=3)
-    options = parser.parse_args(arguments)
-    for row in billing_shares(options.methods, options.steps, options.turns):
-        print(
-            f"{row['method']:<20}{row['access']:<10}step {row['step_s'] * 1e3:7.2f} ms   "
-            f"billing {row['billing_s'] * 1e3:6.3f} ms   {row['billing_share']:6.2%}"
+@dataclass(frozen=True)
+class BillingFindings(Findings):
+    """One record per method and kind of array."""
+
+    records: tuple[BillingShare, ...]
+
+    def __str__(self) -> str:
+        return "\n".join(
+            f"{row.method:<20}{row.access:<10}step {row.step_s * 1e3:7.2f} ms   "
+            f"billing {row.billing_s * 1e3:6.3f} ms   {row.billing_share:6.2%}"
+            for row in self.records
         )
 
 
-if __name__ == "__main__":
-    main()
+@dataclass(frozen=True)
+class BillingCost(Study):
+    """The share of a training step that is spent on the bill."""
+
+    methods: tuple[str, ...] = ("full-fine-tuning", "lora")
+    """Methods of `xbar methods`."""
+    steps: int = 8
+    """Of one turn."""
+    turns: int = 3
+    """Each with another seed."""
+
+    def run(self) -> BillingFindings:
+        """Time and profile."""
+        return BillingFindings(tuple(billing_shares(self.methods, self.steps, self.turns)))

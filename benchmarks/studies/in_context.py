@@ -1,4 +1,4 @@
-"""The tables of in-context learning: ``python -m benchmarks.studies.in_context floor|tiles|transformer``.
+"""The tables of in-context learning.
 
 floor: exact attention on keys with a fixed distortion or read noise; tiles: the same with keys that a chip computes;
 transformer: the shipped transformer against the exact posterior, digital and on a chip.
@@ -6,11 +6,11 @@ transformer: the shipped transformer against the exact posterior, digital and on
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
 
-from benchmarks.experiments.experiment import one_thread
+from benchmarks.experiments.storage import one_thread
 from benchmarks.problems.in_context import (
     LinearPrompts,
     excess_error,
@@ -18,10 +18,13 @@ from benchmarks.problems.in_context import (
     noise_floor,
     noise_floor_on_tiles,
 )
+from benchmarks.record import Record
+from benchmarks.studies.base import Findings, Study
 from crossbar_sim import Hardware, map_model
-from crossbar_sim.runtime.files import write_json
 
 LENGTHS = (16, 64, 256, 512)
+SHOWN_EXAMPLES = (0, 4, 8, 16, 39)  # of the transformer's table
+PROMPTS_ON_CHIP = 250  # at most
 
 
 def designs(hardware: Hardware) -> dict[str, Hardware]:
@@ -47,42 +50,59 @@ def transformer_ratios(hardware: Hardware, prompts: int, prompts_on_chip: int, s
     }
 
 
-def show(columns: Sequence[int], rows: Mapping[str, Sequence[float]]) -> str:
-    """One line per condition, one column per number of examples."""
-    lines = [f"{'examples':<32}" + "".join(f"{column:>9}" for column in columns)]
-    lines += [f"{name:<32}" + "".join(f"{value:>9.3g}" for value in values) for name, values in rows.items()]
-    return "\n".join(lines)
+class ConditionRecord(Record):
+    """One line of a table."""
+
+    condition: str
+    """What disturbs the keys, or where the transformer runs."""
+    examples: tuple[int, ...]
+    """In the prompt."""
+    values: tuple[float, ...]
+    """Mean squared error beyond the noise; for the transformer, over that of the exact posterior mean."""
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line: print one table, write it as JSON."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.studies.in_context", description=__doc__)
-    parser.add_argument("table", choices=["floor", "tiles", "transformer"])
-    parser.add_argument("--prompts", type=int, help="prompts per number of examples; floor 400, tiles 200, else 4000")
-    parser.add_argument("--hardware", default="milo2021_128x128")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", type=Path, help="write the rows as JSON to this file")
-    options = parser.parse_args(arguments)
-    rows: Mapping[str, Sequence[float]]
-    with one_thread():
-        columns: Sequence[int] = LENGTHS
-        if options.table == "floor":
-            rows = noise_floor(LinearPrompts(8), LENGTHS, options.prompts or 400, options.seed).errors
-        elif options.table == "tiles":
-            chips = designs(Hardware.load(options.hardware))
-            rows = noise_floor_on_tiles(LinearPrompts(8), chips, LENGTHS, options.prompts or 200, options.seed).errors
-        else:
-            count = options.prompts or 4000
-            found = transformer_ratios(Hardware.load(options.hardware), count, min(count, 250), options.seed)
-            columns = (0, 4, 8, 16, 39)
-            rows = {name: [ratio[column] for column in columns] for name, ratio in found.items()}
-    print(show(columns, rows))
-    if options.json is not None:
-        write_json(
-            options.json,
-            [{"condition": name, "examples": list(columns), "values": list(values)} for name, values in rows.items()],
+@dataclass(frozen=True)
+class InContextFindings(Findings):
+    """One record per condition, all for the same numbers of examples."""
+
+    records: tuple[ConditionRecord, ...]
+
+    def __str__(self) -> str:
+        lines = [f"{'examples':<32}" + "".join(f"{column:>9}" for column in self.records[0].examples)]
+        lines += [f"{one.condition:<32}" + "".join(f"{value:>9.3g}" for value in one.values) for one in self.records]
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class InContext(Study):
+    """In-context linear regression on noisy keys, and by a transformer."""
+
+    table: Literal["floor", "tiles", "transformer"]
+    """Which table."""
+    prompts: int | None = None
+    """Prompts per number of examples; floor 400, tiles 200, else 4000."""
+    hardware: str = "milo2021_128x128"
+    """The chip design."""
+    seed: int = 0
+    """Of prompts and chip."""
+
+    def run(self) -> InContextFindings:
+        """Draw prompts and measure."""
+        with one_thread():
+            columns, rows = self._rows()
+        return InContextFindings(
+            tuple(
+                ConditionRecord(condition=name, examples=columns, values=tuple(values)) for name, values in rows.items()
+            )
         )
 
-
-if __name__ == "__main__":
-    main()
+    def _rows(self) -> tuple[tuple[int, ...], Mapping[str, tuple[float, ...]]]:
+        if self.table == "floor":
+            return LENGTHS, noise_floor(LinearPrompts(8), LENGTHS, self.prompts or 400, self.seed).errors
+        hardware = Hardware.load(self.hardware)
+        if self.table == "tiles":
+            chips, count = designs(hardware), self.prompts or 200
+            return LENGTHS, noise_floor_on_tiles(LinearPrompts(8), chips, LENGTHS, count, self.seed).errors
+        count = self.prompts or 4000
+        found = transformer_ratios(hardware, count, min(count, PROMPTS_ON_CHIP), self.seed)
+        return SHOWN_EXAMPLES, {name: tuple(ratio[shown] for shown in SHOWN_EXAMPLES) for name, ratio in found.items()}

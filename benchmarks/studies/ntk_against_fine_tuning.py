@@ -2,28 +2,28 @@
 
 Malladi et al. (ICML 2023) compare the two on few-shot tasks of language models. Here the tasks are shifted digits, and
 both sides are digital, so that the difference is that of the linearisation alone. Fine-tuning runs with the defaults of
-the methods, which were tuned on validation images of other seeds (`experiments.tune`); the kernels' settings are
+the methods, which were tuned on validation images of other seeds (`xbar tune`); the kernels' settings are
 chosen on validation images of the same seeds. Test images are only reported.
 """
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
+from pydantic import computed_field
 from torch import Tensor, nn
 
-from benchmarks.experiments.experiment import one_thread
+from benchmarks.experiments.storage import one_thread
 from benchmarks.experiments.tune import SEEDS as TUNING_SEEDS
 from benchmarks.problems.backbones import load_backbone
 from benchmarks.problems.tasks import TaskData, few_shot, get_task
-from crossbar_sim import CrossbarError
-from crossbar_sim.runtime.files import write_json
+from benchmarks.record import Record
+from benchmarks.studies.base import Findings, Study
+from crossbar_sim import SpecError
+from crossbar_sim.spec.spec import nearest
 from peft_methods import BitFit, FullFineTuning, LinearProbe, LoRA, Method, accuracy, fine_tune
 from peft_methods.ntk.fit import KernelFit, TrainingKernel, training_kernel
 from peft_methods.ntk.gradients import Kind, Parameters, adapter_subspace, subspace
@@ -42,7 +42,7 @@ class Comparison:
     name: str
     method: Method
 
-    def look(self, seed: int) -> tuple[nn.Module, Parameters]:
+    def fresh(self, seed: int) -> tuple[nn.Module, Parameters]:
         """A fresh backbone and the parameters in question."""
         model = load_backbone()
         if isinstance(self.method, LoRA):
@@ -99,20 +99,27 @@ PREDICTORS = {
 }
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(Record):
     """Test accuracy of one predictor on one set of parameters, and of fine-tuning the same (or all) parameters."""
 
     parameters: str
+    """The set."""
     predictor: str
+    """The kernel and the way to solve it."""
     fine_tuning: float
+    """Share of the test images, mean over the seeds."""
     kernel: float
-    kernel_by_seed: list[float]
-    fine_tuning_by_seed: list[float]
-    setting: Setting
+    """Share of the test images, mean over the seeds."""
+    kernel_by_seed: tuple[float, ...]
+    """Share of the test images."""
+    fine_tuning_by_seed: tuple[float, ...]
+    """Share of the test images."""
+    setting: dict[str, float]
+    """Chosen on validation images."""
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
-    def difference(self) -> float:
+    def difference_points(self) -> float:
         """Kernel minus fine-tuning, in points."""
         return 100 * (self.kernel - self.fine_tuning)
 
@@ -134,19 +141,19 @@ def compare(
         best = _best_setting(comparison, predictor, list(zip(tuning_seeds, tuned, strict=True)))
         reached = []
         for seed, one in zip(seeds, data, strict=True):
-            model, parameters = comparison.look(seed)
+            model, parameters = comparison.fresh(seed)
             kernel = training_kernel(model, one.train_images, parameters, predictor.kind)
             fit = predictor.solver(kernel, one.train_labels, best)
             reached.append(share_right(fit, model, parameters, one.test_images, one.test_labels))
         rows.append(
             Row(
-                comparison.name,
-                predictor.name,
-                statistics.fmean(steps),
-                statistics.fmean(reached),
-                reached,
-                steps,
-                best,
+                parameters=comparison.name,
+                predictor=predictor.name,
+                fine_tuning=statistics.fmean(steps),
+                kernel=statistics.fmean(reached),
+                kernel_by_seed=tuple(reached),
+                fine_tuning_by_seed=tuple(steps),
+                setting=best,
             )
         )
     return rows
@@ -157,7 +164,7 @@ def _best_setting(comparison: Comparison, predictor: Predictor, data: Sequence[t
     totals: dict[int, float] = {}
     settings = list(predictor.grid())
     for seed, one in data:
-        model, parameters = comparison.look(seed)
+        model, parameters = comparison.fresh(seed)
         kernel = training_kernel(model, one.train_images, parameters, predictor.kind)
         for index, setting in enumerate(settings):
             fit = predictor.solver(kernel, one.train_labels, setting)
@@ -178,47 +185,54 @@ def _fine_tuned(comparison: Comparison, seed: int, data: TaskData) -> float:
     return accuracy(model, data.test_images, data.test_labels)
 
 
-def table(rows: Sequence[Row]) -> str:
-    """The rows as a text table; accuracies in per cent."""
-    lines = [f"{'parameters':<12}{'kernel':<12}{'fine-tuning':>12}{'kernel':>9}{'points':>9}  setting"]
-    for row in rows:
-        setting = ", ".join(f"{key} {value:g}" for key, value in row.setting.items())
-        lines.append(
-            f"{row.parameters:<12}{row.predictor:<12}{100 * row.fine_tuning:>12.1f}{100 * row.kernel:>9.1f}"
-            f"{row.difference:>+9.1f}  {setting}"
-        )
-    return "\n".join(lines)
+@dataclass(frozen=True)
+class KernelFindings(Findings):
+    """One row per set of parameters and kernel."""
+
+    records: tuple[Row, ...]
+
+    def __str__(self) -> str:
+        """Accuracies in per cent."""
+        lines = [f"{'parameters':<12}{'kernel':<12}{'fine-tuning':>12}{'kernel':>9}{'points':>9}  setting"]
+        for row in self.records:
+            setting = ", ".join(f"{key} {value:g}" for key, value in row.setting.items())
+            lines.append(
+                f"{row.parameters:<12}{row.predictor:<12}{100 * row.fine_tuning:>12.1f}{100 * row.kernel:>9.1f}"
+                f"{row.difference_points:>+9.1f}  {setting}"
+            )
+        return "\n".join(lines)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line: print the table, write the rows as JSON."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.studies.ntk_against_fine_tuning", description=__doc__)
-    names = [one.name for one in COMPARISONS]
-    parser.add_argument("--task", default="fliplr+dim")
-    parser.add_argument("--shots", type=int, default=5, help="training images per class")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
-    parser.add_argument("--parameters", nargs="+", choices=names, default=names)
-    parser.add_argument("--kernels", nargs="+", choices=list(PREDICTORS), default=["sgd", "logistic"])
-    parser.add_argument("--json", type=Path, help="write the rows as JSON to this file")
-    options = parser.parse_args(arguments)
-    rows: list[Row] = []
-    try:
+def known(names: Sequence[str], valid: Sequence[str], what: str) -> None:
+    """SpecError for a name that is not among the valid ones."""
+    for name in names:
+        if name not in valid:
+            raise SpecError(f"no {what} '{name}'{nearest(name, list(valid))}")
+
+
+@dataclass(frozen=True)
+class NTKAgainstFineTuning(Study):
+    """Regression with the neural tangent kernel against fine-tuning of the same parameters."""
+
+    task: str = "fliplr+dim"
+    """What the backbone is adapted to."""
+    shots: int = 5
+    """Training images per class."""
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    """Of images and batches."""
+    parameters: tuple[str, ...] = tuple(one.name for one in COMPARISONS)
+    """Sets of parameters."""
+    kernels: tuple[str, ...] = ("sgd", "logistic")
+    """Kernels, each with its way to solve."""
+
+    def run(self) -> KernelFindings:
+        """Fine-tune and solve, seed by seed."""
+        known(self.parameters, [one.name for one in COMPARISONS], "set of parameters")
+        known(self.kernels, list(PREDICTORS), "kernel")
+        chosen = [PREDICTORS[name] for name in self.kernels]
+        rows: list[Row] = []
         with one_thread():
             for one in COMPARISONS:
-                if one.name in options.parameters:
-                    chosen = [PREDICTORS[name] for name in options.kernels]
-                    rows += compare(one, chosen, options.task, options.shots, options.seeds)
-    except CrossbarError as error:
-        parser.exit(1, f"{parser.prog}: {error}\n")
-    print(table(rows))
-    if options.json is not None:
-        write_json(options.json, [record(row) for row in rows])
-
-
-def record(row: Row) -> dict[str, Any]:
-    """One row as JSON: shares between 0 and 1, the difference in points."""
-    return {**asdict(row), "difference_points": row.difference}
-
-
-if __name__ == "__main__":
-    main()
+                if one.name in self.parameters:
+                    rows += compare(one, chosen, self.task, self.shots, self.seeds)
+        return KernelFindings(tuple(rows))

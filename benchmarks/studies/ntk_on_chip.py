@@ -1,23 +1,21 @@
-"""Two studies of the kernel view: how well LoRA's kernel stands for the full one, and how well pulses are predicted.
-
-``python -m benchmarks.studies.ntk_on_chip lora|pulses`` prints the table; --figure draws it.
-"""
+"""Two studies of the neural tangent kernel on a chip: how well LoRA's kernel stands for the full one, and how well
+the effect of pulses is predicted."""
 
 from __future__ import annotations
 
-import argparse
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 
-from benchmarks.experiments.experiment import one_thread
+from benchmarks.experiments.storage import one_thread
 from benchmarks.problems.backbones import load_backbone
 from benchmarks.problems.tasks import few_shot, get_task
+from benchmarks.record import Record
+from benchmarks.studies.base import Findings, Study
 from crossbar_sim import DeviceModel, Hardware, map_model
-from crossbar_sim.runtime.files import write_json, write_text
 from peft_methods.ntk.device_pulses import DevicePulses
 from peft_methods.ntk.pulses import PulseRule, chip_limits, chip_steps, pulse_training
 
@@ -49,17 +47,30 @@ def lora_kernel_errors(
     }
 
 
-@dataclass(frozen=True)
-class PulsePrediction:
-    """Relative error of the predicted change of the outputs after 1, 2, ... steps of one pulse per cell.
+class LoRAKernelError(Record):
+    """How far LoRA's kernel is from the full one."""
 
-    aware: the prediction knows the device's response; symmetric: it takes the mean step, up and down.
-    """
+    rank: int
+    """Of LoRA."""
+    layers: int
+    """Adapted layers."""
+    relative_error: float
+    """|K_LoRA - K| / |K|, mean over the draws."""
+    times_root_of_rank_and_layers: float
+    """About the same for all, if the law holds."""
+
+
+class PulsePrediction(Record):
+    """Relative error of the predicted change of the outputs after 1, 2, ... steps of one pulse per cell."""
 
     device: str
+    """Its name."""
     full_swing_pulses: float
+    """Pulses over the window."""
     aware: tuple[float, ...]
+    """The prediction knows the device's response."""
     symmetric: tuple[float, ...]
+    """The prediction takes the mean step, up and down."""
 
 
 def predict_pulses(
@@ -116,55 +127,81 @@ def predict_pulses(
             )
         )
     aware_run, symmetric = ([run.relative_error(step) for step in range(1, steps + 1)] for run in runs)
-    return PulsePrediction(device.name, cell.full_swing_pulses, tuple(aware_run), tuple(symmetric))
+    return PulsePrediction(
+        device=device.name,
+        full_swing_pulses=cell.full_swing_pulses,
+        aware=tuple(aware_run),
+        symmetric=tuple(symmetric),
+    )
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line: one study, its table, and the figure or the numbers if asked for."""
-    from benchmarks.reporting.figures.ntk import lora_kernel_figure, pulse_prediction_figure
-    from benchmarks.reporting.figures.style import svg
+@dataclass(frozen=True)
+class LoRAKernelFindings(Findings):
+    """One record per rank and number of layers."""
 
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.studies.ntk_on_chip", description=__doc__)
-    parser.add_argument("study", choices=["lora", "pulses"])
-    parser.add_argument("--ranks", type=int, nargs="+", default=[4, 8, 16, 64, 256], help="lora: ranks")
-    parser.add_argument("--layers", type=int, nargs="+", default=[1, 24, 144], help="lora: numbers of layers")
-    parser.add_argument("--devices", nargs="+", default=["wu2018", "choi2018", "woo2016", "jo2010", "park2013"])
-    parser.add_argument("--steps", type=int, default=2, help="pulses: steps of one pulse per cell")
-    parser.add_argument("--swing", type=float, default=2000.0, help="pulses: over the window; 0: the device's own")
-    parser.add_argument("--json", type=Path, help="write the numbers as JSON to this file")
-    parser.add_argument("--figure", type=Path, help="draw the figure to this SVG file")
-    options = parser.parse_args(arguments)
-    with one_thread():
-        if options.study == "lora":
-            errors = lora_kernel_errors(options.ranks, options.layers)
-            figure = lora_kernel_figure(errors)
-            records = [
-                {
-                    "rank": rank,
-                    "layers": count,
-                    "relative_error": error,
-                    "times_root_of_rank_and_layers": error * math.sqrt(rank * count),
-                }
-                for (rank, count), error in errors.items()
-            ]
-        else:
-            devices = [DeviceModel.load(name) for name in options.devices]
-            predictions = [predict_pulses(device, options.steps, options.swing or None) for device in devices]
-            figure = pulse_prediction_figure(predictions)
-            records = [asdict(one) for one in predictions]
-    for record in records:
-        print("  ".join(f"{key} {_shown(value)}" for key, value in record.items()))
-    if options.json is not None:
-        write_json(options.json, records)
-    if options.figure is not None:
-        write_text(options.figure, svg(figure) + "\n")
+    records: tuple[LoRAKernelError, ...]
+
+    def __str__(self) -> str:
+        return "\n".join(map(_line, self.records))
+
+
+@dataclass(frozen=True)
+class PulseFindings(Findings):
+    """One record per device."""
+
+    records: tuple[PulsePrediction, ...]
+
+    def __str__(self) -> str:
+        return "\n".join(map(_line, self.records))
+
+
+@dataclass(frozen=True)
+class NTKOnChip(Study):
+    """LoRA's kernel against the full one, or predicted pulses against simulated ones."""
+
+    question: Literal["lora", "pulses"]
+    """Which of the two."""
+    ranks: tuple[int, ...] = (4, 8, 16, 64, 256)
+    """lora: ranks."""
+    layers: tuple[int, ...] = (1, 24, 144)
+    """lora: numbers of layers."""
+    devices: tuple[str, ...] = ("wu2018", "choi2018", "woo2016", "jo2010", "park2013")
+    """pulses: names or TOML files."""
+    steps: int = 2
+    """pulses: steps of one pulse per cell."""
+    full_swing_pulses: float = 2000.0
+    """pulses: over the window; 0: the device's own."""
+
+    def run(self) -> LoRAKernelFindings | PulseFindings:
+        """Draw kernels, or train with pulses."""
+        with one_thread():
+            if self.question == "lora":
+                return lora_kernel_findings(self.ranks, self.layers)
+            devices = [DeviceModel.load(name) for name in self.devices]
+            pulses = self.full_swing_pulses or None
+            return PulseFindings(tuple(predict_pulses(device, self.steps, pulses) for device in devices))
+
+
+def lora_kernel_findings(ranks: Sequence[int], layers: Sequence[int], draws: int = 4) -> LoRAKernelFindings:
+    """`lora_kernel_errors` as records."""
+    return LoRAKernelFindings(
+        tuple(
+            LoRAKernelError(
+                rank=rank,
+                layers=count,
+                relative_error=error,
+                times_root_of_rank_and_layers=error * math.sqrt(rank * count),
+            )
+            for (rank, count), error in lora_kernel_errors(ranks, layers, draws).items()
+        )
+    )
+
+
+def _line(record: Record) -> str:
+    return "  ".join(f"{name} {_shown(getattr(record, name))}" for name in type(record).model_fields)
 
 
 def _shown(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.3g}"
     return ", ".join(map(_shown, value)) if isinstance(value, tuple) else str(value)
-
-
-if __name__ == "__main__":
-    main()

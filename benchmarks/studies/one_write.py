@@ -1,26 +1,27 @@
 """One write against many steps: a kernel solution programmed once on a chip, beside fine-tuning on the same chip.
 
-`python -m benchmarks.studies.one_write` reads the training images once, solves one linear system, programs the change
+The study reads the training images once, solves one linear system, programs the change
 of the chosen weights on fresh tiles, once, and reads the linearised network (`ntk.linearised`). Accuracy, energy and
 wear come from one simulated chip, as they do in every experiment; the rows beside it are such experiments.
 """
 
 from __future__ import annotations
 
-import argparse
 import statistics
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import nn
 
-from benchmarks.experiments.experiment import Experiment, bill, calibrate, one_thread, simulate
-from benchmarks.problems.backbones import load_backbone
+from benchmarks.experiments.experiment import Experiment, deploy, simulate
+from benchmarks.experiments.record import BilledRun, record_run
+from benchmarks.experiments.storage import one_thread
 from benchmarks.problems.tasks import few_shot, get_task
-from crossbar_sim import Chip, CrossbarError, Hardware, map_model
-from crossbar_sim.runtime.files import write_json
+from benchmarks.record import Record
+from benchmarks.studies.base import Findings, Study
+from crossbar_sim import Chip, Hardware
 from crossbar_sim.spec.units import engineering
 from peft_methods import FullFineTuning, LinearProbe, LoRA, LoRAFA, Method, accuracy
 from peft_methods.methods.lora import LoRAAdapter
@@ -42,15 +43,10 @@ FINE_TUNING: Mapping[str, Method] = {
     "lora": LoRA(rank=RANK, alpha=ALPHA),
     "weights": FullFineTuning(),
 }
-SHOWN = (
-    "accuracy",
-    "adapt_cells_written",
-    "max_task_writes_per_cell",
-    "reprogramming_energy_J",
-    "adapt_energy_J",
-    "inference_energy_J",
-    "adapt_time_s",
-)
+
+
+class OneWriteRun(BilledRun):
+    """One seed: read, solve, write once, infer."""
 
 
 def one_write(
@@ -63,16 +59,14 @@ def one_write(
     ridge: float | None = None,
     size: float = TARGET_SIZE,
     split_name: Literal["test", "validation"] = "test",
-) -> dict[str, Any]:
+) -> OneWriteRun:
     """The record of one seed: read, solve, write once, infer.
 
     written: what changes: the digital 'head' (no cell is written), LoRA's B over a random A ('lora'), or the 'weights'
     of all layers in blocks. The cells of the backbone stay as they were deployed.
     """
     data = few_shot(get_task(task), shots, seed)
-    model: nn.Module = load_backbone()
-    chip = map_model(model, hardware, seed=seed)
-    calibrate(model, chip)
+    model, chip = deploy("digits_vit", hardware, seed)
     chip.start_task()
     layers = all_linear_layers(model)
     adapter, parameters = _parameters(model, written, chip, seed)
@@ -93,13 +87,15 @@ def one_write(
     }[split_name]
     right = accuracy(changed, images, labels, chip)
     history = History(cells_written=[cells], programming_energy=[programming_energy(chip)])
-    return {
-        "seed": seed,
-        "accuracy": right,
-        "trained_values": sum(value.numel() for value in parameters.values()),
-        **bill(chip, adapter, history),  # type: ignore[arg-type]
-        "inferences": len(images),
-    }
+    return record_run(
+        OneWriteRun,
+        chip,
+        history,
+        seed=seed,
+        accuracy=right,
+        trained_values=sum(value.numel() for value in parameters.values()),
+        inferences=len(images),
+    )
 
 
 def _parameters(model: nn.Module, written: Written, chip: Chip, seed: int) -> tuple[LoRAAdapter | None, Parameters]:
@@ -146,7 +142,7 @@ def bill_solution(chip: Chip, kernel: TrainingKernel) -> None:
     bill_sram(chip, "kernel", reads=2 * size * values, writes=size * values)
 
 
-def step_by_step(method: Method, task: str, shots: int, seed: int, hardware: Hardware) -> dict[str, Any]:
+def step_by_step(method: Method, task: str, shots: int, seed: int, hardware: Hardware) -> BilledRun:
     """The record of one seed of an ordinary experiment."""
     return simulate(
         Experiment(method=method, hardware=hardware, task=task, shots_per_class=shots, seeds=(seed,), curve_points=0),
@@ -154,58 +150,91 @@ def step_by_step(method: Method, task: str, shots: int, seed: int, hardware: Har
     )
 
 
-def summary(name: str, records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+class OneWriteRow(Record):
     """Means over the seeds; wear is that of the worst cell of any seed."""
-    rows = [
-        {
-            **record,
-            "adapt_energy_J": record["energy_by_phase_J"]["adapt"],
-            "inference_energy_J": record["energy_by_phase_J"]["infer"] / record["inferences"],
-        }
-        for record in records
-    ]
-    means: dict[str, Any] = {key: statistics.fmean(float(row[key]) for row in rows) for key in SHOWN}
-    means["max_task_writes_per_cell"] = max(int(row["max_task_writes_per_cell"]) for row in rows)
-    return {"method": name, "seeds": [row["seed"] for row in rows], **means}
+
+    method: str
+    """What was written once, or how many steps of which method."""
+    seeds: tuple[int, ...]
+    """One chip each."""
+    accuracy: float
+    """Share of the test images."""
+    adapt_cells_written: float
+    """Cell writes of the adaptation."""
+    max_task_writes_per_cell: int
+    """Writes of the worst cell in the adaptation."""
+    reprogramming_energy_J: float
+    """Everything that programming costs in the adaptation."""
+    adapt_energy_J: float
+    """The whole adaptation."""
+    inference_energy_J: float
+    """Per classified image."""
+    adapt_time_s: float
+    """Of all events of the adaptation, one after the other."""
 
 
-def table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """One line per method, in engineering units."""
-    lines = [f"{'method':<30}{'accuracy':>9}{'cells':>9}{'worst':>6}{'writing':>10}{'adapting':>10}{'inference':>11}"]
-    lines += [
-        f"{row['method']:<30}{row['accuracy']:>9.1%}{row['adapt_cells_written']:>9,.0f}"
-        f"{row['max_task_writes_per_cell']:>6}{engineering(row['reprogramming_energy_J'], 'J'):>10}"
-        f"{engineering(row['adapt_energy_J'], 'J'):>10}{engineering(row['inference_energy_J'], 'J'):>11}"
-        for row in rows
-    ]
-    return "\n".join(lines)
+def summary(name: str, runs: Sequence[BilledRun]) -> OneWriteRow:
+    """The row of one method."""
+
+    def mean(number: Callable[[BilledRun], float]) -> float:
+        return statistics.fmean(number(run) for run in runs)
+
+    return OneWriteRow(
+        method=name,
+        seeds=tuple(run.seed for run in runs),
+        accuracy=mean(lambda run: run.accuracy),
+        adapt_cells_written=mean(lambda run: run.adapt_cells_written),
+        max_task_writes_per_cell=max(run.max_task_writes_per_cell for run in runs),
+        reprogramming_energy_J=mean(lambda run: run.reprogramming_energy_J),
+        adapt_energy_J=mean(lambda run: run.energy_by_phase_J["adapt"]),
+        inference_energy_J=mean(lambda run: run.energy_by_phase_J["infer"] / run.inferences),
+        adapt_time_s=mean(lambda run: run.adapt_time_s),
+    )
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line: print the table, write it as JSON."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.studies.one_write", description=__doc__)
-    parser.add_argument("--written", nargs="+", choices=WRITTEN, default=list(WRITTEN))
-    parser.add_argument("--task", default="fliplr+dim")
-    parser.add_argument("--shots", type=int, default=5, help="training images per class")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--hardware", default="milo2021_128x128")
-    parser.add_argument("--json", type=Path, help="write the rows as JSON to this file")
-    options = parser.parse_args(arguments)
-    try:
-        hardware, rows = Hardware.load(options.hardware), []
+@dataclass(frozen=True)
+class OneWriteFindings(Findings):
+    """One row per method."""
+
+    records: tuple[OneWriteRow, ...]
+
+    def __str__(self) -> str:
+        """One line per method, in engineering units."""
+        lines = [
+            f"{'method':<30}{'accuracy':>9}{'cells':>9}{'worst':>6}{'writing':>10}{'adapting':>10}{'inference':>11}"
+        ]
+        lines += [
+            f"{row.method:<30}{row.accuracy:>9.1%}{row.adapt_cells_written:>9,.0f}"
+            f"{row.max_task_writes_per_cell:>6}{engineering(row.reprogramming_energy_J, 'J'):>10}"
+            f"{engineering(row.adapt_energy_J, 'J'):>10}{engineering(row.inference_energy_J, 'J'):>11}"
+            for row in self.records
+        ]
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class OneWrite(Study):
+    """A kernel solution that is programmed once, beside fine-tuning step by step."""
+
+    written: tuple[Written, ...] = WRITTEN
+    """What changes: the digital head, LoRA's B, or the weights of the blocks."""
+    task: str = "fliplr+dim"
+    """What the backbone is adapted to."""
+    shots: int = 5
+    """Training images per class."""
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """One chip each."""
+    hardware: str = "milo2021_128x128"
+    """The chip design."""
+
+    def run(self) -> OneWriteFindings:
+        """Both ways, seed by seed."""
+        hardware, rows = Hardware.load(self.hardware), []
         with one_thread():
-            for written in options.written:
-                once = [one_write(written, options.task, options.shots, seed, hardware) for seed in options.seeds]
+            for written in self.written:
+                once = [one_write(written, self.task, self.shots, seed, hardware) for seed in self.seeds]
                 rows.append(summary(f"one write: {written}", once))
                 method = FINE_TUNING[written]
-                steps = [step_by_step(method, options.task, options.shots, seed, hardware) for seed in options.seeds]
+                steps = [step_by_step(method, self.task, self.shots, seed, hardware) for seed in self.seeds]
                 rows.append(summary(f"{method.steps} steps: {method.display_name}", steps))
-    except CrossbarError as error:
-        parser.exit(1, f"{parser.prog}: {error}\n")
-    print(table(rows))
-    if options.json is not None:
-        write_json(options.json, rows)
-
-
-if __name__ == "__main__":
-    main()
+        return OneWriteFindings(tuple(rows))

@@ -6,35 +6,27 @@ Methods train through the cells as they are, so what they learn is the correctio
 
 from __future__ import annotations
 
-import copy
-import hashlib
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 from tqdm import tqdm
 
-from benchmarks.experiments.experiment import (
-    DEFAULT_HARDWARE,
-    RUNS,
-    Experiment,
-    calibrate,
-    load_pool,
-    one_thread,
-    read_record,
-    weights_digest,
-)
-from benchmarks.problems.backbones import load_backbone
+from benchmarks.experiments.experiment import attach, deploy
+from benchmarks.experiments.fields import DEFAULT_HARDWARE, AnyHardware, AnyMethod, Backbone, Seeds, Shots, find_method
+from benchmarks.experiments.storage import RUNS, SeedFiles, folder_of, weights_digest
+from benchmarks.problems.backbones import load_backbone, pool_folder
 from benchmarks.problems.tasks import Task, few_shot
-from crossbar_sim import DeviceModel, Hardware, SpecError, map_model
-from crossbar_sim.runtime.files import write_json
-from crossbar_sim.spec.spec import Spec, nearest
+from benchmarks.record import Record
+from crossbar_sim import DeviceModel, Hardware, SpecError
+from crossbar_sim.spec.spec import Spec
 from peft_methods import METHODS, accuracy, fine_tune
 from peft_methods.training.loop import programming_energy
 
-FORMAT = 1  # raise when results computed by older code must not be reused
+FORMAT = 2
+"""Version of stored records, as `experiments.record.FORMAT`."""
 SHIPPED = Task("digits", "source", lambda images, _: images)
 """What the backbone was trained for: digits without any shift."""
 
@@ -78,71 +70,124 @@ class Damage(Spec):
         return ", ".join(parts) or "none"
 
 
-class Recalibration(Experiment):
-    """An experiment on a damaged chip whose task is the one that the backbone was shipped for; `task` is unused."""
+class RecalibrationRun(Record):
+    """One seed: a damaged chip before and after."""
 
+    seed: int
+    """Of data, programming and noise."""
+    digital_accuracy: float
+    """Of the backbone without a chip, share of the test images."""
+    damaged_accuracy: float
+    """Of the damaged chip, share of the test images."""
+    recalibrated_accuracy: float
+    """After fine-tuning, share of the test images."""
+    trained_values: int
+    """Numbers that are trained."""
+    adapt_cells_written: int
+    """Cell writes of the adaptation."""
+    reprogramming_energy_J: float
+    """Everything that programming costs in the adaptation."""
+    adapt_energy_J: float
+    """The whole adaptation."""
+
+
+class RecalibrationRecord(Record):
+    """Means over the seeds."""
+
+    method: str
+    """Its name in tables."""
+    hardware: str
+    """Its name."""
+    device: str
+    """Its name."""
+    damage: str
+    """What is wrong with the chip."""
+    seeds: tuple[int, ...]
+    """One chip each."""
+    digital_accuracy: float
+    """Of the backbone without a chip, share of the test images."""
+    damaged_accuracy: float
+    """Of the damaged chip, share of the test images."""
+    recalibrated_accuracy: float
+    """After fine-tuning, share of the test images."""
+    trained_values: float
+    """Numbers that are trained."""
+    adapt_cells_written: float
+    """Cell writes of the adaptation."""
+    reprogramming_energy_J: float
+    """Everything that programming costs in the adaptation."""
+    adapt_energy_J: float
+    """The whole adaptation."""
+    recovered_share: float | None
+    """Gain over loss; None: nothing was lost."""
+
+
+class Recalibration(Spec):
+    """A damaged chip is fine-tuned by `method` for the task that its backbone was shipped for."""
+
+    method: AnyMethod
+    hardware: AnyHardware = Field(default_factory=lambda: Hardware.load(DEFAULT_HARDWARE))
+    backbone: Backbone = "digits_vit"
+    pool: str | None = None
+    shots_per_class: Shots = 5
     damage: Damage = Damage(programming_error=6.0)
-    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0, 1, 2)
+    seeds: Seeds = (0, 1, 2)
 
-    def folder(self, runs: Path = RUNS) -> Path:
-        """Where the records are kept."""
-        parts = f"recalibration {self.digest()} {weights_digest(self.backbone, self.pool_folder)} {FORMAT}"
-        return runs / hashlib.sha256(parts.encode()).hexdigest()[:16]
+    def files(self, runs: Path = RUNS) -> SeedFiles[RecalibrationRun]:
+        """Where the record of each seed is kept."""
+        weights = weights_digest(self.backbone, pool_folder(self.backbone, self.pool))
+        return SeedFiles(folder_of(runs, "recalibration", self.digest(), weights, FORMAT), RecalibrationRun)
 
-    def run_seed(self, seed: int, runs: Path = RUNS) -> dict[str, Any]:
+    def run_seed(self, seed: int, runs: Path = RUNS) -> RecalibrationRun:
         """The record of one seed: from its file if it is there, else simulated and written."""
-        path = self.folder(runs) / f"seed_{seed}.json"
-        if path.is_file():
-            return read_record(path)
-        with one_thread():
-            record = recalibrate(self, seed)
-        write_json(path, record)
-        return record
+        return self.files(runs).record(seed, lambda: recalibrate(self, seed))
 
-    def record(self, runs: Path = RUNS) -> dict[str, Any]:
+    def run(self, runs: Path = RUNS) -> RecalibrationRecord:
         """Means over the seeds: accuracy of the digital backbone, of the damaged chip and of the recalibrated one."""
         records = [self.run_seed(seed, runs) for seed in self.seeds]
-        mean = {key: statistics.fmean(one[key] for one in records) for key in records[0] if key != "seed"}
-        lost = mean["digital_accuracy"] - mean["damaged_accuracy"]
-        won = mean["recalibrated_accuracy"] - mean["damaged_accuracy"]
-        return {
-            "method": self.method.display_name,
-            "hardware": self.hardware.name,
-            "device": self.hardware.device.name,
-            "damage": self.damage.label,
-            "seeds": list(self.seeds),
-            **mean,
-            "recovered_share": won / lost if lost > 0 else None,
-        }
+
+        def mean(key: str) -> float:
+            return statistics.fmean(getattr(record, key) for record in records)
+
+        lost = mean("digital_accuracy") - mean("damaged_accuracy")
+        won = mean("recalibrated_accuracy") - mean("damaged_accuracy")
+        return RecalibrationRecord(
+            method=self.method.display_name,
+            hardware=self.hardware.name,
+            device=self.hardware.device.name,
+            damage=self.damage.label,
+            seeds=self.seeds,
+            **{key: mean(key) for key in RecalibrationRun.model_fields if key != "seed"},
+            recovered_share=won / lost if lost > 0 else None,
+        )
 
 
-def recalibrate(experiment: Recalibration, seed: int) -> dict[str, Any]:
+def recalibrate(recalibration: Recalibration, seed: int) -> RecalibrationRun:
     """Deploy on the damaged chip, let it age, measure, fine-tune on `shots_per_class` unshifted images per class,
     measure again. A pool's tiles are programmed after the chip has aged."""
-    method, data = experiment.method, few_shot(SHIPPED, experiment.shots_per_class, seed)
-    model = copy.deepcopy(load_backbone(experiment.backbone))
-    digital = accuracy(model, data.test_images, data.test_labels)
-    chip = map_model(model, experiment.damage.done_to(experiment.hardware), seed=seed)
-    calibrate(model, chip)
-    chip.wait(experiment.damage.seconds)
+    data = few_shot(SHIPPED, recalibration.shots_per_class, seed)
+    digital = accuracy(load_backbone(recalibration.backbone), data.test_images, data.test_labels)
+    damage = recalibration.damage
+    model, chip = deploy(recalibration.backbone, damage.done_to(recalibration.hardware), seed)
+    chip.wait(damage.seconds)
     with chip.looking():
         damaged = accuracy(model, data.test_images, data.test_labels)
-    pool = load_pool(experiment.pool_folder) if method.needs_pool else None
-    adapter = method.attach(model, chip, pool, seed)
+    pool = pool_folder(recalibration.backbone, recalibration.pool)
+    adapter = attach(recalibration.method, model, chip, pool, seed)
     fine_tune(model, adapter, data.train_images, data.train_labels, seed=seed)
-    return {
-        "seed": seed,
-        "digital_accuracy": digital,
-        "damaged_accuracy": damaged,
-        "recalibrated_accuracy": accuracy(model, data.test_images, data.test_labels, chip),
-        "trained_values": adapter.trained_values,
-        "adapt_cells_written": chip.ledger.writes("adapt"),
-        "reprogramming_energy_J": programming_energy(chip),
-        "adapt_energy_J": chip.ledger.energy("adapt"),
-    }
+    return RecalibrationRun(
+        seed=seed,
+        digital_accuracy=digital,
+        damaged_accuracy=damaged,
+        recalibrated_accuracy=accuracy(model, data.test_images, data.test_labels, chip),
+        trained_values=adapter.trained_values,
+        adapt_cells_written=chip.ledger.writes("adapt"),
+        reprogramming_energy_J=programming_energy(chip),
+        adapt_energy_J=chip.ledger.energy("adapt"),
+    )
 
 
-def experiments(
+def recalibrations(
     methods: Sequence[str],
     *,
     hardware: str = DEFAULT_HARDWARE,
@@ -157,29 +202,29 @@ def experiments(
     if device is not None:
         design = design.replace(device=DeviceModel.load(device))
     for name in methods or METHODS:
-        if name not in METHODS:
-            raise SpecError(f"no method '{name}'{nearest(name, list(METHODS))}")
-        table = {"name": name, **({"placement": "sram"} if "placement" in METHODS[name].model_fields else {})}
+        choice = {"placement": "sram"} if "placement" in find_method(name).model_fields else {}
+        table = {"name": name, **choice}
         found.append(Recalibration(method=table, hardware=design, damage=damage, shots_per_class=shots, seeds=seeds))
     return found
 
 
-def run_all(experiments: Sequence[Recalibration], runs: Path = RUNS, *, progress: bool = True) -> list[dict[str, Any]]:
-    """One record per experiment, one after the other; a killed run resumes."""
-    return [one.record(runs) for one in tqdm(experiments, desc="recalibrating", unit="method", disable=not progress)]
+def run_all(
+    recalibrations: Sequence[Recalibration], runs: Path = RUNS, *, progress: bool = True
+) -> list[RecalibrationRecord]:
+    """One record per method, one after the other; a killed run resumes."""
+    return [one.run(runs) for one in tqdm(recalibrations, desc="recalibrating", unit="method", disable=not progress)]
 
 
-def table(records: Sequence[dict[str, Any]]) -> str:
+def table(records: Sequence[RecalibrationRecord]) -> str:
     """The records as text, one line each."""
     lines = [
         f"{'method':<20}{'damage':<28}{'digital':>8}{'damaged':>9}{'after':>8}{'recovered':>11}"
         f"{'trained':>9}{'cells written':>15}"
     ]
     for row in records:
-        share = "" if row["recovered_share"] is None else f"{row['recovered_share']:.0%}"
+        share = "" if row.recovered_share is None else f"{row.recovered_share:.0%}"
         lines.append(
-            f"{row['method']:<20}{row['damage']:<28}{row['digital_accuracy']:>8.3f}{row['damaged_accuracy']:>9.3f}"
-            f"{row['recalibrated_accuracy']:>8.3f}{share:>11}{row['trained_values']:>9.0f}"
-            f"{row['adapt_cells_written']:>15.0f}"
+            f"{row.method:<20}{row.damage:<28}{row.digital_accuracy:>8.3f}{row.damaged_accuracy:>9.3f}"
+            f"{row.recalibrated_accuracy:>8.3f}{share:>11}{row.trained_values:>9.0f}{row.adapt_cells_written:>15.0f}"
         )
     return "\n".join(lines)

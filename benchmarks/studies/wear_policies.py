@@ -1,26 +1,23 @@
 """What wear policies do to a chip's lifetime: one chip adapts to task after task, LoRA on tiles, under each policy.
 
-`python -m benchmarks.studies.wear_policies [--adaptations N] [--policies NAME ...] [--json FILE]` prints a table:
-accuracy, cell writes, the worst and the mean cell, lifetimes, energy. Every policy sees the same tasks, images and
-seeds.
+The table: accuracy, cell writes, the worst and the mean cell, lifetimes, energy. Every policy sees the same tasks,
+images and seeds.
 """
 
 from __future__ import annotations
 
-import argparse
-import copy
 import statistics
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from benchmarks.experiments.experiment import calibrate, one_thread
-from benchmarks.problems.backbones import load_backbone
+from benchmarks.experiments.experiment import deploy
+from benchmarks.experiments.storage import one_thread
 from benchmarks.problems.tasks import few_shot, get_task
-from crossbar_sim import Hardware, map_model
+from benchmarks.record import Record
+from benchmarks.studies.base import Findings, Study
+from crossbar_sim import Hardware, SpecError
 from crossbar_sim.hardware.wear_levelling import WearLevelling
-from crossbar_sim.runtime.files import write_json
+from crossbar_sim.spec.spec import nearest
 from crossbar_sim.spec.units import engineering
 from crossbar_sim.wear.statistics import wear
 from peft_methods import LoRA
@@ -69,17 +66,46 @@ POLICIES = {
 }
 
 
-def study(policy: str, adaptations: int, seed: int = 0, steps: int | None = None) -> dict[str, Any]:
+class PolicyRecord(Record):
+    """What one policy did; counts and lifetimes are of the cells that LoRA writes."""
+
+    policy: str
+    """Its name."""
+    meaning: str
+    """In a sentence."""
+    adaptations: int
+    """Tasks, one after the other."""
+    accuracy: float
+    """Mean over the tasks, share of the test images."""
+    cell_writes: int
+    """Of all cells."""
+    max_writes_per_cell: int
+    """Of the worst cell."""
+    mean_writes_per_cell: float
+    """Of all cells."""
+    gini: float
+    """0: all cells written equally often, towards 1: few take everything."""
+    adaptations_until_wearout: int
+    """Of the worst cell, at this rate."""
+    adaptations_until_wearout_levelled: int
+    """The bound of ideal levelling."""
+    reprogramming_energy_J: float
+    """Per adaptation."""
+
+
+def measure(policy: str, adaptations: int, seed: int = 0, steps: int | None = None) -> PolicyRecord:
     """One chip, `adaptations` tasks one after the other; every LoRA gets the tiles of the one before.
 
     Counts and lifetimes are of the cells that LoRA writes: its own tiles.
     """
+    if policy not in POLICIES:
+        raise SpecError(f"no wear policy '{policy}'{nearest(policy, list(POLICIES))}")
     chosen = POLICIES[policy]
     hardware = chosen.design()
-    model = copy.deepcopy(load_backbone("digits_vit"))
-    chip = map_model(model, hardware, seed=seed)
-    calibrate(model, chip)
-    backbone, right, adapted = set(chip.matrices), [], [0]
+    model, chip = deploy("digits_vit", hardware, seed)
+    backbone = set(chip.matrices)
+    right: list[float] = []
+    adapted = [0]
     for index in range(adaptations):
         data = few_shot(get_task(TASKS[index % len(TASKS)]), 5, seed + index)
         method = LoRA(
@@ -96,49 +122,51 @@ def study(policy: str, adaptations: int, seed: int = 0, steps: int | None = None
         ]
         adapter.detach()
     worn, endurance = wear(adapted), hardware.device.endurance
-    return {
-        "policy": policy,
-        "meaning": chosen.meaning,
-        "adaptations": adaptations,
-        "accuracy": statistics.fmean(right),
-        "cell_writes": int(worn.total),
-        "max_writes_per_cell": int(worn.largest),
-        "mean_writes_per_cell": worn.mean,
-        "gini": worn.gini,
-        "adaptations_until_wearout": int(endurance * adaptations / worn.largest),
-        "adaptations_until_wearout_levelled": int(endurance * adaptations / worn.mean),
-        "reprogramming_energy_J": programming_energy(chip) / adaptations,
-    }
+    return PolicyRecord(
+        policy=policy,
+        meaning=chosen.meaning,
+        adaptations=adaptations,
+        accuracy=statistics.fmean(right),
+        cell_writes=int(worn.total),
+        max_writes_per_cell=int(worn.largest),
+        mean_writes_per_cell=worn.mean,
+        gini=worn.gini,
+        adaptations_until_wearout=int(endurance * adaptations / worn.largest),
+        adaptations_until_wearout_levelled=int(endurance * adaptations / worn.mean),
+        reprogramming_energy_J=programming_energy(chip) / adaptations,
+    )
 
 
-def table(records: Sequence[dict[str, Any]]) -> str:
-    """One row per policy."""
-    lines = [
-        f"{'policy':<21}{'accuracy':>9}{'writes':>10}{'worst':>7}{'mean':>7}{'Gini':>6}"
-        f"{'lifetime':>11}{'levelled':>11}{'energy':>9}"
-    ]
-    lines += [
-        f"{r['policy']:<21}{r['accuracy']:>9.3f}{r['cell_writes']:>10,}{r['max_writes_per_cell']:>7}"
-        f"{r['mean_writes_per_cell']:>7.1f}{r['gini']:>6.2f}{r['adaptations_until_wearout']:>11,}"
-        f"{r['adaptations_until_wearout_levelled']:>11,}{engineering(r['reprogramming_energy_J'], 'J'):>9}"
-        for r in records
-    ]
-    return "\n".join(lines)
+@dataclass(frozen=True)
+class WearPolicyFindings(Findings):
+    """One record per policy."""
+
+    records: tuple[PolicyRecord, ...]
+
+    def __str__(self) -> str:
+        lines = [
+            f"{'policy':<21}{'accuracy':>9}{'writes':>10}{'worst':>7}{'mean':>7}{'Gini':>6}"
+            f"{'lifetime':>11}{'levelled':>11}{'energy':>9}"
+        ]
+        lines += [
+            f"{r.policy:<21}{r.accuracy:>9.3f}{r.cell_writes:>10,}{r.max_writes_per_cell:>7}"
+            f"{r.mean_writes_per_cell:>7.1f}{r.gini:>6.2f}{r.adaptations_until_wearout:>11,}"
+            f"{r.adaptations_until_wearout_levelled:>11,}{engineering(r.reprogramming_energy_J, 'J'):>9}"
+            for r in self.records
+        ]
+        return "\n".join(lines)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Compare the policies."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--adaptations", type=int, default=8)
-    parser.add_argument("--policies", nargs="*", default=list(POLICIES), choices=list(POLICIES))
-    parser.add_argument("--json", type=Path, default=None)
-    options = parser.parse_args(arguments)
-    with one_thread():
-        records = [study(policy, options.adaptations) for policy in options.policies]
-    if options.json is not None:
-        write_json(options.json, records)
-    print(table(records))
+@dataclass(frozen=True)
+class WearPolicies(Study):
+    """What wear policies do to a chip's lifetime."""
 
+    adaptations: int = 8
+    """Tasks, one after the other."""
+    policies: tuple[str, ...] = tuple(POLICIES)
+    """Names of policies."""
 
-if __name__ == "__main__":
-    main()
+    def run(self) -> WearPolicyFindings:
+        """One chip per policy."""
+        with one_thread():
+            return WearPolicyFindings(tuple(measure(policy, self.adaptations) for policy in self.policies))

@@ -19,7 +19,7 @@ from unittest import mock
 import pytest
 
 from benchmarks.cli.app import app, main
-from benchmarks.estimates.estimate import Workload
+from benchmarks.estimates.counted import Workload
 from benchmarks.problems.model_file import LayerShape, ModelFile
 from crossbar_sim import DeviceModel, Hardware
 from crossbar_sim.counting.chip import Activity
@@ -150,16 +150,16 @@ def test_every_key_of_a_record_is_described(tmp_path: Path) -> None:
 
     experiment = Experiment(method={"name": "linear-probe", "steps": 1}, seeds=[0])
     result = experiment.run(tmp_path)
-    seed = result.seeds[0]
+    seed = result.seeds[0].as_json()
     stored = json.loads((experiment.folder(tmp_path) / "result.json").read_text(encoding="utf-8"))
     nested = [*seed["curve"][0], *seed["worn_tile"], *seed["ledger"][0], *seed["energy_by_phase_J"]]
-    counts = estimate("digits-vit", "lora", "milo2021_128x128")
-    design = designs.record(Hardware.load("isaac_ce"))
-    shown = [*design, *design["levels"][0], *design["numbers"][0], *designs.catalogue()[0]]
-    plan = plan_of("digits-vit", "lora", "milo2021_128x128").record()
-    study = sensitivity(methods=("linear-probe",)).record()
+    counts = estimate("digits-vit", "lora", "milo2021_128x128").as_json()
+    design = designs.record(Hardware.load("isaac_ce")).as_json()
+    shown = [*design, *design["levels"][0], *design["numbers"][0], *designs.catalogue()[0].as_json()]
+    plan = plan_of("digits-vit", "lora", "milo2021_128x128").record().as_json()
+    study = sensitivity(methods=("linear-probe",)).record().as_json()
     further = [*counts, *plan, *plan["matrices"][0], *study, *study["variations"][0], *shown]
-    assert missing("files.md", [*seed, *nested, *result.record(), *stored, *further]) == []
+    assert missing("files.md", [*seed, *nested, *result.record().as_json(), *stored, *further]) == []
 
 
 def test_every_method_component_phase_and_command_is_described() -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 from benchmarks.experiments.comparison import Comparison
 from benchmarks.experiments.experiment import Experiment
+from benchmarks.problems.tasks import get_task
 from crossbar_sim import Hardware, SpecError
 from crossbar_sim.spec.spec import nearest, read_toml
 
@@ -51,20 +51,18 @@ def load_comparison(name: str, *, hardware: str | None = None, quick: bool = Fal
     return quickened(comparison) if quick else comparison
 
 
-def beside(path: Path, document: dict[str, Any]) -> dict[str, Any]:
+def beside(path: Path, document: dict[str, object]) -> dict[str, object]:
     """Make the paths in the document (hardware, pool) relative to the file that names them."""
-    paths = {key: document[key] for key in ("hardware", "pool") if isinstance(document.get(key), str)}
-    if not paths.get("hardware", "").endswith(".toml"):
-        paths.pop("hardware", None)  # a library name
-    return {**document, **{key: str(path.parent / value) for key, value in paths.items()}}
+    named = {key: value for key in ("hardware", "pool") if isinstance(value := document.get(key), str)}
+    if not named.get("hardware", "").endswith(".toml"):
+        named.pop("hardware", None)  # a library name
+    return {**document, **{key: str(path.parent / value) for key, value in named.items()}}
 
 
 def quickened(comparison: Comparison) -> Comparison:
     """The smallest comparison that still touches everything."""
-    from benchmarks.problems.tasks import get_task
-
     kinds: dict[str, str] = {}
     for task in comparison.tasks:
         kinds.setdefault(get_task(task).kind, task)
-    methods = [{**method, "steps": QUICK_STEPS} for method in comparison.methods]
+    methods = tuple(method.replace(steps=QUICK_STEPS) for method in comparison.methods)
     return comparison.replace(methods=methods, tasks=tuple(kinds.values()), seeds=comparison.seeds[:1])

@@ -6,9 +6,8 @@ page; `figure.savefig("energy.pdf")` is for a paper. Nothing of matplotlib's glo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import matplotlib
 import numpy as np
@@ -17,23 +16,25 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from benchmarks.experiments.result import Result
+from benchmarks.experiments.experiment import Result
 from benchmarks.reporting.figures.style import (
     COLUMN,
-    COMPONENT_COLOURS,
     FAINT,
     INK,
     PAGE,
     UNUSED,
+    Look,
+    component_colours,
     exponent,
     log_axis,
+    look_of,
     looks,
     new_figure,
     set_ticks,
     style,
     svg,
 )
-from benchmarks.reporting.summary import KINDS, MethodSummary, ReportError, Spread, summarise
+from benchmarks.reporting.summary import KINDS, MethodSummary, Number, ReportError, Spread, summarise
 from crossbar_sim.hardware.components import COMPONENTS, PROGRAMMING
 from crossbar_sim.ledger.ledger import GROUPS
 from crossbar_sim.spec.units import engineering
@@ -67,8 +68,14 @@ def lines_of(results: Sequence[Result]) -> list[Line]:
     summaries = summarise(results)
     several = len({summary.hardware for summary in summaries}) > 1
     names = [f"{s.label} on {s.hardware}" if several else s.label for s in summaries]
-    appearance = looks(names)
+    appearance = looks({name: _own_look(name, summary) for name, summary in zip(names, summaries, strict=True)})
     return [Line(name, *appearance[name], summary) for name, summary in zip(names, summaries, strict=True)]
+
+
+def _own_look(name: str, summary: MethodSummary) -> Look | None:
+    """That of the method, unless its line is one of several variants and is named otherwise."""
+    method = summary.results[0].experiment.method
+    return look_of(method) if name == method.display_name else None
 
 
 def energy_by_component(results: Sequence[Result]) -> Figure:
@@ -84,14 +91,15 @@ def energy_by_component(results: Sequence[Result]) -> Figure:
     if not spent:
         raise ReportError("no energy was billed in any phase; were these results made with the ledger paused?")
     used = [name for name in COMPONENTS if any(bar[name] > 0 for phase in GROUPS for bar in energies[phase])]
+    colours = component_colours()
     with style():
         rows = -(-len(spent) // 2)
         figure = new_figure("energy-by-component", PAGE, rows * (0.55 + 0.2 * len(lines)) + 0.6)
         axes = list(figure.subplots(rows, 2, squeeze=False, sharey=True).flat)
         for axis, phase in zip(axes, spent, strict=False):
-            _stack(axis, [line.name for line in lines], energies[phase], used)
+            _stack(axis, [line.name for line in lines], energies[phase], {name: colours[name] for name in used})
             axis.set_title(PHASE_TITLES[phase])
-        handles = [Patch(color=COMPONENT_COLOURS[name], label=name) for name in used]
+        handles = [Patch(color=colours[name], label=name) for name in used]
         if len(axes) > len(spent):
             axes[-1].set_axis_off()
             axes[-1].legend(handles=handles, loc="center", ncols=2)
@@ -100,12 +108,12 @@ def energy_by_component(results: Sequence[Result]) -> Figure:
     return figure
 
 
-def _stack(axis: Axes, names: list[str], bars: list[dict[str, float]], components: list[str]) -> None:
+def _stack(axis: Axes, names: list[str], bars: list[dict[str, float]], colours: dict[str, str]) -> None:
     rows = np.arange(len(bars))[::-1]
     left = np.zeros(len(bars))
-    for name in components:
+    for name, colour in colours.items():
         width = np.array([bar.get(name, 0.0) for bar in bars])
-        axis.barh(rows, width, left=left, height=0.72, color=COMPONENT_COLOURS[name])
+        axis.barh(rows, width, left=left, height=0.72, color=colour)
         left += width
     for row, total in zip(rows, left, strict=True):
         axis.annotate(engineering(total, "J"), (total, row), (3, 0), textcoords="offset points", va="center", size=6.5)
@@ -165,9 +173,9 @@ def energy_accuracy(results: Sequence[Result]) -> Figure:
     """
     lines = lines_of(results)
     kinds = [kind for kind in KINDS if any(kind in line.summary.kinds for line in lines)]
-    measures: list[tuple[str, Callable[[dict[str, Any]], float]]] = [
-        ("reprogramming energy per adaptation", lambda record: float(record["reprogramming_energy_J"])),
-        ("total energy per adaptation", lambda record: float(record["energy_by_phase_J"]["adapt"])),
+    measures: list[tuple[str, Number]] = [
+        ("reprogramming energy per adaptation", lambda record: record.reprogramming_energy_J),
+        ("total energy per adaptation", lambda record: record.energy_by_phase_J["adapt"]),
     ]
     with style():
         figure = new_figure("energy-accuracy", PAGE if len(kinds) > 1 else COLUMN, 5.0)
@@ -200,7 +208,7 @@ class Point:
         return energy <= 0 <= accuracy and (energy < 0 or accuracy > 0)
 
 
-def _points(lines: list[Line], energy: Callable[[dict[str, Any]], float], kind: str) -> list[Point]:
+def _points(lines: list[Line], energy: Number, kind: str) -> list[Point]:
     spreads = [(line, line.summary.spread(energy, kind), line.summary.spread("accuracy", kind)) for line in lines]
     return [Point(line, joule, accuracy) for line, joule, accuracy in spreads if joule and accuracy]
 
@@ -264,18 +272,18 @@ def worn_tiles(results: Sequence[Result]) -> Figure:
         for axis in grid.flat[len(lines) :]:
             axis.set_axis_off()
         for axis, line in zip(grid.flat, lines, strict=False):
-            tile = line.summary.worst_record["worn_tile"]
-            writes = np.array(tile["writes"])
-            unused = np.ones((tile["rows"], tile["columns"]), np.bool_)
+            tile = line.summary.worst_record.worn_tile
+            writes = np.array(tile.writes)
+            unused = np.ones((tile.rows, tile.columns), np.bool_)
             unused[: writes.shape[0], : writes.shape[1]] = False
             cells = np.ma.array(np.zeros(unused.shape), mask=unused)
             cells[: writes.shape[0], : writes.shape[1]] = writes
             axis.set_facecolor(UNUSED)
             image = axis.imshow(cells, cmap=matplotlib.colormaps["cividis"], vmin=0, vmax=most, interpolation="none")
             axis.set_title(line.name)
-            axis.set_xlabel(f"{tile['tile']}\n{_worn(writes)}", size=5.5)
-            set_ticks(axis, "x", [0, tile["columns"] - 1], ["1", str(tile["columns"])])
-            set_ticks(axis, "y", [0, tile["rows"] - 1], ["1", str(tile["rows"])])
+            axis.set_xlabel(f"{tile.tile}\n{_worn(writes)}", size=5.5)
+            set_ticks(axis, "x", [0, tile.columns - 1], ["1", str(tile.columns)])
+            set_ticks(axis, "y", [0, tile.rows - 1], ["1", str(tile.rows)])
             axis.spines[["top", "right"]].set_visible(True)
         figure.colorbar(image, ax=grid, label="writes per cell in one adaptation", shrink=0.8, aspect=30)
         legend = [Patch(facecolor=UNUSED, edgecolor=INK, linewidth=0.4, label="cell holds no weight")]
@@ -307,7 +315,7 @@ def lifetime(results: Sequence[Result]) -> Figure:
         log_axis(axis, "x", [float(endurance) for endurance in ENDURANCES], "")
         for line in writers:
             axis.plot(ENDURANCES, [count or zero for count in lives[line.name]], color=line.colour, marker=line.marker)
-        for endurance in {float(line.summary.results[0].spec["hardware"]["device"]["endurance"]) for line in lines}:
+        for endurance in {line.summary.design.device.endurance for line in lines}:
             axis.axvline(endurance, color=FAINT, linestyle=(0, (1, 2)), linewidth=0.9, zorder=0)
             axis.annotate(
                 "this device",

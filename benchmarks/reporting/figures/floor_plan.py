@@ -19,7 +19,7 @@ GAP = 0.6  # tiles between two matrices
 ACROSS = 26  # tiles side by side
 
 
-def draw(plan: FloorPlan) -> Figure:
+def floor_plan_figure(plan: FloorPlan) -> Figure:
     """The tiles of a small plan one by one, of a large one as bars per transformer block."""
     return tile_map(plan) if plan.tiles() <= MOST_TILES else bars(plan)
 

@@ -1,18 +1,18 @@
-"""Figures of the kernel view: LoRA's kernel against rank and layers, and predicted pulses over devices."""
+"""Figures of the neural tangent kernel: LoRA's kernel against rank and layers, and predicted pulses over devices."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
 from benchmarks.reporting.figures.style import COLUMN, FAINT, INK, SPARE, log_axis, new_figure, set_ticks, style
-from benchmarks.studies.ntk_on_chip import ERROR_AT_ONE, PulsePrediction
+from benchmarks.studies.ntk_on_chip import ERROR_AT_ONE, LoRAKernelFindings, PulseFindings
 
 
-def lora_kernel_figure(errors: Mapping[tuple[int, int], float]) -> Figure:
+def lora_kernel_figure(found: LoRAKernelFindings) -> Figure:
     """Relative error of LoRA's kernel against the rank, one line per number of layers, over 1.55 / sqrt(r M)."""
+    errors = {(one.rank, one.layers): one.relative_error for one in found.records}
     ranks, modules = sorted({rank for rank, _ in errors}), sorted({count for _, count in errors})
     with style():
         figure = new_figure("lora-kernel", COLUMN, 2.7)
@@ -35,17 +35,16 @@ def lora_kernel_figure(errors: Mapping[tuple[int, int], float]) -> Figure:
     return figure
 
 
-def pulse_prediction_figure(predictions: Sequence[PulsePrediction], step: int = 1) -> Figure:
+def pulse_prediction_figure(found: PulseFindings, step: int = 1) -> Figure:
     """Error of the predicted outputs after `step` steps, per device: knowing its response, or taking the mean step."""
+    predictions = found.records
     names = [f"{one.device}, {one.full_swing_pulses:g}" for one in predictions]
     places = range(len(names))
     with style():
         figure = new_figure("pulse-prediction", COLUMN, 1.2 + 0.22 * len(names))
         axis = figure.subplots()
-        aware, symmetric = (
-            [one.aware[step - 1] for one in predictions],
-            [one.symmetric[step - 1] for one in predictions],
-        )
+        aware = [one.aware[step - 1] for one in predictions]
+        symmetric = [one.symmetric[step - 1] for one in predictions]
         log_axis(axis, "x", [*aware, *symmetric], "")
         axis.plot(aware, places, color=INK, marker="o", linewidth=0, label="knows the device's response")
         axis.plot(symmetric, places, color=SPARE[0][0], marker=SPARE[0][1], linewidth=0, label="takes the mean step")

@@ -20,8 +20,8 @@ def tornado(result: Sensitivity) -> Figure:
         axes = figure.subplots()
         labels = []
         for row, constant in enumerate(constants):
-            most = max(result.energy, key=lambda name: max(abs(s - 1) for s in result.swing(constant, name)))
-            low, high = result.swing(constant, most)
+            most = max(result.energy, key=lambda name: max(abs(s - 1) for s in result.energy_range(constant, name)))
+            low, high = result.energy_range(constant, most)
             axes.barh(row, low - 1, left=1, color=HALVED, height=0.6)
             axes.barh(row, high - 1, left=1, color=DOUBLED, height=0.6)
             moved = max(abs(low - 1), abs(high - 1)) > 1e-9

@@ -5,16 +5,21 @@ from __future__ import annotations
 import io
 import math
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import cache
+from itertools import cycle, product
+from typing import Any, Literal, get_args, get_origin
 
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
+from crossbar_sim import CrossbarError
+from crossbar_sim.hardware.components import COMPONENTS, PROGRAMMING, READING
 from crossbar_sim.spec.units import engineering
+from peft_methods import METHODS, Method
 
 COLUMN = 3.5  # inch: one column of a two-column paper
 PAGE = 7.16  # inch: both columns
@@ -59,60 +64,62 @@ RC: dict[Any, Any] = {
     "figure.constrained_layout.w_pad": 0.03,
 }
 
-# Okabe and Ito's colours, which stay apart under the common kinds of colour blindness; markers tell them apart in grey
-KNOWN = {
-    "full fine-tuning": ("#D55E00", "s"),
-    "LoRA (tiles)": ("#E69F00", "^"),
-    "LoRA (SRAM)": ("#56B4E9", "v"),
-    "LoRAFusion": ("#009E73", "o"),
-    "linear probe": ("#777777", "D"),
-    "BitFit": ("#F0E442", "d"),
-    "IA3": ("#A6761D", "d"),
-    "VeRA": ("#0072B2", "o"),
-    "WeGeFT": ("#CC79A7", "o"),
-    "LoRAHub": ("#66A61E", "o"),
-    "DoRA (tiles)": ("#B2182B", "^"),
-    "DoRA (SRAM)": ("#2166AC", "v"),
-    "LoRA-FA (tiles)": ("#FDB863", "<"),
-    "LoRA-FA (SRAM)": ("#92C5DE", ">"),
-    "rsLoRA (tiles)": ("#B35806", "8"),
-    "rsLoRA (SRAM)": ("#4393C3", "H"),
-    "adapters (tiles)": ("#7F3B08", "p"),
-    "adapters (SRAM)": ("#5AAE61", "h"),
-    "VPT (deep)": ("#762A83", "P"),
-    "VPT (shallow)": ("#AF8DC3", "X"),
-    "PASTA": ("#1B7837", "*"),
-}
-SPARE = (("#E7298A", "P"), ("#17BECF", "X"), ("#B8A800", "p"), ("#8B4513", "h"), ("#332288", "*"), ("#882255", "d"))
+Look = tuple[str, str]
+"""Colour and marker."""
+
+METHOD_LOOKS: tuple[tuple[Look, ...], ...] = (
+    (("#D55E00", "s"),),
+    (("#777777", "D"),),
+    (("#F0E442", "d"),),
+    (("#E69F00", "^"), ("#56B4E9", "v"), ("#B35806", "8"), ("#4393C3", "H")),
+    (("#92C5DE", ">"), ("#FDB863", "<")),
+    (("#B2182B", "^"), ("#2166AC", "v")),
+    (("#0072B2", "o"),),
+    (("#CC79A7", "o"),),
+    (("#A6761D", "d"),),
+    (("#7F3B08", "p"), ("#5AAE61", "h")),
+    (("#762A83", "P"), ("#AF8DC3", "X")),
+    (("#1B7837", "*"),),
+    (("#66A61E", "o"),),
+    (("#009E73", "o"),),
+)
+"""One row per method in the order of METHODS, one look per variant (`variants`). The colours start with those of Okabe
+and Ito, which stay apart under the common kinds of colour blindness; markers tell them apart in grey."""
+SPARE: tuple[Look, ...] = (
+    ("#E7298A", "P"),
+    ("#17BECF", "X"),
+    ("#B8A800", "p"),
+    ("#8B4513", "h"),
+    ("#332288", "*"),
+    ("#882255", "d"),
+)
+"""For everything else that is drawn as a line, in turn."""
+RED, BLUE = METHOD_LOOKS[0][0][0], METHOD_LOOKS[3][1][0]
 
 # Paul Tol's muted colours: writing is red to yellow, reading blue to green, digital grey to purple
-COMPONENT_COLOURS = {
-    "SET pulses": "#882255",
-    "RESET pulses": "#CC6677",
-    "verify reads": "#AA4499",
-    "verify sensing": "#D9A8CF",
-    "line charging": "#DDCC77",
-    "half-select": "#661100",
-    "row drivers": "#AA7744",
-    "charge pump": "#777711",
-    "cell reads": "#332288",
-    "DAC": "#88CCEE",
-    "ADC": "#44AA99",
-    "shift-add": "#117733",
-    "sample-and-hold": "#6699CC",
-    "registers": "#4477AA",
-    "buffer": "#228833",
-    "bus": "#66CCEE",
-    "router": "#0077BB",
-    "activation": "#AADDBB",
-    "control": "#99AABB",
-    "off-chip link": "#004488",
-    "SRAM": "#999933",
-    "activation memory": "#BBCC33",
-    "DRAM": "#EEDD88",
-    "arithmetic": "#BBBBBB",
-    "leakage": "#555555",
-}
+WRITING_COLOURS = ("#882255", "#CC6677", "#AA4499", "#D9A8CF", "#DDCC77", "#661100", "#AA7744", "#777711")
+READING_COLOURS = (
+    "#332288",
+    "#88CCEE",
+    "#44AA99",
+    "#117733",
+    "#6699CC",
+    "#4477AA",
+    "#228833",
+    "#66CCEE",
+    "#0077BB",
+    "#AADDBB",
+    "#99AABB",
+    "#004488",
+)
+OTHER_COLOURS = ("#999933", "#BBCC33", "#EEDD88", "#BBBBBB", "#555555")
+
+
+def component_colours() -> dict[str, str]:
+    """Component -> colour, in the order of the components table: writing, reading, and the rest."""
+    rest = [name for name in COMPONENTS if name not in (*PROGRAMMING, *READING)]
+    families = ((PROGRAMMING, WRITING_COLOURS), (READING, READING_COLOURS), (rest, OTHER_COLOURS))
+    return {name: colour for names, colours in families for name, colour in zip(names, cycle(colours), strict=False)}
 
 
 @contextmanager
@@ -122,13 +129,46 @@ def style() -> Iterator[None]:
         yield
 
 
-def looks(labels: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """label -> (colour, marker). A known method keeps its own in every figure; others take the spare looks in turn."""
-    chosen: dict[str, tuple[str, str]] = {}
-    for label in labels:
-        index = len([name for name in chosen if name not in KNOWN])
-        spare = SPARE[index % len(SPARE)][0], SPARE[(index + index // len(SPARE)) % len(SPARE)][1]
-        chosen[label] = KNOWN.get(label, spare)
+@cache
+def variants(kind: type[Method]) -> tuple[str, ...]:
+    """The names that a method may have in tables, its defaults first: those of every combination of its choices."""
+    choices = {
+        name: (field.default, *(value for value in _choices(field.annotation) if value != field.default))
+        for name, field in kind.model_fields.items()
+        if _choices(field.annotation)
+    }
+    names = []
+    for values in product(*choices.values()):
+        with suppress(CrossbarError):  # choices that exclude each other
+            names.append(kind(**dict(zip(choices, values, strict=True))).display_name)
+    return tuple(dict.fromkeys(names))
+
+
+def _choices(annotation: Any) -> tuple[Any, ...]:
+    """The values of a field that is a choice."""
+    if annotation is bool:
+        return False, True
+    return get_args(annotation) if get_origin(annotation) is Literal else ()
+
+
+def look_of(method: Method) -> Look | None:
+    """The look of a method in every figure: by its place in METHODS and its variant; None if none is set aside."""
+    place = list(METHODS.values()).index(type(method)) if type(method) in METHODS.values() else len(METHOD_LOOKS)
+    row = METHOD_LOOKS[place] if place < len(METHOD_LOOKS) else ()
+    names = variants(type(method)) if row else ()
+    variant = names.index(method.display_name) if method.display_name in names else len(row)
+    return row[variant] if variant < len(row) else None
+
+
+def looks(own: Mapping[str, Look | None]) -> dict[str, Look]:
+    """label -> look: its own, and for those that have none a spare one, in turn."""
+    chosen: dict[str, Look] = {}
+    spare = 0
+    for label, look in own.items():
+        if look is None:
+            look = SPARE[spare % len(SPARE)][0], SPARE[(spare + spare // len(SPARE)) % len(SPARE)][1]
+            spare += 1
+        chosen[label] = look
     return chosen
 
 

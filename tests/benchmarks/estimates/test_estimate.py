@@ -10,16 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks.estimates.estimate import (
-    Workload,
-    attach_shape,
-    count,
-    counts_of,
-    estimate,
-    find_shape,
-    make_method,
-    record_of,
-)
+from benchmarks.estimates.counted import Workload, count
+from benchmarks.estimates.estimate import attach_shape, estimate, find_shape, make_method, record_of
 from crossbar_sim import MappingError, SpecError, map_model
 from crossbar_sim.cells.cells import Crossbar
 from crossbar_sim.counting.chip import Activity, CountingChip
@@ -44,12 +36,12 @@ HARDWARE = "milo2021_128x128"
 def test_flan_t5_large(method: str, trained: int, pool_cells: int, trained_cells: int) -> None:
     shape = find_shape("flan-t5-large")
     design = Hardware.load(HARDWARE)
-    record = counts_of(attach_shape(shape, make_method(shape, method), design, Workload(calibration=0)))
-    assert record["trained_values"] == trained
-    assert record["pool_cells"] == pool_cells
-    assert record["trained_cells"] == trained_cells
-    assert record["backbone_weights"] == 717_225_984
-    assert record["tiles"] >= (record["backbone_cells"] + pool_cells) / 128**2
+    record = attach_shape(shape, make_method(shape, method), design, Workload(calibration=0))
+    assert record.trained_values == trained
+    assert record.pool_cells == pool_cells
+    assert record.trained_cells == trained_cells
+    assert record.backbone_weights == 717_225_984
+    assert record.tiles >= (record.backbone_cells + pool_cells) / 128**2
 
 
 def test_counts_agree_with_a_simulated_chip(milo: Hardware) -> None:
@@ -60,10 +52,10 @@ def test_counts_agree_with_a_simulated_chip(milo: Hardware) -> None:
     chip = map_model(model, milo)
     adapter = LoRAFusion().attach(model, chip, pool)
     record = estimate("digits-vit", "lorafusion", HARDWARE)
-    assert record["trained_values"] == adapter.trained_values
-    assert record["tiles"] == chip.plan.tile_count
-    assert record["backbone_cells"] + record["pool_cells"] == chip.plan.cells_used
-    assert record["pool_cells"] == chip.ledger.writes("pool")
+    assert record.trained_values == adapter.trained_values
+    assert record.tiles == chip.plan.tile_count
+    assert record.backbone_cells + record.pool_cells == chip.plan.cells_used
+    assert record.pool_cells == chip.ledger.writes("pool")
 
 
 LAYERS = """
@@ -82,11 +74,11 @@ def test_a_model_from_a_file(tmp_path: Path) -> None:
     path.write_text(LAYERS, encoding="utf-8")
     workload = Workload(steps=3, batch=2, calibration=0, inferences=4)
     record = estimate(str(path), "lora", HARDWARE, {"placement": "sram"}, workload=workload)
-    assert record["backbone_weights"] == 2 * 2 * 20 * 70 and record["trained_values"] == 4 * 2 * 90
-    assert record["reads_by_phase"]["infer"] == 4 * (5 + 3 + 3 + 3)
-    assert record["inference_latency_s"] == pytest.approx(14 * 150e-9)  # 14 vectors in turn
-    assert record["pipelined_interval_s"] == pytest.approx(5 * 150e-9) and record["pipelined_slowest"] == "blocks.0.up"
-    assert record["reads_by_phase"]["adapt/backward"] == 3 * 2 * (3 + 3 + 3)  # the first layer's input is data
+    assert record.backbone_weights == 2 * 2 * 20 * 70 and record.trained_values == 4 * 2 * 90
+    assert record.reads_by_phase["infer"] == 4 * (5 + 3 + 3 + 3)
+    assert record.inference_latency_s == pytest.approx(14 * 150e-9)  # 14 vectors in turn
+    assert record.pipelined_interval_s == pytest.approx(5 * 150e-9) and record.pipelined_slowest == "blocks.0.up"
+    assert record.reads_by_phase["adapt/backward"] == 3 * 2 * (3 + 3 + 3)  # the first layer's input is data
     for broken, message in (
         (LAYERS.replace("blocks.{i}.down", "blocks.down"), r"needs \{i\} in its name"),
         (LAYERS.replace("blocks.{i}.down", "blocks.{i}.up"), "two are called 'blocks.0.up'"),
@@ -116,9 +108,9 @@ def test_any_torch_model_with_any_input() -> None:
         model = Pair()
     workload = Workload(steps=2, calibration=0, inferences=5)
     counted = count(model, LoRA(rank=2), Hardware.load(HARDWARE), sample, workload=workload, digital=("mixer",))
-    record = record_of(counted)
-    assert record["reads_by_phase"]["infer"] == 5 * 2 * 3 and record["backbone_weights"] == 2 * 64
-    assert record["max_writes_per_cell"] == 3 and record["cells_written_per_step"] == 2 * 2 * 32
+    record = record_of(counted, "pair", "lora")
+    assert record.reads_by_phase["infer"] == 5 * 2 * 3 and record.backbone_weights == 2 * 64
+    assert record.max_writes_per_cell == 3 and record.cells_written_per_step == 2 * 2 * 32
     assert counted.chip.ledger.energy("infer", ("arithmetic",)) > 5 * 8 * 4 * counted.chip.hardware.digital.multiply
 
 
@@ -128,7 +120,7 @@ def test_a_large_model_takes_little_memory() -> None:
     record = estimate("llama-7b", "lora", HARDWARE, workload=Workload(steps=10, calibration=0, inferences=0))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert record["backbone_weights"] == 32 * (4 * 4096**2 + 3 * 4096 * 11008) and peak < 100e6
+    assert record.backbone_weights == 32 * (4 * 4096**2 + 3 * 4096 * 11008) and peak < 100e6
 
 
 def test_energy_grows_with_steps_and_changed_share() -> None:
@@ -140,7 +132,7 @@ def test_energy_grows_with_steps_and_changed_share() -> None:
             workload=Workload(steps=steps, calibration=0, inferences=0),
             activity=Activity(changed_share=share),
         )
-        return float(record["reprogramming_energy_J"])
+        return float(record.reprogramming_energy_J)
 
     start = energy(1, 0.0)
     assert energy(10, 0.5) - start == pytest.approx(10 * (energy(1, 0.5) - start), rel=1e-6)

@@ -12,7 +12,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.estimates.estimate import Counted, Workload, count
+from benchmarks.estimates.counted import Counted, Workload, count
 from crossbar_sim import Chip, Hardware, map_model
 from crossbar_sim.cells.programming import Programming
 from crossbar_sim.chip.simulated import MappedMatrix

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.estimates.floor_plan import ROLES, plan_of, save_figure
+from benchmarks.estimates.floor_plan import ROLES, plan_of
+from benchmarks.reporting.figures.draw import draw_to
 from benchmarks.reporting.figures.floor_plan import ACROSS, shelves
 from crossbar_sim import Hardware, SpecError, map_model
 from peft_methods import LoRA
@@ -39,7 +40,7 @@ def test_plan_equals_that_of_a_simulated_chip(milo: Hardware) -> None:
 def test_roles_add_up_and_chips_round_up() -> None:
     plan = plan_of("digits-vit", "lorafusion", HARDWARE, tiles_per_chip=48)
     assert sum(plan.tiles(role) for role in ROLES) == plan.tiles() == 61
-    assert plan.chips == 2 and plan.record()["chips"] == 2
+    assert plan.chips == 2 and plan.record().chips == 2
     assert plan_of("digits-vit", "lorafusion", HARDWARE).chips is None
     with pytest.raises(SpecError, match="tiles_per_chip must be at least 1"):
         plan_of("digits-vit", "lora", HARDWARE, tiles_per_chip=0)
@@ -67,7 +68,7 @@ def test_blocks_do_not_overlap() -> None:
 @pytest.mark.parametrize("ending", ["svg", "png"])
 def test_figures_are_written(ending: str, tmp_path: Path) -> None:
     for model, method in (("digits-vit", "lora"), ("vit-b-16", "lora")):
-        path = save_figure(tmp_path / f"{model}.{ending}", plan_of(model, method, HARDWARE))
+        path = draw_to(tmp_path / f"{model}.{ending}", plan_of(model, method, HARDWARE))
         assert path.stat().st_size > 2000
     with pytest.raises(SpecError, match=r"choose one of these endings"):
-        save_figure(tmp_path / "plan.bmp", plan_of("digits-vit", "lora", HARDWARE))
+        draw_to(tmp_path / "plan.bmp", plan_of("digits-vit", "lora", HARDWARE))

@@ -13,10 +13,10 @@ from benchmarks.estimates.sensitivity import (
     Sensitivity,
     Variation,
     constants_of,
-    save_figure,
     sensitivity,
     varied,
 )
+from benchmarks.reporting.figures.draw import draw_to
 from crossbar_sim import DeviceModel, Hardware, SpecError
 from crossbar_sim.devices import TelegraphNoise
 
@@ -62,13 +62,13 @@ def test_telegraph_noise_is_scaled(milo: Hardware) -> None:
 
 def test_energies_move_as_physics_says(result: Sensitivity) -> None:
     constants = {constant.name: constant for constant in result.constants}
-    low, high = result.swing(constants["read_time"], "bitfit")
+    low, high = result.energy_range(constants["read_time"], "bitfit")
     assert low < 1 < high and high - 1 == pytest.approx(2 * (1 - low), rel=1e-6)  # reads take energy in proportion
-    assert result.swing(constants["reset_voltage"], "bitfit") == (1, 1)  # nothing is written
-    assert result.swing(constants["endurance"], "lora") == (1, 1)
-    assert result.swing(constants["read_noise"], "lora") == (1, 1)
+    assert result.energy_range(constants["reset_voltage"], "bitfit") == (1, 1)  # nothing is written
+    assert result.energy_range(constants["endurance"], "lora") == (1, 1)
+    assert result.energy_range(constants["read_noise"], "lora") == (1, 1)
     record = result.record()
-    assert record["ranking"] == ["bitfit", "lora"] and record["ranking_changes"] is False
+    assert record.ranking == ("bitfit", "lora") and record.ranking_changes is False
     assert "no single constant changes the ranking" in str(result)
 
 
@@ -78,7 +78,7 @@ def test_a_turned_ranking_is_named(tmp_path: Path) -> None:
     result = Sensitivity("model", "hardware", {"a": 1.5, "b": 2.0}, {}, variations)
     assert result.changes(variations[0]) == [] and result.changes(variations[1]) == [("a", "b")]
     assert "changes the ranking: tile.line_capacitance x 2: b before a" in str(result)
-    assert save_figure(tmp_path / "tornado.svg", result).stat().st_size > 1000
+    assert draw_to(tmp_path / "tornado.svg", result).stat().st_size > 1000
 
 
 def test_an_impossible_variant_is_refused_with_its_reason(milo: Hardware) -> None:

@@ -9,10 +9,10 @@ import pytest
 
 from benchmarks.experiments import experiment as module
 from benchmarks.experiments.comparison import Comparison, run_all
-from benchmarks.experiments.experiment import Experiment
-from benchmarks.experiments.result import Result
+from benchmarks.experiments.experiment import Experiment, Result
+from benchmarks.experiments.record import RunRecord
 from benchmarks.experiments.suites import load_comparison, load_experiment, suite_names
-from crossbar_sim import Hardware, SpecError
+from crossbar_sim import CrossbarError, Hardware, SpecError
 from crossbar_sim.hardware.components import PROGRAMMING
 from peft_methods import LinearProbe, LoRA, LoRAFusion
 from peft_methods.training.loop import learning_rate_factor
@@ -29,19 +29,27 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
     return quick().run(tmp_path_factory.mktemp("runs"))
 
 
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The record of a short run on disk."""
+    experiment, runs = quick(method=LinearProbe(steps=2), seeds=(0,)), tmp_path_factory.mktemp("stored")
+    experiment.run(runs)
+    return experiment.files(runs).path(0)
+
+
 def test_the_bill_adds_up(result: Result) -> None:
     for record in result.seeds:
-        total = record["total_energy_J"]
-        assert total == pytest.approx(sum(record["energy_by_phase_J"].values()))
-        assert total == pytest.approx(sum(record["energy_by_component_J"].values()))
-        assert total == pytest.approx(sum(row["energy_J"] for row in record["ledger"]))
-        adapt = record["adapt_energy_by_component_J"]
-        assert record["reprogramming_energy_J"] == pytest.approx(sum(adapt[name] for name in PROGRAMMING))
-        assert record["curve"][-1]["write_energy_J"] == record["reprogramming_energy_J"]
-        assert record["max_writes_per_cell"] >= record["p99_writes_per_cell"] >= record["mean_writes_per_cell"] > 0
+        total = record.total_energy_J
+        assert total == pytest.approx(sum(record.energy_by_phase_J.values()))
+        assert total == pytest.approx(sum(record.energy_by_component_J.values()))
+        assert total == pytest.approx(sum(row.energy_J for row in record.ledger))
+        adapt = record.adapt_energy_by_component_J
+        assert record.reprogramming_energy_J == pytest.approx(sum(adapt[name] for name in PROGRAMMING))
+        assert record.curve[-1].write_energy_J == record.reprogramming_energy_J
+        assert record.max_writes_per_cell >= record.p99_writes_per_cell >= record.mean_writes_per_cell > 0
         endurance = Hardware.load("milo2021_128x128").device.endurance
-        assert record["adaptations_until_wearout"] == endurance // record["max_task_writes_per_cell"]
-        assert max(map(max, record["worn_tile"]["writes"])) == record["max_task_writes_per_cell"]
+        assert record.adaptations_until_wearout == endurance // record.max_task_writes_per_cell
+        assert max(map(max, record.worn_tile.writes)) == record.max_task_writes_per_cell
 
 
 def test_records_for_scripts_have_the_promised_keys(result: Result) -> None:
@@ -62,22 +70,22 @@ def test_records_for_scripts_have_the_promised_keys(result: Result) -> None:
         "max_writes_per_cell",
         "p99_writes_per_cell",
         "adaptations_until_wearout",
-    } <= set(result.record())
-    assert json.loads(json.dumps(result.record(), allow_nan=False)) == result.record()
+    } <= set(result.record().as_json())
+    assert json.loads(json.dumps(result.record().as_json(), allow_nan=False)) == result.record().as_json()
     assert len(str(result).splitlines()) <= 15 and "nan" not in str(result)
 
 
 def test_lorafusion_writes_its_pool_once_and_no_cell_while_it_adapts(tmp_path: Path) -> None:
     record = quick(method=LoRAFusion(steps=4), seeds=(0,)).run(tmp_path).record()
-    assert record["cells_written_per_step"] == 0 and record["reprogramming_energy_J"] == 0
-    assert record["pool_cells_written"] > 0 and record["max_writes_per_cell"] == 1
-    assert record["adaptations_until_wearout"] is None
-    assert record["energy_by_phase_J"]["pool"] > 0
+    assert record.cells_written_per_step == 0 and record.reprogramming_energy_J == 0
+    assert record.pool_cells_written > 0 and record.max_writes_per_cell == 1
+    assert record.adaptations_until_wearout is None
+    assert record.energy_by_phase_J["pool"] > 0
 
 
 def test_any_number_of_workers_gives_the_same_bits(tmp_path: Path, result: Result) -> None:
     (parallel,) = run_all([quick()], workers=2, runs=tmp_path, progress=False)
-    assert parallel.seeds == json.loads(json.dumps(result.seeds))
+    assert parallel.seeds == result.seeds
 
 
 def test_the_second_run_is_served_from_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,9 +95,38 @@ def test_the_second_run_is_served_from_disk(tmp_path: Path, monkeypatch: pytest.
     calls = []
     simulate = module.simulate
     monkeypatch.setattr(module, "simulate", lambda spec, seed: calls.append(seed) or simulate(spec, seed))
-    assert experiment.run(tmp_path).seeds == json.loads(json.dumps(first.seeds))
+    assert experiment.run(tmp_path) == first
     assert calls == [1]
     assert not list(tmp_path.rglob(".*"))  # no temporary file is left
+
+
+def test_results_come_back_from_the_workers_as_they_are_on_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = quick(method=LinearProbe(steps=2), seeds=(0,))
+    with monkeypatch.context() as nothing_is_read:
+        nothing_is_read.setattr(RunRecord, "load", lambda path: pytest.fail(f"{path} was read"))
+        (result,) = run_all([experiment], workers=1, runs=tmp_path, progress=False)
+    assert run_all([experiment], runs=tmp_path, progress=False) == [result]
+    assert Result.load(experiment.folder(tmp_path) / "result.json") == result
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("{", ""), "seed_0.json is not a whole result"),
+        (('"accuracy"', '"accurracy"'), "seed_0.json is not a result of this version .*did you mean 'accuracy'"),
+        (('"seed": 0', '"seed": "first"'), "seed_0.json is not a result of this version .*seed"),
+        (('"count": ', '"count": 0.5'), "seed_0.json is not a result of this version .*ledger.0.count"),
+    ],
+)
+def test_a_damaged_record_names_its_file(tmp_path: Path, stored: Path, change: tuple[str, str], message: str) -> None:
+    experiment = quick(method=LinearProbe(steps=2), seeds=(0,))
+    path = experiment.files(tmp_path).path(0)
+    path.parent.mkdir()
+    path.write_text(stored.read_text(encoding="utf-8").replace(*change, 1), encoding="utf-8")
+    with pytest.raises(CrossbarError, match=f"(?s){message}.*delete it and run again"):
+        experiment.run(tmp_path)
 
 
 def test_the_digest_covers_what_matters() -> None:

@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from benchmarks.cli import main
 from benchmarks.problems.backbones import (
     BACKBONE_FOLDER,
     AssetError,
@@ -15,7 +16,7 @@ from benchmarks.problems.backbones import (
     read_backbone_facts,
     save_backbone,
 )
-from benchmarks.problems.pretrain import BackboneRecipe, main, pretrain_backbone
+from benchmarks.problems.pretrain import BackboneRecipe, pretrain_backbone
 from benchmarks.problems.tasks import base_data
 from peft_methods import accuracy
 
@@ -107,14 +108,14 @@ def test_round_trip_of_another_shape(tmp_path: Path) -> None:
 
 
 def test_missing_backbone_names_the_nearest() -> None:
-    with pytest.raises(AssetError, match=r"Did you mean 'digits_vit'?"):
+    with pytest.raises(AssetError, match=r"did you mean 'digits_vit'\?"):
         load_backbone("digits_vti")
 
 
 @pytest.mark.parametrize("kept_bytes", [0, 5, 1000, -1])
 def test_truncated_backbone(tmp_path: Path, kept_bytes: int) -> None:
     (tmp_path / "digits_vit.safetensors").write_bytes(SHIPPED.read_bytes()[:kept_bytes])
-    with pytest.raises(AssetError, match=r"not a readable backbone.*Restore the file"):
+    with pytest.raises(AssetError, match=r"not a readable backbone.*restore the file"):
         load_backbone(folder=tmp_path)
 
 
@@ -142,7 +143,7 @@ def test_pretraining_is_deterministic_and_leaves_the_global_generator_to_itself(
 
 
 def test_command_line_writes_a_loadable_backbone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    main(["backbone", "--epochs", "1", "--output", str(tmp_path / "short.safetensors")])
+    main(["pretrain", "backbone", "--epochs", "1", "--output", str(tmp_path / "short.safetensors")])
     accuracy_printed = capsys.readouterr().out.split()[-1]
     assert read_backbone_facts("short", tmp_path)["test_accuracy"] == accuracy_printed
     assert load_backbone("short", tmp_path).constructor_arguments["width"] == 64

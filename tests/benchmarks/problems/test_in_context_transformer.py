@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.problems.backbones import AssetError
+from benchmarks.cli import main
 from benchmarks.problems.in_context import (
     IN_CONTEXT_FOLDER,
     LinearPrompts,
@@ -16,7 +16,8 @@ from benchmarks.problems.in_context import (
     excess_error,
     load_regression_transformer,
 )
-from benchmarks.problems.pretrain_in_context import InContextRecipe, main, pretrain
+from benchmarks.problems.pretrain_in_context import InContextRecipe, pretrain
+from benchmarks.problems.weight_files import AssetError
 from benchmarks.reporting.figures.in_context import against_the_posterior
 from benchmarks.reporting.figures.style import svg
 from crossbar_sim import Hardware, map_model
@@ -88,7 +89,7 @@ def test_pretraining_repeats_and_leaves_the_global_generator_alone() -> None:
 
 
 def test_the_command_writes_what_loads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    main(["--steps", "5", "--output", str(tmp_path / "short.safetensors")])
+    main(["pretrain", "in-context", "--steps", "5", "--output", str(tmp_path / "short.safetensors")])
     assert "39 examples: excess error" in capsys.readouterr().out
     model, facts = load_regression_transformer("short", tmp_path)
     assert isinstance(model, RegressionTransformer) and json.loads(facts["recipe"])["steps"] == 5
@@ -96,7 +97,7 @@ def test_the_command_writes_what_loads(tmp_path: Path, capsys: pytest.CaptureFix
 
 
 def test_missing_and_broken_files_are_explained(tmp_path: Path) -> None:
-    with pytest.raises(AssetError, match="pretrain_in_context"):
+    with pytest.raises(AssetError, match="xbar pretrain in-context"):
         load_regression_transformer("quadratic", tmp_path)
     for kept in (0, 100, -1):
         (tmp_path / "broken.safetensors").write_bytes(SHIPPED.read_bytes()[:kept])

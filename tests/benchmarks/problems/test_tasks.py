@@ -138,7 +138,7 @@ def test_seed_out_of_range(seed: int) -> None:
 
 
 def test_unknown_task_names_the_nearest() -> None:
-    with pytest.raises(ValueError, match=r"no task named 'fliplr\+dum'. Did you mean 'fliplr\+dim'\?"):
+    with pytest.raises(ValueError, match=r"no task 'fliplr\+dum'; did you mean 'fliplr\+dim'\?"):
         get_task("fliplr+dum")
 
 

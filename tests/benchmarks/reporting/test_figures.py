@@ -15,12 +15,23 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from benchmarks.experiments.result import Result
+from benchmarks.experiments.experiment import Result
 from benchmarks.reporting.figures import comparison as figures
-from benchmarks.reporting.figures.style import COMPONENT_COLOURS, KNOWN, SPARE, exponent, log_ticks, looks
+from benchmarks.reporting.figures.style import (
+    METHOD_LOOKS,
+    SPARE,
+    component_colours,
+    exponent,
+    log_ticks,
+    look_of,
+    looks,
+    variants,
+)
 from benchmarks.reporting.summary import ReportError, summarise
 from crossbar_sim.hardware.components import COMPONENTS
-from tests.benchmarks.reporting.results import METHODS, make_comparison, make_result
+from peft_methods import METHODS as ALL_METHODS
+from peft_methods import LoRA, LoRAFusion
+from tests.benchmarks.reporting.results import CHIP, METHODS, make_comparison, make_result
 
 Draw = Callable[[Sequence[Result]], Figure]
 ALL: list[Draw] = [
@@ -82,9 +93,8 @@ def test_one_method_one_task_one_seed(draw: Draw, name: str) -> None:
 
 @pytest.mark.parametrize("draw", ALL)
 def test_two_hardware_are_told_apart(draw: Draw) -> None:
-    other = make_result("full fine-tuning").spec["hardware"] | {"name": "another chip"}
-    first, second = make_result("full fine-tuning"), make_result("full fine-tuning")
-    second.spec["hardware"] = other
+    first = make_result("full fine-tuning")
+    second = make_result("full fine-tuning", hardware=CHIP.replace(name="another chip"))
     text = words(figures.svg(draw([first, second])))
     assert "full fine-tuning on another chip" in text and "full fine-tuning on milo2021_128x128" in text
 
@@ -97,7 +107,7 @@ def test_bars_add_up_to_the_phase(comparison: list[Result]) -> None:
         bars = [patch for patch in axis.patches if isinstance(patch, Rectangle)]
         for row, summary in enumerate(reversed(summaries)):
             width = sum(bar.get_width() for bar in bars if round(bar.get_y() + 0.36) == row)
-            assert width == pytest.approx(summary.records[0]["energy_by_phase_J"][phase])
+            assert width == pytest.approx(summary.records[0].energy_by_phase_J[phase])
 
 
 def test_phase_without_energy_has_no_panel() -> None:
@@ -109,10 +119,10 @@ def test_learning_curve_holds_the_recorded_points() -> None:
     result = make_result("full fine-tuning")
     top, bottom = figures.learning_curves([result]).axes
     energy, accuracy = top.lines[0], bottom.lines[0]
-    curve = result.seeds[0]["curve"]
-    assert x_of(energy) == [point["step"] for point in curve]
-    assert y_of(energy)[1:] == pytest.approx([point["write_energy_J"] for point in curve][1:])
-    assert y_of(accuracy) == pytest.approx([point["validation_accuracy"] for point in curve])
+    curve = result.seeds[0].curve
+    assert x_of(energy) == [point.step for point in curve]
+    assert y_of(energy)[1:] == pytest.approx([point.write_energy_J for point in curve][1:])
+    assert y_of(accuracy) == pytest.approx([point.validation_accuracy for point in curve])
     labels = [label.get_text() for label in top.get_yticklabels()]
     assert labels[0] == figures.NO_WRITE
     assert y_of(energy)[0] == top.get_yticks()[0]  # zero is drawn where the axis says zero
@@ -162,12 +172,50 @@ def test_lifetime_of_zero_is_shown_as_zero() -> None:
 
 
 def test_looks_stay_with_the_method() -> None:
-    assert looks(["LoRAFusion"])["LoRAFusion"] == looks(["x", "y", "LoRAFusion"])["LoRAFusion"] == KNOWN["LoRAFusion"]
-    many = looks([f"method {index}" for index in range(20)])
+    own = look_of(LoRAFusion())
+    assert own is not None
+    assert looks({"LoRAFusion": own})["LoRAFusion"] == looks({"x": None, "y": None, "LoRAFusion": own})["LoRAFusion"]
+    assert looks({"LoRAFusion": own})["LoRAFusion"] == ("#009E73", "o")
+    many = looks({f"method {index}": None for index in range(20)})
     assert len(set(many.values())) == 20
-    assert set(COMPONENT_COLOURS) == set(COMPONENTS)
-    colours = [colour for colour, _ in (*KNOWN.values(), *SPARE)]
+    assert set(component_colours()) == set(COMPONENTS) and len(set(component_colours().values())) == len(COMPONENTS)
+    colours = [colour for colour, _ in (*(look for row in METHOD_LOOKS for look in row), *SPARE)]
     assert not any(same_color(one, two) for i, one in enumerate(colours) for two in colours[:i])
+
+
+KNOWN = {
+    "full fine-tuning": ("#D55E00", "s"),
+    "LoRA (tiles)": ("#E69F00", "^"),
+    "LoRA (SRAM)": ("#56B4E9", "v"),
+    "LoRAFusion": ("#009E73", "o"),
+    "linear probe": ("#777777", "D"),
+    "BitFit": ("#F0E442", "d"),
+    "IA3": ("#A6761D", "d"),
+    "VeRA": ("#0072B2", "o"),
+    "WeGeFT": ("#CC79A7", "o"),
+    "LoRAHub": ("#66A61E", "o"),
+    "DoRA (tiles)": ("#B2182B", "^"),
+    "DoRA (SRAM)": ("#2166AC", "v"),
+    "LoRA-FA (tiles)": ("#FDB863", "<"),
+    "LoRA-FA (SRAM)": ("#92C5DE", ">"),
+    "rsLoRA (tiles)": ("#B35806", "8"),
+    "rsLoRA (SRAM)": ("#4393C3", "H"),
+    "adapters (tiles)": ("#7F3B08", "p"),
+    "adapters (SRAM)": ("#5AAE61", "h"),
+    "VPT (deep)": ("#762A83", "P"),
+    "VPT (shallow)": ("#AF8DC3", "X"),
+    "PASTA": ("#1B7837", "*"),
+}
+
+
+def test_methods_keep_the_colours_of_published_figures() -> None:
+    found = {
+        name: row[place]
+        for kind, row in zip(ALL_METHODS.values(), METHOD_LOOKS, strict=True)
+        for place, name in enumerate(variants(kind)[: len(row)])
+    }
+    assert found == KNOWN
+    assert look_of(LoRA(placement="sram")) == KNOWN["LoRA (SRAM)"]
 
 
 @given(st.floats(1e-15, 1e9), st.floats(1.0, 1e12))

@@ -7,11 +7,18 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.cli import main
 from benchmarks.problems.backbones import load_backbone
 from benchmarks.problems.tasks import few_shot, get_task
-from benchmarks.studies import ntk_against_fine_tuning as kernel_experiment
 from benchmarks.studies import one_write
-from benchmarks.studies.ntk_against_fine_tuning import COMPARISONS, PREDICTORS, Predictor, compare, share_right
+from benchmarks.studies.ntk_against_fine_tuning import (
+    COMPARISONS,
+    PREDICTORS,
+    KernelFindings,
+    Predictor,
+    compare,
+    share_right,
+)
 from crossbar_sim import Hardware
 from peft_methods import accuracy
 from peft_methods.ntk.fit import training_kernel
@@ -33,25 +40,27 @@ def test_settings_come_from_the_tuning_seeds_and_rows_are_complete() -> None:
         assert row.kernel == row.kernel_by_seed[0] > 0.2  # chance is 0.1
         assert row.fine_tuning == rows[0].fine_tuning
         assert set(row.setting) == set(PREDICTORS[row.predictor].settings)
-    assert len(kernel_experiment.table(rows).splitlines()) == 3
+    assert len(str(KernelFindings(tuple(rows))).splitlines()) == 3
 
 
 def test_the_command_writes_what_it_prints(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "rows.json"
     arguments = ["--parameters", "head", "--kernels", "logistic", "--seeds", "0", "--shots", "1"]
-    kernel_experiment.main([*arguments, "--json", str(path)])
+    main(["study", "ntk-against-fine-tuning", *arguments, "--json", str(path)])
     (row,) = json.loads(path.read_text())
     assert row["difference_points"] == pytest.approx(100 * (row["kernel"] - row["fine_tuning"]))
     assert "logistic" in capsys.readouterr().out
-    with pytest.raises(SystemExit):
-        kernel_experiment.main(["--task", "fliplr+bright"])
-    assert "fliplr+dim" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="did you mean 'fliplr") as stopped:
+        main(["study", "ntk-against-fine-tuning", "--task", "fliplr+bright"])
+    assert "fliplr+dim" in str(stopped.value)
+    with pytest.raises(SystemExit, match="did you mean 'logistic'"):
+        main(["study", "ntk-against-fine-tuning", "--kernels", "logistics"])
 
 
 @pytest.mark.slow
 def test_one_write_stands_beside_its_fine_tuning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "rows.json"
-    one_write.main(["--written", "head", "--seeds", "0", "--shots", "1", "--json", str(path)])
+    main(["study", "one-write", "--written", "head", "--seeds", "0", "--shots", "1", "--json", str(path)])
     once, steps = json.loads(path.read_text())
     assert once["max_task_writes_per_cell"] == steps["max_task_writes_per_cell"] == 0
     printed = capsys.readouterr().out
@@ -61,12 +70,12 @@ def test_one_write_stands_beside_its_fine_tuning(tmp_path: Path, capsys: pytest.
 def test_one_write_is_one_write(milo: Hardware) -> None:
     """LoRA's B on fresh tiles: every cell is written once, and the bill names the digital solution."""
     record = one_write.one_write("lora", "fliplr+dim", 1, 0, milo)
-    assert record["max_task_writes_per_cell"] == 1
-    assert record["adapt_cells_written"] == 2 * record["trained_values"] == record["cells_written_per_step"]
-    assert record["pool_cells_written"] > 0  # the random A
-    assert record["accuracy"] > 0.3
-    assert record["adaptations_until_wearout"] == int(milo.device.endurance)
-    assert 0 < record["reprogramming_energy_J"] < record["energy_by_phase_J"]["adapt"]
+    assert record.max_task_writes_per_cell == 1
+    assert record.adapt_cells_written == 2 * record.trained_values == record.cells_written_per_step
+    assert record.pool_cells_written > 0  # the random A
+    assert record.accuracy > 0.3
+    assert record.adaptations_until_wearout == int(milo.device.endurance)
+    assert 0 < record.reprogramming_energy_J < record.energy_by_phase_J["adapt"]
 
 
 @pytest.mark.slow
@@ -79,7 +88,7 @@ def test_kernels_reach_fine_tuning_where_the_embeddings_stay() -> None:
         if one.name in ("head", "lora", "blocks", "all")
     }
     for name in ("head", "lora", "blocks"):
-        assert rows[name].difference > -3, rows[name]
+        assert rows[name].difference_points > -3, rows[name]
     assert rows["all"].kernel < rows["blocks"].kernel - 0.02
 
 

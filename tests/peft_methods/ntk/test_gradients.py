@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch import nn
 
+from benchmarks.cli import main
 from benchmarks.reporting.figures.ntk import lora_kernel_figure
 from benchmarks.reporting.figures.style import svg
-from benchmarks.studies import ntk_on_chip as kernel_studies
-from benchmarks.studies.ntk_on_chip import ERROR_AT_ONE, lora_kernel_errors
+from benchmarks.studies.ntk_on_chip import ERROR_AT_ONE, lora_kernel_errors, lora_kernel_findings
 from crossbar_sim import Chip, Hardware, MappedLinear, map_model
 from peft_methods import LoRA, MethodError
 from peft_methods.ntk.fit import training_kernel
@@ -169,15 +169,15 @@ def test_error_of_the_lora_kernel_falls_with_rank_and_modules(rank: int, modules
 
 
 def test_the_figure_of_loras_kernel_shows_the_law() -> None:
-    errors = lora_kernel_errors([4, 16], [1, 8], 1)
-    text = svg(lora_kernel_figure(errors))
-    assert text == svg(lora_kernel_figure(errors)) and "8 layers" in text and "1.55 / √(r M)" in text
+    found = lora_kernel_findings([4, 16], [1, 8], 1)
+    text = svg(lora_kernel_figure(found))
+    assert text == svg(lora_kernel_figure(found)) and "8 layers" in text and "1.55 / √(r M)" in text
 
 
 def test_the_study_of_loras_kernel_prints_and_draws(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     figure, numbers = tmp_path / "lora.svg", tmp_path / "lora.json"
     arguments = ["lora", "--ranks", "4", "16", "--layers", "1", "--figure", str(figure), "--json", str(numbers)]
-    kernel_studies.main(arguments)
+    main(["study", "ntk-on-chip", *arguments])
     records = json.loads(numbers.read_text())
     assert [record["rank"] for record in records] == [4, 16]
     assert records[0]["relative_error"] > records[1]["relative_error"]

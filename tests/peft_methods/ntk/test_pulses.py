@@ -8,7 +8,7 @@ from torch import nn
 
 from benchmarks.reporting.figures.ntk import pulse_prediction_figure
 from benchmarks.reporting.figures.style import svg
-from benchmarks.studies.ntk_on_chip import PulsePrediction, predict_pulses
+from benchmarks.studies.ntk_on_chip import PulseFindings, PulsePrediction, predict_pulses
 from crossbar_sim import DeviceModel, Hardware, map_model
 from peft_methods import MethodError
 from peft_methods.ntk.device_pulses import DevicePulses
@@ -127,9 +127,11 @@ def test_pulses_of_the_digits_backbone_are_predicted() -> None:
 
 
 def test_the_figure_of_predicted_pulses_names_the_devices() -> None:
-    rows = [PulsePrediction("one", 2000.0, (0.05,), (0.5,)), PulsePrediction("two", 40.0, (0.6,), (0.7,))]
-    text = svg(pulse_prediction_figure(rows))
-    assert text == svg(pulse_prediction_figure(rows)) and "one, 2000" in text and "two, 40" in text
+    one = PulsePrediction(device="one", full_swing_pulses=2000.0, aware=(0.05,), symmetric=(0.5,))
+    two = PulsePrediction(device="two", full_swing_pulses=40.0, aware=(0.6,), symmetric=(0.7,))
+    found = PulseFindings((one, two))
+    text = svg(pulse_prediction_figure(found))
+    assert text == svg(pulse_prediction_figure(found)) and "one, 2000" in text and "two, 40" in text
 
 
 def test_a_pulse_stops_at_the_ends_of_the_window() -> None:

@@ -1,0 +1,86 @@
+"""Commands about what a chip is made of: device, hardware, quality."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import Positional, arg
+
+from benchmarks.cli.options import DEFAULT_HARDWARE, STANDARD_OUTPUT, FigureFile, HardwareName, Json
+from benchmarks.cli.show import show
+
+PrintJson = Annotated[bool, arg(help="list, show: print JSON")]
+
+
+def device(
+    action: Annotated[Positional[Literal["list", "show", "check", "fit"]], arg(help="what to do")] = "list",
+    what: Annotated[
+        Positional[str], arg(metavar="NAME|TOML|CSV", help="a device for show and check, pulse data for fit")
+    ] = "milo2021",
+    *,
+    name: Annotated[str, arg(metavar="NAME", help="fit: what to call the device")] = "my_device",
+    like: Annotated[str, arg(metavar="NAME|TOML", help="fit: take voltages and times over from it")] = "wu2018",
+    pulses_up: Annotated[int | None, arg(metavar="N", help="fit: SET pulses of the data; default: half")] = None,
+    output: Annotated[Path | None, arg(metavar="TOML", help="fit: write the device to TOML")] = None,
+    plot: Annotated[Path | None, arg(metavar="FILE", help="show, fit: draw the pulse response")] = None,
+    json: PrintJson = False,
+) -> None:
+    """List devices, show a datasheet, check a file of yours, or fit a device to measured pulses."""
+    from benchmarks.reporting import device_sheet
+    from crossbar_sim.devices import DeviceModel, device_names
+
+    to = STANDARD_OUTPUT if json else None
+    if action == "list":
+        show(device_sheet.catalogue() if json else [], "\n".join(device_names()), to)
+    elif action == "show":
+        chosen = DeviceModel.load(what)
+        sheet = device_sheet.sheet_of(chosen)
+        show(sheet, sheet, to, plot, chosen)
+    elif action == "check":
+        print(device_sheet.verdict(DeviceModel.load(what)))
+    else:
+        fit_device(Path(what), name, like, pulses_up, output, plot)
+
+
+def fit_device(data: Path, name: str, like: str, pulses_up: int | None, output: Path | None, plot: Path | None) -> None:
+    """Fit a device to a CSV file of pulse trains; print how well, write its TOML file and a figure."""
+    from crossbar_sim.devices.fit import fit, read_pulses
+    from crossbar_sim.runtime.files import write_text
+
+    fitted = fit(read_pulses(data, pulses_up), name, like)
+    show([], fitted, None, plot, fitted)
+    if output is not None:
+        write_text(output, fitted.device.to_toml())
+
+
+def hardware(
+    action: Annotated[Positional[Literal["list", "show"]], arg(help="what to do")] = "list",
+    name: Annotated[Positional[str], arg(metavar="NAME|TOML", help="for show")] = DEFAULT_HARDWARE,
+    json: PrintJson = False,
+) -> None:
+    """List the chip designs, or show the datasheet of one: power, area, energy and throughput, array to chip."""
+    from benchmarks.reporting import design_sheet
+    from crossbar_sim.hardware.hardware import Hardware, hardware_names
+    from crossbar_sim.ledger.datasheet import datasheet
+
+    to = STANDARD_OUTPUT if json else None
+    if action == "list":
+        show(design_sheet.catalogue() if json else [], "\n".join(hardware_names()), to)
+    else:
+        chosen = Hardware.load(name)
+        show(design_sheet.record(chosen), f"{chosen}\n{datasheet(chosen)}", to)
+
+
+def quality(
+    hardware: HardwareName = DEFAULT_HARDWARE,
+    each: Annotated[bool, arg(help="also switch every non-ideality off alone")] = False,
+    plot: FigureFile = None,
+    json: Json = None,
+) -> None:
+    """Measure how well every matrix of the backbone computes on a chip design: SNR, clipping, use of the ranges."""
+    from benchmarks.studies.quality import backbone_quality
+    from crossbar_sim.hardware.hardware import Hardware
+
+    found = backbone_quality(Hardware.load(hardware), each=each)
+    show(found.rows(), found, json, plot, found)

@@ -1,0 +1,20 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import arg
+
+Json = Annotated[Path | None, arg(metavar="FILE", help="write records as JSON to FILE ('-' for standard output)")]
+FigureFile = Annotated[Path | None, arg(metavar="FILE", help="draw it: .png, .svg or .pdf")]
+Runs = Annotated[Path, arg(metavar="FOLDER", help="where results are kept and looked up")]
+Workers = Annotated[int, arg(metavar="N", help="processes that simulate side by side")]
+Model = Annotated[str, arg(metavar="NAME|TOML", help="flan-t5-large, llama-7b, ..., or a file of layer shapes")]
+MethodName = Annotated[str, arg(metavar="NAME", help="a method of `xbar methods`")]
+HardwareName = Annotated[str, arg(metavar="NAME|TOML", help="the chip design")]
+ChangedShare = Annotated[float, arg(metavar="X", help="trained cells whose level changes in a step")]
+
+DEFAULT_HARDWARE = "milo2021_128x128"
+STANDARD_OUTPUT = Path("-")

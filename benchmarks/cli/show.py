@@ -1,0 +1,45 @@
+"""Show what a command found: a table for the terminal, JSON for scripts, a figure."""
+
+from __future__ import annotations
+
+import json as json_format
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.cli.options import STANDARD_OUTPUT
+
+if TYPE_CHECKING:
+    from benchmarks.record import Record
+
+
+def show(
+    records: Record | Sequence[Record] | Sequence[Mapping[str, object]],
+    table: object,
+    json: Path | None = None,
+    figure: Path | None = None,
+    drawn: object = None,
+) -> None:
+    """Print the table, unless the records go to standard output instead; write them, and the figure of `drawn`."""
+    from crossbar_sim.runtime.files import write_json
+
+    if figure is not None:
+        from benchmarks.reporting.figures.draw import draw_to
+
+        draw_to(figure, drawn)
+    content = as_json(records)
+    if json == STANDARD_OUTPUT:
+        print(json_format.dumps(content, indent=1, allow_nan=False))
+        return
+    if json is not None:
+        write_json(json, content)
+    print(table)
+
+
+def as_json(records: Record | Sequence[Record] | Sequence[Mapping[str, object]]) -> object:
+    """Dictionaries for json.dump."""
+    from benchmarks.record import Record
+
+    if isinstance(records, Record):
+        return records.as_json()
+    return [record.as_json() if isinstance(record, Record) else record for record in records]

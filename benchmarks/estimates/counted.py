@@ -1,0 +1,224 @@
+"""The bill of a simulation by counting: a method on a model of any size, without weights and without cells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import nn
+
+from crossbar_sim import Hardware, map_model
+from crossbar_sim.counting.chip import Activity, CountedMatrix, CountingChip
+from crossbar_sim.ledger.ledger import Phase
+from crossbar_sim.spec.spec import Spec
+from peft_methods import Adapter, Method, Pool
+from peft_methods.training.activations import KeptActivations
+from peft_methods.training.digital_operations import DigitalOperations
+from peft_methods.training.loop import bill_optimizer
+from peft_methods.training.search import GradientFree
+
+DIGITAL = ("head", "lm_head")  # layers that stay digital
+WORD = 4  # bytes of a float32
+ADAM_WORDS = 3  # value and two moments
+
+Count = Annotated[int, Field(ge=1)]
+Inputs = torch.Tensor | Mapping[str, torch.Tensor]
+"""What a model reads: one argument, or several by keyword; on the meta device."""
+Sample = Callable[[int], Inputs]
+"""The model's input for n samples."""
+
+
+class Workload(Spec):
+    """How much is deployed, trained and inferred.
+
+    steps, batch: of training (None: the method's own); tokens: per sample (None: the model's own); train_samples:
+    what a gradient-free search evaluates in every step; calibration: samples that set the converters' ranges after
+    deployment; inferences: samples classified once training is over; classes: of the head that the linear probe of a
+    large encoder trains.
+    """
+
+    steps: Count | None = None
+    batch: Count | None = None
+    tokens: Count | None = None
+    train_samples: Count = 50
+    calibration: Annotated[int, Field(ge=0)] = 64
+    inferences: Annotated[int, Field(ge=0)] = 100
+    classes: Count = 100
+
+
+@dataclass
+class Counted:
+    """A method on a model that is only counted: the chip with its ledger, the adapter, and what the method keeps in
+    buffers beside it. `run` adds training and inference to the bill."""
+
+    model: nn.Module
+    chip: CountingChip
+    adapter: Adapter
+    backbone: frozenset[str]
+    kept_values: int
+    workload: Workload
+    cells_per_step: float = 0.0
+
+    @property
+    def matrices(self) -> dict[str, CountedMatrix]:
+        """Everything on tiles."""
+        return {name: m for name, m in self.chip.matrices.items() if isinstance(m, CountedMatrix)}
+
+    @property
+    def trained_values(self) -> int:
+        """Numbers that are trained."""
+        return self.adapter.trained_values
+
+    @property
+    def backbone_weights(self) -> int:
+        """Weights of the model on tiles."""
+        return sum(m.master.numel() for name, m in self.matrices.items() if name in self.backbone)
+
+    @property
+    def tiles(self) -> int:
+        """All tiles in use."""
+        return sum(m.tile_count for m in self.matrices.values())
+
+    @property
+    def trained_cells(self) -> int:
+        """Cells that training may rewrite."""
+        return sum(m.cells for m in self.adapter.matrices if isinstance(m, CountedMatrix))
+
+    @property
+    def pool_cells(self) -> int:
+        """Cells of frozen matrices that the method adds."""
+        trained = {m.name for m in self.adapter.matrices}
+        return sum(m.cells for name, m in self.matrices.items() if name not in self.backbone and name not in trained)
+
+    @property
+    def backbone_cells(self) -> int:
+        """Cells of the model itself."""
+        return sum(m.cells for name, m in self.matrices.items() if name in self.backbone)
+
+    @property
+    def steps(self) -> int:
+        """Training steps."""
+        return self.workload.steps or self.adapter.method.steps
+
+    @property
+    def batch(self) -> int:
+        """Samples per training step."""
+        return self.workload.batch or self.adapter.method.batch_size
+
+    @property
+    def sram_bytes(self) -> dict[str, int]:
+        """Trained values with their optimizer state, frozen matrices in SRAM, and what the method keeps beside them."""
+        words = 1 if isinstance(self.adapter.method, GradientFree) else ADAM_WORDS
+        trained = {id(parameter) for parameter in self.adapter.trained_parameters()}
+        frozen = sum(
+            matrix.master.numel()
+            for matrix, placement in self.adapter.placed
+            if placement == "sram" and id(matrix.master) not in trained
+        )
+        return {
+            "trained": WORD * words * self.adapter.trained_values,
+            "frozen": WORD * frozen,
+            "kept": WORD * self.kept_values,
+        }
+
+
+def attach(
+    model: nn.Module,
+    method: Method,
+    hardware: Hardware,
+    sample: Sample,
+    *,
+    pool: Pool | None = None,
+    workload: Workload | None = None,
+    activity: Activity | None = None,
+    digital: tuple[str, ...] = DIGITAL,
+) -> Counted:
+    """Deploy, calibrate and attach a method with shapes alone; arguments as in `count`."""
+    workload = Workload() if workload is None else workload
+    exclude = [name for name in digital if name in dict(model.named_modules())]
+    chip = map_model(model, hardware, exclude=exclude, make_chip=lambda h, seed: CountingChip(h, seed, activity))
+    assert isinstance(chip, CountingChip)
+    model.to("meta")
+    backbone = frozenset(chip.matrices)
+    if workload.calibration:
+        model.train()
+        with torch.no_grad(), chip.ledger.phase("deploy"):
+            output_of(model, sample(workload.calibration))
+    known = {id(buffer) for buffer in model.buffers()}
+    adapter = method.attach(model, chip, pool)
+    kept = sum(buffer.numel() for buffer in model.buffers() if id(buffer) not in known)
+    return Counted(model, chip, adapter, backbone, kept, workload)
+
+
+def count(
+    model: nn.Module,
+    method: Method,
+    hardware: Hardware,
+    sample: Sample,
+    *,
+    pool: Pool | None = None,
+    workload: Workload | None = None,
+    activity: Activity | None = None,
+    digital: tuple[str, ...] = DIGITAL,
+) -> Counted:
+    """Deploy, calibrate, adapt and infer with shapes alone, billing what a simulation of the same run would bill.
+
+    model: any torch model whose forward works on the meta device; weights it still has give the levels of its cells,
+    and are then dropped. sample(n): the model's input for n samples on the meta device, one argument or a dict of
+    keyword arguments. activity: what depends on data; digital: layers that stay off the tiles. Raises what
+    map_model and the method raise.
+    """
+    counted = attach(model, method, hardware, sample, pool=pool, workload=workload, activity=activity, digital=digital)
+    run(counted, sample)
+    return counted
+
+
+def run(counted: Counted, sample: Sample) -> None:
+    """Bill training and inference; one step stands for all, which cost the same."""
+    model, adapter, chip, workload = counted.model, counted.adapter, counted.chip, counted.workload
+    method, before = adapter.method, chip.ledger.writes("adapt")
+    adapter.resume()
+    model.train()
+    with chip.ledger.repeated(counted.steps):
+        if isinstance(method, GradientFree):
+            _evaluate(model, chip, sample(workload.train_samples), workload.train_samples, "adapt/forward")
+        else:
+            _step(model, adapter, chip, sample, counted.batch)
+    counted.cells_per_step = (chip.ledger.writes("adapt") - before) / counted.steps
+    adapter.finish()
+    model.eval()
+    if workload.inferences:
+        _evaluate(model, chip, sample(workload.inferences), workload.inferences, "infer")
+
+
+def output_of(model: nn.Module, given: Inputs) -> torch.Tensor:
+    """The model's output; of several, the first tensor."""
+    output = model(**given) if isinstance(given, Mapping) else model(given)
+    if isinstance(output, torch.Tensor):
+        return output
+    values = output.values() if isinstance(output, Mapping) else output
+    return next(value for value in values if isinstance(value, torch.Tensor))
+
+
+def _step(model: nn.Module, adapter: Adapter, chip: CountingChip, sample: Sample, batch: int) -> None:
+    """One step of `peft_methods.fine_tune`; any scalar stands for the loss, which has no products."""
+    ledger, count_digital, keep = chip.ledger, DigitalOperations(chip), KeptActivations(chip, model)
+    with ledger.phase("adapt/forward"), count_digital("forward", batch):
+        with keep.written(batch):
+            output = output_of(model, sample(batch))
+        loss = output.sum()
+    with ledger.phase("adapt/backward"), count_digital("backward", batch):
+        loss.backward()
+        keep.read(batch)
+    with ledger.phase("adapt/update"):
+        bill_optimizer(chip, adapter)
+        adapter.write()
+
+
+@torch.no_grad()
+def _evaluate(model: nn.Module, chip: CountingChip, given: Inputs, samples: int, phase: Phase) -> None:
+    with chip.ledger.phase(phase), DigitalOperations(chip)("forward", samples):
+        output_of(model, given)

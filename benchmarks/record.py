@@ -1,0 +1,58 @@
+"""Record: what a question answers with, ready for JSON; units stand in the names and descriptions of the fields."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import ConfigDict
+
+from crossbar_sim import CrossbarError, SpecError
+from crossbar_sim.spec.spec import Spec
+
+
+class Record(Spec):
+    """Frozen, typed and finite; unknown keys are refused. The line below a field says its meaning and unit."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    def as_json(self) -> dict[str, Any]:
+        """Keys and values for json.dump, in the order of the fields."""
+        return self.model_dump(mode="json")
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read a record from a JSON file; CrossbarError names a file that is damaged or of another version."""
+        try:
+            return cls(**read_json_object(path))
+        except SpecError as error:
+            raise CrossbarError(f"{path} is not a result of this version ({error}); delete it and run again") from None
+
+
+def read_json_object(path: Path) -> dict[str, Any]:
+    """The JSON object of a file; CrossbarError names a file that is missing or not whole."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CrossbarError(f"{path} is not a whole result ({error}); delete it and run again") from None
+    if not isinstance(content, dict):
+        raise CrossbarError(f"{path} is not a whole result (no JSON object); delete it and run again")
+    return content
+
+
+class SourcedNumber(Record):
+    """A number of a device or a design with its source."""
+
+    name: str
+    """Of the field."""
+    value: str
+    """With its unit; a law as text."""
+    source: str
+    """Citation key, 'assumption' or 'own_data'."""
+    where: str
+    """In the source."""
+    kind: str
+    """measured, fitted or assumed."""
+    valid: str
+    """Range the number is stated for; empty if none is."""
