@@ -1,4 +1,4 @@
-"""How Sphinx builds the pages beside this file. Formulas are plain text, fonts the reader's: no page needs a network."""
+"""How Sphinx builds the pages beside this file. Formulas are plain text and fonts local: no page needs a network."""
 
 from __future__ import annotations
 

@@ -57,7 +57,8 @@ def restructured(lines: list[str]) -> list[str]:
             result += [bullet(line) for line in paragraph]
         else:
             for indented, group in groupby(paragraph, lambda line: line.startswith("  ")):
-                result += ["", "::", "", *group, ""] if indented else [escaped(line) for line in group]
+                part = list(group)
+                result += ["", "::", "", *part, ""] if indented else map(escaped, part)
         result.append("")
     return result
 

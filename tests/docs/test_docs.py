@@ -40,6 +40,7 @@ from crossbar_sim.hardware.components import COMPONENTS
 from crossbar_sim.hardware.converters import ADC, DAC
 from crossbar_sim.hardware.digital import ActivationMemory, Digital
 from crossbar_sim.hardware.tile import TileSpec
+from crossbar_sim.layers.model import KINDS
 from crossbar_sim.ledger.ledger import PHASES
 from crossbar_sim.spec.spec import Spec
 from peft_methods import METHODS
@@ -93,7 +94,7 @@ def test_examples_run_and_print_what_they_say(page: Path, tmp_path: Path, monkey
     module = ModuleType("docs_page")  # classes defined on a page look their annotations up in their module
     monkeypatch.setitem(sys.modules, module.__name__, module)
     printed = None
-    with mock.patch.dict(METHODS):  # an example may register a method
+    with mock.patch.dict(METHODS), mock.patch.dict(KINDS):  # an example may register a method or a layer
         for block in blocks(page):
             if block.mark == "output":
                 assert printed is not None, f"{page.name}, line {block.line}: no example above this output"
