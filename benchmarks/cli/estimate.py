@@ -26,7 +26,7 @@ def estimate(
     """Count the whole bill of a method on a model of any size, without its weights."""
     from benchmarks.estimates import estimate as counting
     from benchmarks.estimates.counted import Workload
-    from crossbar_sim.counting.chip import Activity
+    from crossbar_sim.counting.activity import Activity
 
     record = counting.estimate(
         model,
@@ -65,7 +65,7 @@ def sensitivity(
 ) -> None:
     """Halve and double every assumed number of a design: does the ranking of the methods by energy change?"""
     from benchmarks.estimates import sensitivity as counting
-    from crossbar_sim.counting.chip import Activity
+    from crossbar_sim.counting.activity import Activity
 
     kinds = ("assumed", "fitted") if fitted else ("assumed",)
     found = counting.sensitivity(model, hardware, methods, kinds=kinds, activity=Activity(changed_share=changed_share))

@@ -13,7 +13,7 @@ from benchmarks.experiments.fields import find_method
 from benchmarks.problems.model_file import read_model
 from benchmarks.problems.shapes import EncoderShape, ModelShape, get_shape, pool_shape
 from crossbar_sim import Hardware, SpecError
-from crossbar_sim.counting.chip import Activity
+from crossbar_sim.counting.activity import Activity
 from crossbar_sim.hardware.components import PROGRAMMING
 from crossbar_sim.ledger.datasheet import datasheet
 from crossbar_sim.ledger.ledger import GROUPS, PHASES

@@ -11,7 +11,7 @@ from benchmarks.estimates.counted import Workload
 from benchmarks.estimates.estimate import count_shape, find_shape, make_method
 from benchmarks.record import Record
 from crossbar_sim import CrossbarError, Hardware, SpecError
-from crossbar_sim.counting.chip import Activity
+from crossbar_sim.counting.activity import Activity
 from crossbar_sim.devices import ConductancePolynomial, FlickerNoise, TelegraphNoise
 from crossbar_sim.spec.spec import SourcedSpec
 from crossbar_sim.spec.units import engineering

@@ -192,12 +192,14 @@ def simulate(experiment: Experiment, seed: int) -> RunRecord:
     if curve and curve[-1].step == method.steps:
         validation = curve[-1].validation_accuracy
     else:
-        with chip.looking():
+        with chip.probing():
             validation = accuracy(model, data.validation_images, data.validation_labels)
+    task_writes = adapter.task_writes()
     return record_run(
         RunRecord,
         chip,
         history,
+        task_writes,
         seed=seed,
         accuracy=test,
         validation_accuracy=validation,
@@ -205,7 +207,7 @@ def simulate(experiment: Experiment, seed: int) -> RunRecord:
         inferences=len(data.test_images),
         curve=tuple(curve),
         loss=tuple(history.loss),
-        worn_tile=worn_tile(chip),
+        worn_tile=worn_tile(chip, task_writes),
         ledger=tuple(LedgerRow(**row) for row in chip.ledger.rows()),
     )
 

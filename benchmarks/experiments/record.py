@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.record import Record
 from crossbar_sim import Chip
@@ -179,12 +181,15 @@ class ResultRecord(Record):
 
 
 Run = TypeVar("Run", bound=BilledRun)
+Writes = Mapping[str, NDArray[np.int64]]
+"""Matrix -> writes of each of its cells (planes, rows, columns) in the adaptation alone."""
 
 
-def record_run(kind: type[Run], chip: Chip, history: History, **own: Any) -> Run:
+def record_run(kind: type[Run], chip: Chip, history: History, task_writes: Writes, **own: Any) -> Run:
     """A record of this kind: energy and wear of everything that the chip did, and the kind's own fields."""
     ledger, endurance = chip.ledger, chip.hardware.device.endurance
-    writes, task = wear(chip.writes()), wear(chip.task_writes())
+    writes = wear(chip.writes())
+    task = wear(np.concatenate([counts.reshape(-1) for counts in task_writes.values()]))
     return kind(
         cells=writes.cells,
         cells_written_per_step=float(np.mean(history.cells_written)),
@@ -211,12 +216,12 @@ def record_run(kind: type[Run], chip: Chip, history: History, **own: Any) -> Run
     )
 
 
-def worn_tile(chip: Chip) -> WornTile:
+def worn_tile(chip: Chip, task_writes: Writes) -> WornTile:
     """Writes per cell in this adaptation on the tile whose worst cell was written most (first if none was)."""
-    matrix = max(chip.matrices.values(), key=lambda candidate: int(candidate.task_writes.max()))
-    tile = max(matrix.tiles, key=lambda one: int(matrix.task_writes[:, one.inputs, one.plane_columns].max()))
-    cells = matrix.task_writes[:, tile.inputs, tile.plane_columns]
+    name = max(task_writes, key=lambda candidate: int(task_writes[candidate].max()))
+    counts = task_writes[name]
+    tile = max(chip.matrices[name].tiles, key=lambda one: int(counts[:, one.inputs, one.plane_columns].max()))
+    cells = counts[:, tile.inputs, tile.plane_columns]
     interleaved = cells.transpose(1, 2, 0).reshape(cells.shape[1], -1)
-    return WornTile(
-        tile=tile.name, rows=tile.rows, columns=tile.columns, writes=tuple(map(tuple, interleaved.tolist()))
-    )
+    writes = tuple(map(tuple, interleaved.tolist()))
+    return WornTile(tile=tile.name, rows=tile.rows, columns=tile.columns, writes=writes)

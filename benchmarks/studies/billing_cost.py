@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from time import perf_counter
+from typing import Any
 
 from benchmarks.experiments.experiment import attach, deploy
 from benchmarks.experiments.fields import find_method
@@ -22,7 +23,7 @@ from benchmarks.problems.tasks import few_shot, get_task
 from benchmarks.record import Record
 from benchmarks.studies.base import Findings, Study
 from crossbar_sim import Hardware
-from crossbar_sim.chip.energy_by_tile import TileWork
+from crossbar_sim.chip.tile_work import TileWork
 from crossbar_sim.ledger.billing import bill_programming, bill_read
 from crossbar_sim.ledger.ledger import Ledger
 from peft_methods import fine_tune
@@ -89,13 +90,14 @@ def share_of(profile: cProfile.Profile, functions: Sequence[Callable[..., object
         for function in functions
         if (code := getattr(function, "__code__", None)) is not None
     }
-    found = pstats.Stats(profile)
-    stats: dict[tuple[str, int, str], tuple[int, int, float, float, dict[tuple[str, int, str], tuple[float, ...]]]]
-    stats = found.stats  # type: ignore[attr-defined]
+    found: Any = pstats.Stats(profile)  # its types do not show what it has read
     inside = sum(
-        part[3] for place in places & set(stats) for caller, part in stats[place][4].items() if caller not in places
+        float(cumulative)
+        for place in places & set(found.stats)
+        for caller, (*_, cumulative) in found.stats[place][4].items()
+        if caller not in places
     )
-    return inside / float(found.total_tt)  # type: ignore[attr-defined]
+    return inside / float(found.total_tt)
 
 
 def billing_shares(methods: Sequence[str], steps: int = 8, turns: int = 3) -> list[BillingShare]:

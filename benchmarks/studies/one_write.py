@@ -67,7 +67,7 @@ def one_write(
     """
     data = few_shot(get_task(task), shots, seed)
     model, chip = deploy("digits_vit", hardware, seed)
-    chip.start_task()
+    mark = chip.mark_writes()
     layers = all_linear_layers(model)
     adapter, parameters = _parameters(model, written, chip, seed)
     model.train()
@@ -91,6 +91,7 @@ def one_write(
         OneWriteRun,
         chip,
         history,
+        chip.writes_since(mark),
         seed=seed,
         accuracy=right,
         trained_values=sum(value.numel() for value in parameters.values()),

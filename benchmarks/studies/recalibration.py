@@ -170,7 +170,7 @@ def recalibrate(recalibration: Recalibration, seed: int) -> RecalibrationRun:
     damage = recalibration.damage
     model, chip = deploy(recalibration.backbone, damage.done_to(recalibration.hardware), seed)
     chip.wait(damage.seconds)
-    with chip.looking():
+    with chip.probing():
         damaged = accuracy(model, data.test_images, data.test_labels)
     pool = pool_folder(recalibration.backbone, recalibration.pool)
     adapter = attach(recalibration.method, model, chip, pool, seed)
