@@ -180,7 +180,8 @@ def count(
 
 def run(counted: Counted, sample: Sample) -> None:
     """Bill training and inference; one step stands for all, which cost the same."""
-    model, adapter, chip, workload = counted.model, counted.adapter, counted.chip, counted.workload
+    model, adapter = counted.model, counted.adapter
+    chip, workload = counted.chip, counted.workload
     method, before = adapter.method, chip.ledger.writes("adapt")
     adapter.resume()
     model.train()

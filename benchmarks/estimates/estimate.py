@@ -108,7 +108,9 @@ def estimate(
 
 def record_of(counted: Counted, model: str, method: str) -> EstimateRecord:
     """What was counted, as one flat record; `model` and `method` are how they were called."""
-    chip, ledger, sram = counted.chip, counted.chip.ledger, counted.sram_bytes
+    chip = counted.chip
+    ledger = chip.ledger
+    sram = counted.sram_bytes
     rows = ledger.rows()
     reads = {
         phase: sum(row["count"] for row in rows if (row["phase"], row["component"]) == (phase, "cell reads"))

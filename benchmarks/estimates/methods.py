@@ -14,8 +14,10 @@ from peft_methods import METHODS, Method
 
 def method_records() -> list[MethodRecord]:
     """Every method in each placement."""
-    records, shape, hardware = [], get_shape("digits-vit"), Hardware.load("milo2021_128x128")
+    shape = get_shape("digits-vit")
+    hardware = Hardware.load("milo2021_128x128")
     undeployed = Workload(calibration=0)
+    records = []
     for name, kind in METHODS.items():
         for placement in placements(kind):
             method = kind(**({} if placement is None else {"placement": placement}))

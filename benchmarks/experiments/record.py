@@ -19,7 +19,7 @@ numbers or keys than older code gave: records of older code are then not found, 
 
 
 class CurvePoint(Record):
-    """A look at the run during training; it costs nothing."""
+    """The run at one step of training; measuring it costs nothing."""
 
     step: int
     """Training steps done."""
@@ -120,7 +120,7 @@ class RunRecord(BilledRun):
     validation_accuracy: float
     """Share of the validation images, after the last step."""
     curve: tuple[CurvePoint, ...]
-    """Looks at the run during training."""
+    """The run at some steps of training."""
     loss: tuple[float, ...]
     """Cross-entropy of every step."""
     worn_tile: WornTile

@@ -15,6 +15,7 @@ import threadpoolctl
 import torch
 from numpy.typing import NDArray
 
+from benchmarks.record import Record
 from crossbar_sim.spec.errors import CrossbarError
 
 OURS = "crossbar-sim"
@@ -74,7 +75,30 @@ def threads(count: int) -> Iterator[None]:
         numba.set_num_threads(before[1])
 
 
-def measure(case: Case, thread_count: int, rounds: int = ROUNDS) -> list[dict[str, Any]]:
+class Timing(Record):
+    """How long one simulator took."""
+
+    case: str
+    """What was timed."""
+    simulator: str
+    """Who did it."""
+    threads: int
+    """Compute threads."""
+    median_s: float
+    """Of the runs."""
+    least_s: float
+    """Of the runs."""
+    runs: int
+    """How many."""
+    gmac_per_s: float | None
+    """1e9 multiply-accumulates of the weights per second, by the median; None: not a product."""
+    relative_error: float | None
+    """Against the exact result; None: not comparable."""
+    times_limit: float
+    """Least time over that of the reference."""
+
+
+def measure(case: Case, thread_count: int, rounds: int = ROUNDS) -> list[Timing]:
     """One record per simulator: median and least seconds of the interleaved runs; ratios are of the least.
 
     One thread is timed by the processor time it used, more threads by the clock: other programs disturb both, and the
@@ -99,16 +123,16 @@ def measure(case: Case, thread_count: int, rounds: int = ROUNDS) -> list[dict[st
                 break
     medians = {name: statistics.median(taken) for name, taken in seconds.items()}
     return [
-        {
-            "case": case.name,
-            "simulator": name,
-            "threads": thread_count,
-            "median_s": medians[name],
-            "least_s": min(seconds[name]),
-            "runs": len(seconds[name]),
-            "gmac_per_s": case.products / medians[name] / 1e9 if case.products else None,
-            "relative_error": case.errors.get(name),
-            "times_limit": min(seconds[name]) / min(seconds[case.limit]),
-        }
+        Timing(
+            case=case.name,
+            simulator=name,
+            threads=thread_count,
+            median_s=medians[name],
+            least_s=min(seconds[name]),
+            runs=len(seconds[name]),
+            gmac_per_s=case.products / medians[name] / 1e9 if case.products else None,
+            relative_error=case.errors.get(name),
+            times_limit=min(seconds[name]) / min(seconds[case.limit]),
+        )
         for name in case.runs
     ]

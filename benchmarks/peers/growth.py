@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,12 +13,17 @@ from tyro.conf import arg
 
 from benchmarks.peers.case import Case, measure
 from benchmarks.peers.products import NOISE, data, hardware
+from benchmarks.record import Record
 from benchmarks.reporting.figures.style import PAGE, SPARE, log_axis, new_figure, set_ticks, style, svg
 from crossbar_sim import Hardware
 from crossbar_sim.chip.simulated import SimulatedMatrix
 from crossbar_sim.ledger.ledger import Ledger
+from crossbar_sim.runtime.files import write_json
 
-DIGITAL, WHOLE, NOISY, VARIED = "torch float32", "noise-free cells", "read noise", "noise ∝ conductance"
+DIGITAL = "torch float32"
+WHOLE = "noise-free cells"
+NOISY = "read noise"
+VARIED = "noise ∝ conductance"
 AXES = {
     "vectors": (1, 4, 16, 64, 256, 1024),
     "weights per side": (128, 256, 512, 1024, 2048),
@@ -39,31 +43,34 @@ def main(
     """Time one product of 256 vectors with 768 x 768 weights while one size at a time changes."""
     records = list(measure_all(rounds))
     for record in records:
-        print(f"{record['axis']} {record['value']}: {record['simulator']} {1e3 * record['least_s']:.3g} ms", flush=True)
+        print(f"{record.axis} {record.value}: {record.simulator} {1e3 * record.least_s:.3g} ms", flush=True)
     if json is not None:
-        write_json(json, records)
+        write_json(json, [record.as_json() for record in records])
     if figure is not None:
         figure.write_text(draw(records) + "\n", encoding="utf-8")
 
 
-def write_json(path: Path, records: list[dict[str, Any]]) -> None:
-    """The records as a JSON list."""
-    path.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
+class Grown(Record):
+    """The time of one product while one size changes."""
+
+    axis: str
+    """Which size."""
+    value: int
+    """Of it."""
+    simulator: str
+    """Who did it."""
+    least_s: float
+    """Of the runs."""
 
 
-def measure_all(rounds: int) -> Iterator[dict[str, Any]]:
+def measure_all(rounds: int) -> Iterator[Grown]:
     """One record per axis, value and simulator: the least seconds of one product."""
     for axis, values in AXES.items():
         for value in values:
             sizes = {**BASE, axis: value}
             case = Case(f"{axis} {value}", "", DIGITAL, runs=products(sizes))
             for record in measure(case, sizes["threads"], rounds):
-                yield {
-                    "axis": axis,
-                    "value": value,
-                    "simulator": record["simulator"],
-                    "least_s": record["least_s"],
-                }
+                yield Grown(axis=axis, value=value, simulator=record.simulator, least_s=record.least_s)
 
 
 def products(sizes: dict[str, int]) -> dict[str, Callable[[], Any]]:
@@ -96,7 +103,7 @@ def reader(
     return lambda: matrix.read(x)
 
 
-def draw(records: list[dict[str, Any]]) -> str:
+def draw(records: Sequence[Grown]) -> str:
     """One panel per axis, log-log, as SVG."""
     with style():
         figure = new_figure("growth", PAGE, 2.3)
@@ -104,16 +111,14 @@ def draw(records: list[dict[str, Any]]) -> str:
         for panel, (axis, values) in zip(panels, AXES.items(), strict=True):
             for name, (colour, marker) in zip((DIGITAL, WHOLE, NOISY, VARIED), SPARE, strict=False):
                 times = [
-                    next(
-                        r["least_s"] for r in records if (r["axis"], r["value"], r["simulator"]) == (axis, value, name)
-                    )
+                    next(r.least_s for r in records if (r.axis, r.value, r.simulator) == (axis, value, name))
                     for value in values
                 ]
                 panel.plot(values, times, color=colour, marker=marker, label=name)
             panel.set_xscale("log", base=2)
             set_ticks(panel, "x", values, [str(value) for value in values])
             panel.set_xlabel(axis)
-        log_axis(panels[0], "y", [record["least_s"] for record in records], "s")
+        log_axis(panels[0], "y", [record.least_s for record in records], "s")
         panels[0].set_ylabel("one product")
         figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
         return svg(figure)

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import tyro
 from tyro.conf import arg
 
-from benchmarks.peers.case import Case, measure
+from benchmarks.peers.case import Case, Timing, measure
 from benchmarks.peers.products import case_b, case_c, case_d
 from benchmarks.peers.systems import backward_case, case_e, case_model, case_program, case_step
 from benchmarks.peers.update import case_update
+from crossbar_sim.runtime.files import write_json
 
 CASES: dict[str, Callable[[], Case]] = {
     "B": case_b,
@@ -42,18 +42,13 @@ def main(
 ) -> None:
     """Run a case on every simulator that is installed, interleaved; check that they agree; print a Markdown table."""
     print(machine(threads), flush=True)
-    records: list[dict[str, Any]] = []
+    records: list[Timing] = []
     for name in CASES if case == "all" else (case,):
         work = CASES[name]()
         records += measure(work, threads, rounds)
         print(f"\n{table(work, records)}", flush=True)
     if json is not None:
-        write(json, records)
-
-
-def write(path: Path, records: list[dict[str, Any]]) -> None:
-    """The records as a JSON list."""
-    path.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
+        write_json(json, [record.as_json() for record in records])
 
 
 def machine(threads: int) -> str:
@@ -75,20 +70,19 @@ def machine(threads: int) -> str:
     return f"{processor}; {threads} thread{'s' * (threads > 1)}; Python {python}, {', '.join(versions)}"
 
 
-def table(case: Case, records: list[dict[str, Any]]) -> str:
+def table(case: Case, records: Sequence[Timing]) -> str:
     """A Markdown table of one case."""
     lines = [
         f"| {case.name}: {case.title} | median | least | GMAC/s | of the limit's time | error |",
         "|---|---|---|---|---|---|",
     ]
     for record in records:
-        if record["case"] == case.name:
-            rate = "" if record["gmac_per_s"] is None else f"{record['gmac_per_s']:.3g}"
-            error = "" if record["relative_error"] is None else f"{record['relative_error']:.1e}"
+        if record.case == case.name:
+            rate = "" if record.gmac_per_s is None else f"{record.gmac_per_s:.3g}"
+            error = "" if record.relative_error is None else f"{record.relative_error:.1e}"
             lines.append(
-                f"| {record['simulator']} | {1e3 * record['median_s']:.3g} ms | {1e3 * record['least_s']:.3g} ms | "
-                f"{rate} | "
-                f"{record['times_limit']:.2f} | {error} |"
+                f"| {record.simulator} | {1e3 * record.median_s:.3g} ms | {1e3 * record.least_s:.3g} ms | {rate} | "
+                f"{record.times_limit:.2f} | {error} |"
             )
     return "\n".join(lines)
 

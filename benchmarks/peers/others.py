@@ -42,12 +42,8 @@ def crosssim(kind: str, x: Singles, weight: Singles, full: float, lossless: bool
     """CrossSim's AnalogCore."""
     simulator = importlib.import_module("simulator")
     parameters: Any = simulator.CrossSimParameters()
-    core, device, dac, adc = (
-        parameters.core,
-        parameters.xbar.device,
-        parameters.xbar.dac.mvm,
-        parameters.xbar.adc.mvm,
-    )
+    core, device = parameters.core, parameters.xbar.device
+    dac, adc = parameters.xbar.dac.mvm, parameters.xbar.adc.mvm
     core.rows_max = core.cols_max = 128
     core.weight_bits = 8
     core.mapping.weights.percentile = 1.0
@@ -71,7 +67,9 @@ def crosssim(kind: str, x: Singles, weight: Singles, full: float, lossless: bool
         adc.calibrated_range = [-full, full]
     if kind == "C" and not lossless:
         for noise in (device.read_noise, device.programming_error):
-            noise.enable, noise.model, noise.magnitude = True, "NormalIndependentDevice", 0.01
+            noise.enable = True
+            noise.model = "NormalIndependentDevice"
+            noise.magnitude = 0.01
     if lossless:
         dac.bits = adc.bits = device.cell_bits = 0
     analog, columns = simulator.AnalogCore(weight, parameters), np.ascontiguousarray(x.T)

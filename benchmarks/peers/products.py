@@ -15,19 +15,19 @@ from crossbar_sim.chip.simulated import SimulatedMatrix
 from crossbar_sim.devices.laws import ConductancePolynomial
 from crossbar_sim.ledger.ledger import Ledger
 
-VECTORS, INPUTS, OUTPUTS, ROWS = 256, 768, 768, 128
+VECTORS = 256
+INPUTS = 768
+OUTPUTS = 768
+ROWS = 128
 STEPS = 127  # of DAC, ADC and weights
-RANGE = (
-    1525 / 127
-)  # of the ADC, in units of the largest weight times input: about 12, and no sum lies between two codes
+RANGE = 1525 / 127
+"""Of the ADC, in units of the largest weight times input: about 12, and no sum lies between two codes."""
 NOISE = 0.01  # of the largest conductance
 Singles = NDArray[np.float32]
-TORCH, NUMPY, BYTES, TWENTY = (
-    "torch float32 product",
-    "numpy float32 product",
-    "torch int8 product",
-    "twenty lines of torch",
-)
+TORCH = "torch float32 product"
+NUMPY = "numpy float32 product"
+BYTES = "torch int8 product"
+TWENTY = "twenty lines of torch"
 
 
 def data(vectors: int = VECTORS, inputs: int = INPUTS, outputs: int = OUTPUTS) -> tuple[Singles, Singles]:

@@ -15,7 +15,9 @@ from crossbar_sim.cells.pulse_trains import draw
 from crossbar_sim.chip.simulated import SimulatedMatrix
 from crossbar_sim.ledger.ledger import Ledger
 
-SIZE, BATCH, RATE = 384, 32, 0.01
+SIZE = 384
+BATCH = 32
+RATE = 0.01
 ERROR = 0.01  # deviation of the output gradients where the update is timed alone
 TORCH = "torch float32, a whole step of SGD"
 
@@ -42,7 +44,7 @@ def case_update() -> Case:
     case = Case("update", f"pulsed update, {SIZE} x {SIZE} weights, batch {BATCH}", TORCH)
     case.add(TORCH, digital_step(x, goal))
     case.add("numpy, outer product and one normal number per cell and sample", outer_products(x, error))
-    cells, whole, trained = layer(), layer(), layer()
+    cells, whole, trained = (layer() for _ in range(3))
     case.add(
         f"{OURS}, cells and their wear{pulses(cells, update_cells(cells, x, error)())}", update_cells(cells, x, error)
     )

@@ -61,7 +61,9 @@ def attend(
     """Attention of x to `seen` (and to `further` keys and values) with the products of any number of heads; names of
     query, key, value and output in `owner`. Keys narrower than queries are shared by groups of heads."""
     query, key, value = (owner.get_submodule(name) for name in names[:3])
-    queries, keys, values = query(x), key(seen), value(seen)
+    queries = query(x)
+    keys = key(seen)
+    values = value(seen)
     if further is not None:
         keys, values = (
             torch.cat([one, more.expand(len(x), -1, -1)], 1) for one, more in zip((keys, values), further, strict=True)
@@ -80,16 +82,16 @@ class EncoderShape(nn.Module):
 
     def __init__(self, prefix: str, attention: str, width: int, depth: int, patch_values: int) -> None:
         super().__init__()
-        self.prefix, self.names = (
-            prefix,
-            (
-                f"attention.{attention}.query",
-                f"attention.{attention}.key",
-                f"attention.{attention}.value",
-                "attention.output.dense",
-            ),
+        self.prefix = prefix
+        self.names = (
+            f"attention.{attention}.query",
+            f"attention.{attention}.key",
+            f"attention.{attention}.value",
+            "attention.output.dense",
         )
-        self.width, self.depth, self.patch_values = width, depth, patch_values
+        self.width = width
+        self.depth = depth
+        self.patch_values = patch_values
         self.remembered: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
         self.register_module("before_block", None)
         self.register_module("head", None)
@@ -186,7 +188,8 @@ def flan_t5_large() -> nn.Module:
 
     The language-model head and the embeddings are left out: they stay digital.
     """
-    width, inner, layers = 1024, 2816, {}
+    width, inner = 1024, 2816
+    layers = {}
     for side, attentions in (("encoder", ["SelfAttention"]), ("decoder", ["SelfAttention", "EncDecAttention"])):
         for block in range(24):
             for index, attention in enumerate(attentions):
@@ -257,6 +260,7 @@ def encoder_shape(
     attention: str,
     width: int,
     depth: int,
+    *,
     patch_values: int,
     tokens: int,
     targets: tuple[str, ...],
@@ -278,6 +282,21 @@ def encoder_shape(
     return ModelShape(build, partial(embeddings, width), tokens, targets, rank=8, alpha=16.0, settings=settings)
 
 
+def text_encoder_shape(prefix: str, width: int, depth: int, *, vera_rank: int) -> ModelShape:
+    """BERT or RoBERTa with 128 tokens; adapters change queries and values."""
+    return encoder_shape(
+        prefix,
+        "self",
+        width,
+        depth,
+        patch_values=width,
+        tokens=128,
+        targets=("query", "value"),
+        vera_rank=vera_rank,
+        wegeft_rank=32,
+    )
+
+
 SHAPES: dict[str, ModelShape] = {
     "flan-t5-large": ModelShape(
         flan_t5_large,
@@ -292,10 +311,20 @@ SHAPES: dict[str, ModelShape] = {
             "adapters": {"targets": ("DenseReluDense",)},
         },
     ),
-    "vit-b-16": encoder_shape("vit", "attention", 768, 12, 3 * 16 * 16, 197, ("attention.output.dense",), 256, 16),
-    "bert-large": encoder_shape("bert", "self", 1024, 24, 1024, 128, ("query", "value"), 256, 32),
-    "roberta-base": encoder_shape("roberta", "self", 768, 12, 768, 128, ("query", "value"), 1024, 32),
-    "roberta-large": encoder_shape("roberta", "self", 1024, 24, 1024, 128, ("query", "value"), 256, 32),
+    "vit-b-16": encoder_shape(
+        "vit",
+        "attention",
+        768,
+        12,
+        patch_values=3 * 16 * 16,
+        tokens=197,
+        targets=("attention.output.dense",),
+        vera_rank=256,
+        wegeft_rank=16,
+    ),
+    "bert-large": text_encoder_shape("bert", 1024, 24, vera_rank=256),
+    "roberta-base": text_encoder_shape("roberta", 768, 12, vera_rank=1024),
+    "roberta-large": text_encoder_shape("roberta", 1024, 24, vera_rank=256),
     "llama-7b": llama_shape(4096, 32, 11008),
     "llama-65b": llama_shape(8192, 80, 22016),
     "digits-vit": ModelShape(

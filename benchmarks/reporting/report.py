@@ -129,11 +129,11 @@ class Repeat:
 
 
 class Report:
-    """What several results say together.
+    """What several results say beside each other.
 
     Rows are methods (and hardware, if there are several). Accuracy: mean over the tasks per seed, then mean ±
     sample standard deviation over seeds. Cells and energies: means over tasks and seeds. Worst cell and wear-out:
-    the worst task and seed. Raises ReportError for an empty list and for results that do not fit together.
+    the worst task and seed. Raises ReportError for an empty list and for results that do not fit into one table.
     """
 
     def __init__(self, results: Sequence[Result]) -> None:

@@ -7,8 +7,9 @@ images and seeds.
 from __future__ import annotations
 
 import statistics
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
 
 from benchmarks.experiments.experiment import deploy
 from benchmarks.experiments.storage import one_thread
@@ -20,49 +21,51 @@ from crossbar_sim.hardware.wear_levelling import WearLevelling
 from crossbar_sim.spec.spec import nearest
 from crossbar_sim.spec.units import engineering
 from crossbar_sim.wear.statistics import wear
-from peft_methods import LoRA
+from peft_methods import LoRA, WriteVerify
 from peft_methods.training.loop import accuracy, fine_tune, programming_energy
 
 TASKS = ("fliplr+dim", "flipud+blur", "occlude", "shuffle_patches")
 HARDWARE = "milo2021_128x128"
 
 
+EVERY_CHANGE = WriteVerify()
+
+
 @dataclass(frozen=True)
 class Policy:
-    """Changes of the hardware, of its tile, and of the method that make up one policy."""
+    """A way to spread or spare writes: what it changes of the hardware and how updates reach the cells."""
 
     meaning: str
-    hardware: dict[str, Any] = field(default_factory=dict)
-    tile: dict[str, Any] = field(default_factory=dict)
-    method: dict[str, Any] = field(default_factory=dict)
+    change: Callable[[Hardware], Hardware] = lambda hardware: hardware
+    update_rule: WriteVerify = EVERY_CHANGE
 
     def design(self) -> Hardware:
         """The hardware under this policy."""
-        base = Hardware.load(HARDWARE)
-        return base.replace(tile=base.tile.replace(**self.tile), **self.hardware)
+        return self.change(Hardware.load(HARDWARE))
+
+
+def levelled(policy: Literal["row_swap", "periodic_remap"], interval: int) -> Callable[[Hardware], Hardware]:
+    """Give a chip wear levelling."""
+    return lambda hardware: hardware.replace(wear_levelling=WearLevelling(policy=policy, interval=interval))
+
+
+def two_sided(pair_update: Literal["both", "one_side"]) -> Callable[[Hardware], Hardware]:
+    """Give a chip two-sided pairs of cells."""
+    return lambda hardware: hardware.replace(tile=hardware.tile.replace(mapping="two_sided", pair_update=pair_update))
 
 
 POLICIES = {
     "none": Policy("every change of level is written where it is"),
     "row swap": Policy(
-        "a row that took 4 writes changes places with the least written one",
-        hardware={"wear_levelling": WearLevelling(policy="row_swap", interval=4)},
+        "a row that took 4 writes changes places with the least written one", change=levelled("row_swap", 4)
     ),
     "periodic remap": Policy(
-        "rows are shuffled after every 25 writes of a matrix",
-        hardware={"wear_levelling": WearLevelling(policy="periodic_remap", interval=25)},
+        "rows are shuffled after every 25 writes of a matrix", change=levelled("periodic_remap", 25)
     ),
-    "write threshold": Policy(
-        "changes below one level are kept back",
-        method={"update_rule": {"rule": "write_verify", "threshold": 0.125}},
-    ),
-    "5-step accumulation": Policy(
-        "changes are written every fifth step", method={"update_rule": {"rule": "write_verify", "every": 5}}
-    ),
-    "two-sided, both": Policy("both cells of a two-sided pair move", tile={"mapping": "two_sided"}),
-    "two-sided, one side": Policy(
-        "one cell of a two-sided pair moves", tile={"mapping": "two_sided", "pair_update": "one_side"}
-    ),
+    "write threshold": Policy("changes below one level are kept back", update_rule=WriteVerify(threshold=0.125)),
+    "5-step accumulation": Policy("changes are written every fifth step", update_rule=WriteVerify(every=5)),
+    "two-sided, both": Policy("both cells of a two-sided pair move", change=two_sided("both")),
+    "two-sided, one side": Policy("one cell of a two-sided pair moves", change=two_sided("one_side")),
 }
 
 
@@ -103,14 +106,14 @@ def measure(policy: str, adaptations: int, seed: int = 0, steps: int | None = No
     chosen = POLICIES[policy]
     hardware = chosen.design()
     model, chip = deploy("digits_vit", hardware, seed)
+    method = LoRA(learning_rate=8.6e-3, b_range=0.52, update_rule=chosen.update_rule)
+    if steps is not None:
+        method = method.replace(steps=steps)
     backbone = set(chip.matrices)
     right: list[float] = []
     adapted = [0]
     for index in range(adaptations):
         data = few_shot(get_task(TASKS[index % len(TASKS)]), 5, seed + index)
-        method = LoRA(
-            **{"learning_rate": 8.6e-3, "b_range": 0.52, **({"steps": steps} if steps else {}), **chosen.method}
-        )
         adapter = method.attach(model, chip, seed=seed + index)
         fine_tune(model, adapter, data.train_images, data.train_labels, seed=seed + index)
         right.append(accuracy(model, data.test_images, data.test_labels))

@@ -81,7 +81,9 @@ def shelves(blocks: Sequence[Block]) -> tuple[list[tuple[Block, float, float]], 
     left = top = tallest = 0.0
     for block in blocks:
         if left and left + block.across > ACROSS:
-            left, top, tallest = 0.0, top + tallest + GAP, 0.0
+            left = 0.0
+            top += tallest + GAP
+            tallest = 0.0
         placed.append((block, left, top))
         left, tallest = left + block.across + GAP, max(tallest, float(block.down))
     return placed, top + tallest + 0.1

@@ -12,7 +12,7 @@ from crossbar_sim.quality.report import MatrixQuality, Quality
 
 def mapping_quality(result: Quality) -> Figure:
     """Left: SNR of every matrix, open where conversions clip, and beside it the SNR with one non-ideality off at a
-    time, if that was measured. Right: cells per conductance level, of all matrices of the same hardware together."""
+    time, if that was measured. Right: cells per conductance level, summed over the matrices of the same hardware."""
     with style():
         matrices = result.matrices
         figure = new_figure("mapping-quality", PAGE, 1.2 + 0.16 * len(matrices))

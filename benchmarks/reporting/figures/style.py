@@ -116,9 +116,9 @@ OTHER_COLOURS = ("#999933", "#BBCC33", "#EEDD88", "#BBBBBB", "#555555")
 
 
 def component_colours() -> dict[str, str]:
-    """Component -> colour, in the order of the components table: writing, reading, and the rest."""
-    rest = [name for name in COMPONENTS if name not in (*PROGRAMMING, *READING)]
-    families = ((PROGRAMMING, WRITING_COLOURS), (READING, READING_COLOURS), (rest, OTHER_COLOURS))
+    """Component -> colour, in the order of the components table: writing, reading, and everything else."""
+    others = [name for name in COMPONENTS if name not in (*PROGRAMMING, *READING)]
+    families = ((PROGRAMMING, WRITING_COLOURS), (READING, READING_COLOURS), (others, OTHER_COLOURS))
     return {name: colour for names, colours in families for name, colour in zip(names, cycle(colours), strict=False)}
 
 

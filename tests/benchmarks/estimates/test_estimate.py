@@ -48,8 +48,7 @@ def test_flan_t5_large(method: str, trained: int, pool_cells: int, trained_cells
 
 
 def test_counts_agree_with_a_simulated_chip(milo: Hardware) -> None:
-    from benchmarks.problems.backbones import load_backbone
-    from benchmarks.problems.pretrain import POOL_FOLDER
+    from benchmarks.problems.backbones import POOL_FOLDER, load_backbone
 
     model, pool = load_backbone(), Pool.load(POOL_FOLDER / "digits_vit")
     chip = map_model(model, milo)

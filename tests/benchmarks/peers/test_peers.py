@@ -76,7 +76,7 @@ def test_our_product_and_the_twenty_lines_are_the_same(monkeypatch: pytest.Monke
 
 def test_growth_is_drawn() -> None:
     records = [
-        {"axis": axis, "value": value, "simulator": name, "least_s": 1e-3 * value}
+        growth.Grown(axis=axis, value=value, simulator=name, least_s=1e-3 * value)
         for axis, values in growth.AXES.items()
         for value in values
         for name in (growth.DIGITAL, growth.WHOLE, growth.NOISY, growth.VARIED)
@@ -86,7 +86,7 @@ def test_growth_is_drawn() -> None:
 
 
 def test_profile_groups() -> None:
-    assert group("/x/crossbar_sim/reading/mvm_kernels.py:read_tiles") == "compiled reads"
+    assert group("/x/crossbar_sim/reading/compiled/tiles.py:read_tiles") == "compiled reads"
     assert group("/x/crossbar_sim/mapping/encoding.py:retarget") == "around programming"
     assert group("/x/site-packages/torch/nn/linear.py:forward") == "torch"
     assert group("~:<built-in method numpy.empty>") == "numpy and Python"

@@ -10,8 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks.problems.backbones import load_backbone
-from benchmarks.problems.pretrain import POOL_FOLDER
+from benchmarks.problems.backbones import POOL_FOLDER, load_backbone
 from benchmarks.problems.tasks import base_data
 from crossbar_sim import Hardware, MappedLinear, map_model
 from peft_methods import (
