@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from benchmarks.record import Record
 
+R = TypeVar("R", bound=Record)
 
-class Findings(ABC):
-    """What a study found."""
 
-    @property
-    @abstractmethod
-    def records(self) -> Sequence[Record]:
-        """One record per row, for scripts."""
+@dataclass(frozen=True)
+class Findings(ABC, Generic[R]):
+    """What a study found: one record per row, for scripts, and a table for the terminal."""
+
+    records: tuple[R, ...]
 
     @abstractmethod
     def __str__(self) -> str:
-        """The table, for the terminal."""
+        """The table."""
 
 
 class Study(ABC):
@@ -26,5 +27,5 @@ class Study(ABC):
     the line below. A field without a default is a positional argument."""
 
     @abstractmethod
-    def run(self) -> Findings:
+    def run(self) -> Findings[Any]:
         """Answer it. Raises CrossbarError for options that do not exist."""

@@ -119,11 +119,8 @@ def billing_shares(methods: Sequence[str], steps: int = 8, turns: int = 3) -> li
     return records
 
 
-@dataclass(frozen=True)
-class BillingFindings(Findings):
+class BillingFindings(Findings[BillingShare]):
     """One record per method and kind of array."""
-
-    records: tuple[BillingShare, ...]
 
     def __str__(self) -> str:
         return "\n".join(

@@ -61,11 +61,8 @@ class ConditionRecord(Record):
     """Mean squared error beyond the noise; for the transformer, over that of the exact posterior mean."""
 
 
-@dataclass(frozen=True)
-class InContextFindings(Findings):
+class InContextFindings(Findings[ConditionRecord]):
     """One record per condition, all for the same numbers of examples."""
-
-    records: tuple[ConditionRecord, ...]
 
     def __str__(self) -> str:
         lines = [f"{'examples':<32}" + "".join(f"{column:>9}" for column in self.records[0].examples)]

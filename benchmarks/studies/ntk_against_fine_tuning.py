@@ -185,11 +185,8 @@ def _fine_tuned(comparison: Comparison, seed: int, data: TaskData) -> float:
     return accuracy(model, data.test_images, data.test_labels)
 
 
-@dataclass(frozen=True)
-class KernelFindings(Findings):
+class KernelFindings(Findings[Row]):
     """One row per set of parameters and kernel."""
-
-    records: tuple[Row, ...]
 
     def __str__(self) -> str:
         """Accuracies in per cent."""

@@ -135,21 +135,15 @@ def predict_pulses(
     )
 
 
-@dataclass(frozen=True)
-class LoRAKernelFindings(Findings):
+class LoRAKernelFindings(Findings[LoRAKernelError]):
     """One record per rank and number of layers."""
-
-    records: tuple[LoRAKernelError, ...]
 
     def __str__(self) -> str:
         return "\n".join(map(_line, self.records))
 
 
-@dataclass(frozen=True)
-class PulseFindings(Findings):
+class PulseFindings(Findings[PulsePrediction]):
     """One record per device."""
-
-    records: tuple[PulsePrediction, ...]
 
     def __str__(self) -> str:
         return "\n".join(map(_line, self.records))

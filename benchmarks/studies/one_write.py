@@ -193,11 +193,8 @@ def summary(name: str, runs: Sequence[BilledRun]) -> OneWriteRow:
     )
 
 
-@dataclass(frozen=True)
-class OneWriteFindings(Findings):
+class OneWriteFindings(Findings[OneWriteRow]):
     """One row per method."""
-
-    records: tuple[OneWriteRow, ...]
 
     def __str__(self) -> str:
         """One line per method, in engineering units."""

@@ -140,11 +140,8 @@ def measure(policy: str, adaptations: int, seed: int = 0, steps: int | None = No
     )
 
 
-@dataclass(frozen=True)
-class WearPolicyFindings(Findings):
+class WearPolicyFindings(Findings[PolicyRecord]):
     """One record per policy."""
-
-    records: tuple[PolicyRecord, ...]
 
     def __str__(self) -> str:
         lines = [
