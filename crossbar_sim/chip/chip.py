@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from crossbar_sim.cells.cells import Crossbar
+from crossbar_sim.cells.cells import Cells
 from crossbar_sim.chip.energy_by_tile import energy_by_tile
 from crossbar_sim.chip.plan import Plan
 from crossbar_sim.chip.simulated import MappedMatrix
@@ -26,7 +26,7 @@ class Chip:
         self.ledger = Ledger()
         self.matrices: dict[str, MappedMatrix] = {}
         self.skipped: list[tuple[str, str]] = []
-        self._released: dict[str, Crossbar] = {}
+        self._released: dict[str, Cells] = {}
 
     def matrix(
         self,

@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from crossbar_sim.cells.cells import Crossbar
+from crossbar_sim.cells.cells import Cells
 from crossbar_sim.cells.outer_product import pulse_outer_product, update_scheme
-from crossbar_sim.cells.programming import Programming
 from crossbar_sim.cells.pulse_trains import draw
+from crossbar_sim.cells.written import Written
 from crossbar_sim.chip.energy_by_tile import TileWork
 from crossbar_sim.devices.laws import NO_SPREAD
 from crossbar_sim.hardware.hardware import Hardware
@@ -61,7 +61,7 @@ class MappedMatrix(nn.Module):
         name: str,
         weight: torch.Tensor,
         scale: NDArray[np.float64] | None = None,
-        worn: Crossbar | None = None,
+        worn: Cells | None = None,
     ) -> None:
         super().__init__()
         if weight.ndim != 2 or 0 in weight.shape:
@@ -85,7 +85,7 @@ class MappedMatrix(nn.Module):
         self.crossbar = (
             worn
             if worn is not None and fits
-            else Crossbar(
+            else Cells(
                 hardware.device,
                 self.layout.shape,
                 stream_key(seed, name, "program"),
@@ -121,7 +121,7 @@ class MappedMatrix(nn.Module):
         read_weights(self.crossbar.present, self.limit, self.hardware.device, self.layout, self.rows.row_of, weight)
         return torch.from_numpy(weight).to(self.master)
 
-    def program(self) -> Programming:
+    def program(self) -> Written:
         """Write the cells whose target level differs from what they were last programmed to; returns what the write of
         the weights did (wear levelling, which may follow, is billed and counted but not returned)."""
         master = self.master.detach()
@@ -151,13 +151,13 @@ class MappedMatrix(nn.Module):
         self.rows.row_of, self.target = moved, target
         self._write(cells, target.reshape(-1)[cells])
 
-    def _write(self, cells: NDArray[np.int64], goals: NDArray[np.float64]) -> Programming:
+    def _write(self, cells: NDArray[np.int64], goals: NDArray[np.float64]) -> Written:
         result = self.crossbar.program(cells, goals, self.hardware.adc.energy, listing=billed_by_cell(self.hardware))
         self._written(result)
         return result
 
     @torch.no_grad()
-    def pulse(self, pulses: NDArray[np.int64]) -> Programming:
+    def pulse(self, pulses: NDArray[np.int64]) -> Written:
         """Blind pulses, |pulses| per weight (outputs, inputs): positive ones raise it, negative ones lower it.
 
         The master then follows the cells. The next `program()` writes the pulsed cells again, wherever they stand.
@@ -180,7 +180,7 @@ class MappedMatrix(nn.Module):
         return result
 
     @torch.no_grad()
-    def update(self, x: torch.Tensor, error: torch.Tensor, learning_rate: float, bits: int = 31) -> Programming:
+    def update(self, x: torch.Tensor, error: torch.Tensor, learning_rate: float, bits: int = 31) -> Written:
         """W <- W - learning_rate error^T x by stochastic pulse trains on all rows and columns at once.
 
         x (samples, inputs), error (samples, outputs) dL/dy, learning_rate in weight per (x error); trains of at most
@@ -217,14 +217,14 @@ class MappedMatrix(nn.Module):
             self.layout.spec.rows,
             self.layout.spec.plane_columns,
         )
-        np.copyto(self.target, np.nan, where=result.touched)
+        result.forget_targets(self.target)
         self._written(result, count_update(self.hardware, result, trains, self.layout))
         if result.count:
             self._prepare_reads()
             self.master.copy_(self.weight())
         return result
 
-    def _written(self, result: Programming, counts: WriteCounts | None = None) -> None:
+    def _written(self, result: Written, counts: WriteCounts | None = None) -> None:
         """Count and bill what was written; counts: of operations that are not billed cell by cell."""
         if counts is not None:
             bill_writes(self.hardware, self.ledger, self.name, counts)

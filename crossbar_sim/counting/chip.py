@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from pydantic import Field, field_validator
 from torch import nn
 
-from crossbar_sim.cells.cells import Crossbar
-from crossbar_sim.cells.programming import Programming
+from crossbar_sim.cells.cells import Cells
+from crossbar_sim.cells.written import Written
 from crossbar_sim.chip.chip import Chip
 from crossbar_sim.chip.simulated import MappedMatrix
 from crossbar_sim.counting.weight_levels import gaussian_drive, level_count, levels_of
@@ -201,36 +201,36 @@ class CountedMatrix(MappedMatrix):
         return int(np.prod(self.layout.shape))
 
     @property
-    def crossbar(self) -> Crossbar:  # type: ignore[override]
+    def crossbar(self) -> Cells:  # type: ignore[override]
         raise MappingError(f"{self.name} is only counted and has no cells; use Chip to simulate")
 
     def weight(self) -> torch.Tensor:
         """Shape only."""
         return self.master.detach()
 
-    def program(self) -> Programming:
+    def program(self) -> Written:
         """Bill the expected rewrite of the share of the cells that changes."""
         given = self.activity.changes
         changes = neighbours(self.levels, self.hardware.device) if given is None else _as_changes(given)
         return self._write_share(changes, self.activity.changed_share)
 
-    def pulse(self, pulses: NDArray[np.int64]) -> Programming:
+    def pulse(self, pulses: NDArray[np.int64]) -> Written:
         raise MappingError(f"{self.name} is only counted: blind pulses depend on data; simulate, or write with verify")
 
-    def update(self, x: torch.Tensor, error: torch.Tensor, learning_rate: float, bits: int = 31) -> Programming:
+    def update(self, x: torch.Tensor, error: torch.Tensor, learning_rate: float, bits: int = 31) -> Written:
         raise MappingError(f"{self.name} is only counted: pulse trains depend on data; simulate, or write with verify")
 
     def wait(self, seconds: float) -> None:
         """Nothing ages."""
 
-    def _write_share(self, changes: Changes, share: float) -> Programming:
+    def _write_share(self, changes: Changes, share: float) -> Written:
         if share == 0:
-            return ExpectedProgramming(0)
+            return Written(0)
         write, times = self.chip.cell_write(self.hardware, changes), self.chip.ledger.times
         written = expected_writing(self.hardware, write, self.layout, share, times)
         with self.chip.ledger.repeated(1):
             bill_writes(self.hardware, self.ledger, self.name, written)
-        return ExpectedProgramming(written.cells)
+        return Written(written.cells)
 
     def read(self, x: torch.Tensor, transposed: bool = False) -> torch.Tensor:
         """One analog read per vector of x (vectors, ...): shapes only."""
@@ -256,17 +256,6 @@ class CountedMatrix(MappedMatrix):
 
     def clipped_share(self, transposed: bool = False) -> float:
         raise MappingError(f"{self.name} is only counted and clips nothing; use Chip to simulate")
-
-
-class ExpectedProgramming(Programming):
-    """How many cells were programmed; nothing is known of any single one."""
-
-    def __init__(self, cells: int) -> None:
-        self.expected = cells
-
-    @property
-    def count(self) -> int:
-        return self.expected
 
 
 def _as_changes(changes: tuple[tuple[int, int, float], ...]) -> Changes:
