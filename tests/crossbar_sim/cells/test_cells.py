@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from crossbar_sim import DeviceModel, SpecError
+from crossbar_sim import DeviceModel, MappingError, SpecError
 from crossbar_sim.cells.cells import Cells
 from crossbar_sim.cells.written import Written
 from crossbar_sim.runtime.counter_random import stream_key
@@ -152,5 +152,5 @@ def test_open_loop_pulses_accumulate_cycle_to_cycle_spread() -> None:
 
 def test_targets_outside_the_window_are_refused() -> None:
     device = DeviceModel.load("wan2022")
-    with pytest.raises(ValueError, match="rescale the weights"):
+    with pytest.raises(MappingError, match="rescale the weights"):
         write(Cells(device, (2,), stream_key(0, "w")), np.full(2, 1e-3), np.ones(2, bool))

@@ -8,7 +8,7 @@ import numba
 import numpy as np
 import pytest
 
-from crossbar_sim import DeviceModel
+from crossbar_sim import DeviceModel, MappingError
 from crossbar_sim.cells.cells import Cells
 from crossbar_sim.cells.compiled.stochastic_update import BOTH_CELLS, CELL_OF_THE_SIGN, LANES, ONE_CELL
 from crossbar_sim.cells.outer_product import pulse_outer_product
@@ -242,5 +242,5 @@ def test_trains_are_as_short_as_they_can_be_and_never_longer_than_allowed() -> N
     assert slots.tolist() == [1, 2, 0, 10]
     assert np.allclose((c_x * np.abs(x[:, 0]))[:2], np.sqrt([0.7, 0.7])) and (c_x[2], c_d[2]) == (0, 0)
     assert (draw(x, error, 1.0, 10, KEY, 0).rows[3] == 2**10 - 1).all()  # clipped: a pulse in every slot
-    with pytest.raises(ValueError, match="1 to 31 bits, got 32"):
+    with pytest.raises(MappingError, match="1 to 31 bits, got 32"):
         draw(x, error, 1.0, 32, KEY, 0)

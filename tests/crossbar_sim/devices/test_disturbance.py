@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crossbar_sim import Chip, DeviceModel, Hardware, SpecError
+from crossbar_sim import Chip, DeviceModel, Hardware, MappingError, SpecError
 from crossbar_sim.cells.cells import Cells
 from crossbar_sim.devices.disturbance import half_selected_pulses
 from crossbar_sim.runtime.counter_random import stream_key
@@ -129,7 +129,7 @@ def test_off_is_exactly_off_and_reads_see_it_when_on(milo: Hardware) -> None:
 
 def test_mistakes_are_explained() -> None:
     device = DeviceModel.load("wu2018").replace(disturbance=HALF)
-    with pytest.raises(ValueError, match="at least two axes"):
+    with pytest.raises(MappingError, match="at least two axes"):
         Cells(device, (5,), stream_key(0, "x"))
     with pytest.raises(SpecError, match="pulses of one voltage"):
         DeviceModel.load("wan2022_incremental").replace(disturbance=HALF)

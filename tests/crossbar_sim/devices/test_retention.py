@@ -215,13 +215,13 @@ def test_results_do_not_depend_on_threads() -> None:
 
 def test_mistakes_are_explained() -> None:
     law = DeviceModel.load("falcone2025_2p0").retention
-    with pytest.raises(ValueError, match="from 1 s after programming"):
+    with pytest.raises(SpecError, match="from 1 s after programming"):
         relaxed(law, np.ones(1), 0.5, stream_key(0, "x"))
-    with pytest.raises(ValueError, match="zero or more seconds"):
+    with pytest.raises(SpecError, match="zero or more seconds"):
         relaxed(law, np.ones(1), -1.0, stream_key(0, "x"))
     with pytest.raises(SpecError, match="law"):
         DeviceModel.load("wan2022").replace(retention={"law": "magic", "source": "x", "kind": "assumed"})
-    with pytest.raises(ValueError, match="time only goes forward"):
+    with pytest.raises(SpecError, match="time only goes forward"):
         Cells(DeviceModel.load("wan2022"), (2,), stream_key(0, "x")).wait(-1.0)
 
 

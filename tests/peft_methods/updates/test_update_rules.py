@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from crossbar_sim import DeviceModel, Hardware, SpecError, map_model
+from crossbar_sim import DeviceModel, Hardware, MappingError, SpecError, map_model
 from crossbar_sim.cells.cells import Cells
 from crossbar_sim.chip.chip import Chip
 from crossbar_sim.chip.simulated import MappedMatrix
@@ -112,7 +112,7 @@ def test_stuck_cells_take_their_pulses_and_stay() -> None:
 
 @pytest.mark.parametrize("counts", [[0], [1501], [1, 1]])
 def test_trains_that_are_not_pulses_are_refused(counts: list[int]) -> None:
-    with pytest.raises(ValueError, match="one number of pulses per cell"):
+    with pytest.raises(MappingError, match="one number of pulses per cell"):
         Cells(DeviceModel.load("milo2021"), (2,), KEY).pulse(np.array([0]), np.array(counts))
 
 
