@@ -200,13 +200,6 @@ class Written:
         """Flat indices of all cells whose conductance may have changed, written or disturbed."""
         return np.union1d(self.cells, self.disturbed) if self.disturbed.size else self.cells
 
-    def add_writes(self, counts: NDArray[np.int64]) -> None:
-        """One more write of each written cell, in `counts` of all cells."""
-        if self.touched is not None:
-            counts += self.touched
-        else:
-            counts.reshape(-1)[self.cells] += 1
-
     def forget_targets(self, targets: Floats) -> None:
         """NaN in place of the target of each written cell, in `targets` of all cells."""
         if self.touched is not None:
