@@ -13,7 +13,7 @@ from torch import nn
 from benchmarks.estimates.counted import Workload, count
 from benchmarks.estimates.estimate import attach_shape, estimate, find_shape, make_method, record_of
 from crossbar_sim import MappingError, SpecError, map_model
-from crossbar_sim.cells.cells import Crossbar
+from crossbar_sim.cells.cells import Cells
 from crossbar_sim.chip.chip import simulated_chip
 from crossbar_sim.chip.counted import CountedChip
 from crossbar_sim.chip.simulated import simulated
@@ -156,7 +156,7 @@ def test_gaussian_laws(values: int) -> None:
 
 
 def test_the_sample_of_writes_agrees_with_the_array_it_stands_for(milo: Hardware) -> None:
-    crossbar = Crossbar(milo.device, (4000,), stream_key(3, "other"))
+    crossbar = Cells(milo.device, (4000,), stream_key(3, "other"))
     levels = np.arange(4000) % 9
     goals = milo.device.g_min + milo.device.window * levels / 8
     done = crossbar.program(np.arange(4000), goals, milo.adc.energy)
