@@ -22,8 +22,8 @@ from torch import Tensor, nn
 from crossbar_sim import Chip
 from crossbar_sim.spec.spec import nearest
 from peft_methods.base import Adapter, Method
-from peft_methods.checkpoints.lora import CheckpointError
 from peft_methods.checkpoints.pool import Pool
+from peft_methods.errors import CheckpointError
 
 FACTS_FILE = "crossbar_adapter.json"
 VALUES_FILE = "crossbar_adapter.safetensors"
@@ -78,7 +78,7 @@ def load_native(folder: Path, model: nn.Module, chip: Chip | None = None, pool: 
         problem = "the frozen random tensors came out differently; save it again with the seed that attach was given"
     if problem is not None:
         adapter.detach()
-        raise CheckpointError(f"{folder}: {problem}.")
+        raise CheckpointError(f"{folder}: {problem}")
     adapter.load(values)
     adapter.finish()
     return adapter

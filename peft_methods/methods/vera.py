@@ -12,9 +12,9 @@ from torch import nn
 from crossbar_sim import Chip
 from crossbar_sim.chip.simulated import MappedMatrix
 from peft_methods.base import Adapter, Method
-from peft_methods.checkpoints.lora import LoRAWeights
 from peft_methods.checkpoints.pool import Pool
 from peft_methods.checkpoints.vera import VeRAWeights
+from peft_methods.checkpoints.weights import LoRAWeights
 from peft_methods.model_parts import LinearLike, linear_layers, uniform
 from peft_methods.placement import PlacedMatrix, Placement, bill_arithmetic, bill_sram, ledger_of
 

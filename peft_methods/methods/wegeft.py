@@ -11,8 +11,8 @@ from torch import nn
 
 from crossbar_sim import Chip
 from peft_methods.base import Adapter, Method
-from peft_methods.checkpoints.lora import LoRAWeights
 from peft_methods.checkpoints.pool import Pool
+from peft_methods.checkpoints.weights import LoRAWeights
 from peft_methods.model_parts import LinearLike, check_rank, linear_layers, product, uniform
 from peft_methods.placement import Placement, SramMatrix, bill_arithmetic
 

@@ -11,8 +11,8 @@ from torch import nn
 
 from crossbar_sim import Hardware, map_model
 from peft_methods import METHODS, PASTA, VPT, FullFineTuning, LoRA, LoRAFA, LoRAFusion, Method, VeRA, WeGeFT
-from peft_methods.checkpoints.lora import CheckpointError, load_lora, save_lora
-from peft_methods.errors import MethodError
+from peft_methods.checkpoints.lora import load_lora, save_lora
+from peft_methods.errors import CheckpointError, MethodError
 from peft_methods.saving import FACTS_FILE, VALUES_FILE, load_native, save_native
 from tests.conftest import tiny_net, tiny_pool, tiny_transformer
 

@@ -12,9 +12,10 @@ import torch
 from torch import nn
 
 from peft_methods import VPT, DoRA, LoRA, LoRAFusion, Method, VeRA, WeGeFT
-from peft_methods.checkpoints.lora import CheckpointError, load_lora, save_lora
+from peft_methods.checkpoints.lora import load_lora, save_lora
 from peft_methods.checkpoints.prompts import load_prompts, save_prompts
 from peft_methods.checkpoints.vera import load_vera, save_vera
+from peft_methods.errors import CheckpointError
 from tests.conftest import tiny_net, tiny_pool, tiny_transformer
 
 
