@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from crossbar_sim.spec.spec import nearest
 from peft_methods.checkpoints.lora import load_lora
 from peft_methods.checkpoints.weights import LoRAWeights, pad_rank
 from peft_methods.errors import PoolError
@@ -81,6 +82,11 @@ class Pool:
         """Names of the targeted modules; block 2 comes before block 10."""
         return tuple(sorted(self.members[0].a, key=_natural))
 
+    def shape_of(self, module: str) -> tuple[int, int]:
+        """(d_out, d_in) of the layer that `module` changes."""
+        self._check_module(module)
+        return self.members[0].b[module].shape[0], self.members[0].a[module].shape[1]
+
     def stacked_a(self, module: str) -> Tensor:
         """All A of `module` on top of each other, (N rank, d_in): one tile read gives every A_i x."""
         self._check_module(module)
@@ -106,6 +112,32 @@ class Pool:
     def _check_module(self, module: str) -> None:
         if module not in self.members[0].a:
             raise PoolError(f"the pool has no module {module!r}; it has {', '.join(self.modules)}")
+
+
+SHELVES: list[Path] = []
+"""Folders of pools that ship with some package."""
+
+
+def add_pools(folder: Path) -> None:
+    """Let the pools in the sub-folders of `folder` be found by name (`LoRAFusion(pool="digits_vit")`)."""
+    if folder not in SHELVES:
+        SHELVES.append(folder)
+
+
+def pool_folder(name: str) -> Path:
+    """The folder of a pool that ships under this name, or of that path; PoolError if there is neither."""
+    for shelf in SHELVES:
+        if "/" not in name and (shelf / name).is_dir():
+            return shelf / name
+    if not Path(name).is_dir():
+        known = sorted(entry.name for shelf in SHELVES for entry in shelf.iterdir() if entry.is_dir())
+        raise PoolError(f"{name} is not a folder, and no pool of that name ships{nearest(name, known)}")
+    return Path(name)
+
+
+def find_pool(name: str) -> Pool:
+    """The pool of that name or folder."""
+    return Pool.load(pool_folder(name))
 
 
 def _check_agreement(first: LoRAWeights, member: LoRAWeights) -> None:

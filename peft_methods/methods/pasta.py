@@ -10,10 +10,10 @@ from torch import nn
 
 from crossbar_sim import Chip, SpecError
 from peft_methods.base import Method
-from peft_methods.checkpoints.pool import Pool
 from peft_methods.errors import MethodError
 from peft_methods.methods.tokens import Dropout, TokenAdapter, TokenModel, like_of, token_model
 from peft_methods.placement import Placement, bill_arithmetic, bill_sram
+from peft_methods.tuning import Range, Ranges
 
 RELEASED_SPREAD = 0.02  # standard deviation of `initial = 'normal'`
 
@@ -26,11 +26,13 @@ class PASTA(Method):
     paper's code has 0.1). Trained: e and the head.
     """
 
+    name: ClassVar[str] = "pasta"
     label: ClassVar[str] = "PASTA"
     papers: ClassVar[tuple[str, ...]] = ("yang2023",)
     writes_cells: ClassVar[bool] = False
     transposed_reads: ClassVar[bool] = True
     extra_reads: ClassVar[str] = "none"
+    searched: ClassVar[Ranges] = {"learning_rate": Range(1e-3, 2e-1)}
 
     positions: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
     initial: Literal["zero", "normal"] = "zero"
@@ -48,9 +50,7 @@ class PASTA(Method):
     def placements(self) -> dict[str, Placement]:
         return {"special-token vectors": "sram"}
 
-    def attach(
-        self, model: nn.Module, chip: Chip | None = None, pool: Pool | None = None, seed: int = 0
-    ) -> PASTAAdapter:
+    def make_adapter(self, model: nn.Module, chip: Chip | None, seed: int) -> PASTAAdapter:
         adapter = PASTAAdapter(self, model, chip, token_model(model, self.label), seed)
         adapter.train([adapter.editor.vectors], self.learning_rate, self.weight_decay)
         return adapter

@@ -11,12 +11,12 @@ from torch import nn
 
 from crossbar_sim import Chip
 from crossbar_sim.chip.simulated import MappedMatrix
-from peft_methods.base import Adapter, Method
-from peft_methods.checkpoints.pool import Pool
+from peft_methods.base import MergeableAdapter, Method
 from peft_methods.checkpoints.vera import VeRAWeights
 from peft_methods.checkpoints.weights import LoRAWeights
 from peft_methods.model_parts import LinearLike, linear_layers, uniform
 from peft_methods.placement import PlacedMatrix, Placement, bill_arithmetic, bill_sram, ledger_of
+from peft_methods.tuning import Range, Ranges
 
 
 class VeRA(Method):
@@ -27,11 +27,13 @@ class VeRA(Method):
     rows of B_f. lambda_d starts at `initial`, lambda_b at zero. One copy serves all layers, one after the other.
     """
 
+    name: ClassVar[str] = "vera"
     label: ClassVar[str] = "VeRA"
     papers: ClassVar[tuple[str, ...]] = ("kopiczko2024",)
     writes_cells: ClassVar[bool] = False
     transposed_reads: ClassVar[bool] = True
     extra_reads: ClassVar[str] = "two products per layer with the shared pair (on tiles)"
+    searched: ClassVar[Ranges] = {"learning_rate": Range(3e-3, 2e-1), "initial": Range(3e-2, 1.0)}
 
     rank: Annotated[int, Field(ge=1)] = 16
     placement: Placement = "crossbar"
@@ -45,9 +47,7 @@ class VeRA(Method):
     def frozen_placements(self) -> dict[str, Placement]:
         return {"A_f, B_f": self.placement}
 
-    def attach(
-        self, model: nn.Module, chip: Chip | None = None, pool: Pool | None = None, seed: int = 0
-    ) -> VeRAAdapter:
+    def make_adapter(self, model: nn.Module, chip: Chip | None, seed: int) -> VeRAAdapter:
         bases = linear_layers(model, self.targets)
         adapter = VeRAAdapter(self, model, chip, bases, seed)
         adapter.train(
@@ -92,7 +92,7 @@ class VeRALinear(nn.Module):
         return self.a.weight()[:, : self.inputs], self.lambda_b.detach()[:, None] * b
 
 
-class VeRAAdapter(Adapter):
+class VeRAAdapter(MergeableAdapter):
     """VeRA on every target layer of one model."""
 
     method: VeRA

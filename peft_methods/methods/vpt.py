@@ -11,10 +11,10 @@ from torch import nn
 
 from crossbar_sim import Chip
 from peft_methods.base import Method
-from peft_methods.checkpoints.pool import Pool
 from peft_methods.methods.tokens import Dropout, PatchModel, TokenAdapter, like_of, patch_model
 from peft_methods.model_parts import uniform
 from peft_methods.placement import Placement, bill_sram, ledger_of
+from peft_methods.tuning import Range, Ranges
 
 
 class VPT(Method):
@@ -27,11 +27,13 @@ class VPT(Method):
     of every sample, while training (the paper has 0.1).
     """
 
+    name: ClassVar[str] = "vpt"
     label: ClassVar[str] = "VPT"
     papers: ClassVar[tuple[str, ...]] = ("jia2022",)
     writes_cells: ClassVar[bool] = False
     transposed_reads: ClassVar[bool] = True
     extra_reads: ClassVar[str] = "one vector per prompt, block and sample (deep: in training only)"
+    searched: ClassVar[Ranges] = {"learning_rate": Range(1e-3, 2e-1), "prompts": Range(1, 16)}
 
     prompts: Annotated[int, Field(ge=0)] = 4
     deep: bool = True
@@ -46,7 +48,7 @@ class VPT(Method):
     def placements(self) -> dict[str, Placement]:
         return {"prompts": "sram"}
 
-    def attach(self, model: nn.Module, chip: Chip | None = None, pool: Pool | None = None, seed: int = 0) -> VPTAdapter:
+    def make_adapter(self, model: nn.Module, chip: Chip | None, seed: int) -> VPTAdapter:
         tokens = patch_model(model, self.label)
         adapter = VPTAdapter(self, model, chip, tokens, seed)
         if self.prompts:

@@ -10,11 +10,11 @@ from pydantic import Field
 from torch import nn
 
 from crossbar_sim import Chip
-from peft_methods.base import Adapter, Method
-from peft_methods.checkpoints.pool import Pool
+from peft_methods.base import MergeableAdapter, Method
 from peft_methods.checkpoints.weights import LoRAWeights
 from peft_methods.model_parts import LinearLike, check_rank, linear_layers, product, uniform
 from peft_methods.placement import Placement, SramMatrix, bill_arithmetic
+from peft_methods.tuning import Range, Ranges
 
 
 class WeGeFT(Method):
@@ -26,11 +26,13 @@ class WeGeFT(Method):
     else one per layer. s = alpha / rank; Psi (V) starts uniform in +-1/sqrt(d), Phi (U) at zero.
     """
 
+    name: ClassVar[str] = "wegeft"
     label: ClassVar[str] = "WeGeFT"
     papers: ClassVar[tuple[str, ...]] = ("savadikar2025",)
     writes_cells: ClassVar[bool] = False
     transposed_reads: ClassVar[bool] = True
     extra_reads: ClassVar[str] = "none"
+    searched: ClassVar[Ranges] = {"learning_rate": Range(1e-3, 5e-2), "alpha": Range(2.0, 32.0)}
 
     rank: Annotated[int, Field(ge=1)] = 4
     alpha: Annotated[float, Field(gt=0)] = 8.0
@@ -47,9 +49,7 @@ class WeGeFT(Method):
     def placements(self) -> dict[str, Placement]:
         return {"Phi, Psi" if self.side == "input" else "U, V": "sram"}
 
-    def attach(
-        self, model: nn.Module, chip: Chip | None = None, pool: Pool | None = None, seed: int = 0
-    ) -> WeGeFTAdapter:
+    def make_adapter(self, model: nn.Module, chip: Chip | None, seed: int) -> WeGeFTAdapter:
         adapter = WeGeFTAdapter(self, model, chip)
         generator = torch.Generator().manual_seed(seed)
         for name, base in linear_layers(model, self.targets).items():
@@ -89,7 +89,7 @@ class EditedLinear(nn.Module):
         return (down, weight @ up) if self.on_input else (down @ weight, up)
 
 
-class WeGeFTAdapter(Adapter):
+class WeGeFTAdapter(MergeableAdapter):
     """WeGeFT on every target layer of one model; `generators` holds (Psi, Phi^T), or (V, U), by group."""
 
     method: WeGeFT

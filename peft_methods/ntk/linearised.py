@@ -1,8 +1,8 @@
 """The linearised network on a chip: f_0(x) + grad f(x) . change, with the change programmed once on tiles of its own.
 
-A kernel predictor's change is too large to be added to the weights: the network is not linear over that distance. Its
-linearisation is read exactly with two more products per changed layer. Beside its value y = W x + b every layer carries
-the tangent
+The change of an NTK predictor is too large to be added to the weights: the network is not linear over that distance.
+Its linearisation is read exactly with two more products per changed layer. Beside its value y = W x + b every layer
+carries the tangent
 
     y' = W x' + dW x + db,        x' = 0 at the input
 

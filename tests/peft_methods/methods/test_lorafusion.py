@@ -11,20 +11,20 @@ from torch import nn
 
 from peft_methods import LoRAFusion
 from peft_methods.checkpoints.lora import load_lora, save_lora
-from peft_methods.methods.fused import FusedLinear, FusedNorm
-from peft_methods.methods.lorafusion import LoRAFusionAdapter
+from peft_methods.methods.fused import FusedLinear, FusedNorm, Mixture, Stack
+from peft_methods.methods.pooled import PoolAdapter
 from peft_methods.placement import SramMatrix
 from tests.conftest import tiny_net, tiny_pool
 
 TOLERANCE = {"rtol": 1e-9, "atol": 1e-12}
 
 
-def adapter_for(magnitude: str = "vector", seed: int = 0) -> LoRAFusionAdapter:
+def adapter_for(magnitude: str = "vector", seed: int = 0) -> PoolAdapter:
     model = tiny_net(dtype=torch.float64)
-    return LoRAFusion(magnitude=magnitude).attach(model, None, tiny_pool(model), seed=seed)  # type: ignore[arg-type]
+    return LoRAFusion(magnitude=magnitude, pool=tiny_pool(model)).attach(model, seed=seed)  # type: ignore[arg-type]
 
 
-def set_coefficients(adapter: LoRAFusionAdapter, value: torch.Tensor) -> None:
+def set_coefficients(adapter: PoolAdapter, value: torch.Tensor) -> None:
     with torch.no_grad():
         adapter.coefficients.copy_(value)
 
@@ -62,7 +62,7 @@ def test_zero_coefficients_are_a_saddle() -> None:
 
 def test_start_is_the_papers_uniform_and_not_zero() -> None:
     model = tiny_net(dtype=torch.float64)
-    adapter = LoRAFusion(initial="xavier").attach(model, None, tiny_pool(model))
+    adapter = LoRAFusion(initial="xavier", pool=tiny_pool(model)).attach(model)
     bound = math.sqrt(6 / (3 + 2))
     w = adapter.coefficients.detach()
     assert w.shape == (3, 2) and 0 < w.abs().max() <= bound and w.abs().min() > 0
@@ -85,12 +85,10 @@ def test_gradient_equals_three_other_ways_to_compute_it() -> None:
     w = nn.Parameter(torch.randn(n, 1, generator=generator, dtype=torch.float64))
     layer = FusedLinear(
         base,
-        SramMatrix("a", a.flatten(0, 1), None),
-        SramMatrix("b", b.permute(1, 0, 2).flatten(1), None),
-        s,
+        Stack(SramMatrix("a", a.flatten(0, 1), None), SramMatrix("b", b.permute(1, 0, 2).flatten(1), None), s),
+        Mixture("none", "factors"),
         w,
         0,
-        "none",
         None,
     )
     (layer(x) * delta).sum().backward()

@@ -12,7 +12,7 @@ from benchmarks.studies.ntk_on_chip import PulsePrediction, predict_pulses
 from crossbar_sim import DeviceModel, Hardware, map_model
 from peft_methods import MethodError
 from peft_methods.ntk.device_pulses import DevicePulses
-from peft_methods.ntk.gradients import gradients, kernel, subspace
+from peft_methods.ntk.gradients import gradients, ntk, subspace
 from peft_methods.ntk.pulses import PulseRule, chip_limits, chip_steps, loss_gradient, pulse_training
 from tests.conftest import tiny_net
 
@@ -52,7 +52,7 @@ def test_one_step_is_the_kernel_of_sign_descent_and_a_bias() -> None:
     rule = PulseRule(1e-3, 0.25)
     predicted = rows[:, 0] @ rule.change(parameters, -2.5 * rows[4, 0])
     bias = rows[:, 0] @ torch.cat([p.detach().sign().flatten() for p in parameters.values()])
-    expected = 1e-3 * kernel(rows, rows[4:5], "asymmetric")[:, 0] + 0.25e-3 * bias
+    expected = 1e-3 * ntk(rows, rows[4:5], "asymmetric")[:, 0] + 0.25e-3 * bias
     torch.testing.assert_close(predicted, expected)
 
 
