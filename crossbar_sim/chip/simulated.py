@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from functools import cached_property
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,10 +16,10 @@ from crossbar_sim.cells.outer_product import pulse_outer_product, update_scheme
 from crossbar_sim.cells.programming import Programming
 from crossbar_sim.cells.pulse_trains import draw
 from crossbar_sim.chip.energy_by_tile import TileWork
-from crossbar_sim.devices.laws import NO_SPREAD
 from crossbar_sim.hardware.hardware import Hardware
 from crossbar_sim.ledger.billing import bill_programming, bill_read, bill_writes
 from crossbar_sim.ledger.ledger import Ledger
+from crossbar_sim.ledger.read_costs import read_costs, read_counts
 from crossbar_sim.ledger.update_costs import count_update
 from crossbar_sim.ledger.write_costs import WriteCounts, billed_by_cell
 from crossbar_sim.mapping.compiled import clamp
@@ -27,17 +27,12 @@ from crossbar_sim.mapping.encoding import read_weights, retarget
 from crossbar_sim.mapping.layout import Layout
 from crossbar_sim.mapping.pulsing import pulsed_cells
 from crossbar_sim.mapping.tiles import Tile, column_scale, cut, tile_scale
-from crossbar_sim.reading.compiled.prepare import BLOCK, prepare_reads
-from crossbar_sim.reading.path import ReadPath, Registers
+from crossbar_sim.reading.path import ReadPath, Scales
+from crossbar_sim.reading.prepared import PreparedReads
+from crossbar_sim.reading.registers import Registers
 from crossbar_sim.runtime.counter_random import stream_key
-from crossbar_sim.runtime.threads import in_parts
 from crossbar_sim.spec.errors import MappingError
 from crossbar_sim.wear.levelling import Rows
-from crossbar_sim.wires.tile import SeenCells
-
-NO_NOISE = np.empty((0, 0, 0))
-LEAST_CELLS = 1 << 16
-"""Cells whose preparation for reads is worth a thread of its own."""
 
 
 class MappedMatrix(nn.Module):
@@ -97,10 +92,18 @@ class MappedMatrix(nn.Module):
         self.rows = Rows(hardware.wear_levelling, inputs, hardware.tile.rows, levelling_key)
         self.task_writes = np.zeros(self.crossbar.writes.shape, np.int64)
         self.tile_work = TileWork(self.layout)
-        self._seen = SeenCells(hardware.tile, self.tiles, self.crossbar.present)
-        self._paths = {
-            back: ReadPath(hardware, self.layout, self.scale, of_tile, back, seed, name) for back in (False, True)
-        }
+        forward, back = (read_counts(hardware, self.layout, transposed) for transposed in (False, True))
+        self.read_counts = forward, back
+        self.read_costs = read_costs(hardware, forward), read_costs(hardware, back)
+        self.reads = PreparedReads(
+            hardware,
+            self.layout,
+            self.crossbar,
+            self.rows,
+            Scales(self.scale, of_tile),
+            (forward.conversions, back.conversions),
+            partial(stream_key, seed, name),
+        )
         self.program()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -138,7 +141,6 @@ class MappedMatrix(nn.Module):
         result = self._write(cells, goals)
         if result.count:
             self._level_wear()
-            self._prepare_reads()
         return result
 
     def _level_wear(self) -> None:
@@ -174,8 +176,6 @@ class MappedMatrix(nn.Module):
         result = self.crossbar.pulse(cells, counts, listing=billed_by_cell(self.hardware))
         self.target.reshape(-1)[cells] = np.nan
         self._written(result)
-        if result.count:
-            self._prepare_reads()
         self.master.copy_(self.weight())
         return result
 
@@ -220,7 +220,6 @@ class MappedMatrix(nn.Module):
         np.copyto(self.target, np.nan, where=result.touched)
         self._written(result, count_update(self.hardware, result, trains, self.layout))
         if result.count:
-            self._prepare_reads()
             self.master.copy_(self.weight())
         return result
 
@@ -235,66 +234,23 @@ class MappedMatrix(nn.Module):
                 bill_programming(self.hardware, self.ledger, self.name, result, self.crossbar.present)
             if self.ledger.billing:
                 self.tile_work.add(self.ledger.current_phase, result)
-            if self._seen.wired:
-                self._seen.update(result.moved)
+            self.reads.cells_changed()
 
     def wait(self, seconds: float) -> None:
         """Let the cells age by `seconds`; reads from now on see them as they are then."""
         self.crossbar.wait(seconds)
         if self.hardware.device.retention is None and not self.hardware.device.noise_grows:
             return
-        self._seen.update(np.arange(self.crossbar.present.size))
-        self._prepare_reads()
-
-    def _prepare_reads(self) -> None:
-        device, layout, seen, present = self.hardware.device, self.layout, self._seen, self.crossbar.present
-        forward, back = (path.programmed for path in self._paths.values())
-        law, sigmas = device.noise_of_state, NO_NOISE
-        if law is None and device.reads_noisy:
-            sigmas = self.crossbar.read_sigma()
-        column_sums = np.empty((-(-layout.inputs // BLOCK), layout.columns))
-        in_parts(
-            prepare_reads,
-            len(column_sums),
-            LEAST_CELLS // (BLOCK * layout.columns) + 1,
-            present,
-            seen.forward,
-            seen.back,
-            seen.forward is seen.back,
-            seen.wired,
-            layout.spec.sides,
-            self.rows.row_of,
-            layout.places,
-            layout.places_back,
-            device.read_voltage,
-            NO_SPREAD if law is None else law.numbers,
-            sigmas,
-            *forward.padded,
-            forward.line_conductance,
-            *back.padded,
-            column_sums,
-        )
-        back.line_conductance[:] = np.add.reduce(column_sums)
-        for path, cells in zip(self._paths.values(), (seen.forward, seen.back), strict=True):
-            path.cells_changed(cells, self.rows.row_of)
-            path.programmed.settle(self._level)
-
-    @cached_property
-    def _level(self) -> float | None:
-        """Ampere between neighbouring levels at full drive, where every cell stands exactly on one."""
-        device, levels = self.hardware.device, self.hardware.cell_levels
-        if levels is None or not self.hardware.cells_stay_on_levels or self.hardware.tile.wired:
-            return None
-        return device.read_voltage * device.window / (levels - 1)
+        self.reads.cells_changed()
 
     def read(self, x: torch.Tensor, transposed: bool = False) -> torch.Tensor:
         """One analog read per vector of x: (vectors, inputs) -> (vectors, outputs), or the reverse."""
-        path = self._paths[transposed]
-        result = path.read(x.float(), tracking=self.training or transposed)
+        result = self.reads.paths[transposed].read(x.float(), tracking=self.training or transposed)
         if not math.isfinite(result.conduction):
             side = "output gradient" if transposed else "input"
             raise MappingError(f"{self.name}: NaN or infinity in its {side}; lower the learning rate or check the data")
-        bill_read(self.hardware, self.ledger, self.name, path.counts, path.costs, result.conduction, x.shape[0])
+        counts, costs = self.read_counts[transposed], self.read_costs[transposed]
+        bill_read(self.hardware, self.ledger, self.name, counts, costs, result.conduction, x.shape[0])
         return result.output
 
     def gradient_to_input(self, gradient: torch.Tensor) -> torch.Tensor:
@@ -302,9 +258,9 @@ class MappedMatrix(nn.Module):
         billed as reads at full drive."""
         if self.hardware.backward == "analog":
             return self.read(gradient, transposed=True)
-        path = self._paths[True]
-        full_drive = len(gradient) * float(path.programmed.line_conductance.sum())
-        bill_read(self.hardware, self.ledger, self.name, path.counts, path.costs, full_drive, len(gradient))
+        full_drive = len(gradient) * float(self.path(True).programmed.line_conductance.sum())
+        counts, costs = self.read_counts[True], self.read_costs[True]
+        bill_read(self.hardware, self.ledger, self.name, counts, costs, full_drive, len(gradient))
         weight = self.weight() if self.hardware.backward == "noise_free" else self.master
         # in numpy, so that torch's operation counter does not take a read of the tiles for digital arithmetic
         product = gradient.detach().cpu().numpy() @ weight.detach().cpu().numpy()
@@ -312,19 +268,19 @@ class MappedMatrix(nn.Module):
 
     def path(self, transposed: bool = False) -> ReadPath:
         """Its forward or transposed reads."""
-        return self._paths[transposed]
+        return self.reads.paths[transposed]
 
     def registers(self, transposed: bool = False) -> Registers:
         """Counters and range registers of one read direction."""
-        return self._paths[transposed].registers
+        return self.reads.paths[transposed].registers
 
     def read_state(self) -> list[Any]:
         """What reads change: counters and range registers."""
-        return [path.state() for path in self._paths.values()]
+        return [path.state() for path in self.reads.paths]
 
     def restore_reads(self, state: list[Any]) -> None:
         """Back to an earlier `read_state()`."""
-        for path, one in zip(self._paths.values(), state, strict=True):
+        for path, one in zip(self.reads.paths, state, strict=True):
             path.restore(one)
 
     def clipped_share(self, transposed: bool = False) -> float:
