@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Protocol, Self, TypeVar
 
 import torch
@@ -116,12 +117,23 @@ class Method(Spec, ABC):
         """What `attach` does for this method."""
 
 
+@dataclass(frozen=True)
+class TrainedGroup:
+    """Parameters that are trained with the same settings."""
+
+    parameters: list[nn.Parameter]
+    learning_rate: float
+    weight_decay: float
+
+
 class Adapter:
     """A method attached to a model: its trained parameters, its matrices, and the way back."""
 
     def __init__(self, method: Method, model: nn.Module, chip: Chip | None) -> None:
-        self.method, self.model, self.chip = method, model, chip
-        self.groups: list[dict[str, Any]] = []
+        self.method = method
+        self.model = model
+        self.chip = chip
+        self.groups: list[TrainedGroup] = []
         self.matrices: list[MappedMatrix] = []
         self.writers: list[Writer] = []
         self.placed: list[tuple[PlacedMatrix, Placement]] = []
@@ -145,7 +157,7 @@ class Adapter:
                 self._originals[parameter] = parameter.detach().clone()
             parameter.requires_grad_(True)
         if parameters:
-            self.groups.append({"params": parameters, "lr": learning_rate, "weight_decay": weight_decay})
+            self.groups.append(TrainedGroup(parameters, learning_rate, weight_decay))
 
     def place(
         self, name: str, weight: torch.Tensor, placement: Placement, largest: float | None = None
@@ -171,7 +183,7 @@ class Adapter:
 
     def trained_parameters(self) -> list[nn.Parameter]:
         """Every trained parameter."""
-        return [parameter for group in self.groups for parameter in group["params"]]
+        return [parameter for group in self.groups for parameter in group.parameters]
 
     def trained_by_name(self) -> dict[str, nn.Parameter]:
         """Every trained parameter by its name in the model; the same names on tiles and without a chip."""

@@ -21,7 +21,7 @@ from peft_methods.checkpoints.weights import LoRAWeights, pad_rank
 from peft_methods.errors import PoolError
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Pool:
     """An ordered set of N LoRA adapters that target the same modules with the same shapes.
 
@@ -58,6 +58,15 @@ class Pool:
         if not folders:
             raise PoolError(f"{folder} has no sub-folders; save one adapter in each with save_lora")
         return cls(tuple(load_lora(entry) for entry in folders))
+
+    def __repr__(self) -> str:
+        return f"Pool of rank {self.rank}: {', '.join(self.names)}"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Pool) and self.digest() == other.digest()
+
+    def __hash__(self) -> int:
+        return hash(self.digest())
 
     def __len__(self) -> int:
         return len(self.members)

@@ -76,7 +76,10 @@ class BottleneckLayer(nn.Module):
 
     def __init__(self, base: nn.Module, down: PlacedMatrix, up: PlacedMatrix, chip: Chip | None) -> None:
         super().__init__()
-        self.base, self.down, self.up, self.chip = base, down, up, chip
+        self.base = base
+        self.down = down
+        self.up = up
+        self.chip = chip
         width, rank = up.master.shape
         self.down_bias = nn.Parameter(down.master.new_zeros(rank), requires_grad=False)
         self.up_bias = nn.Parameter(up.master.new_zeros(width), requires_grad=False)

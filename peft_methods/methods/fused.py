@@ -165,7 +165,9 @@ class FusedNorm(MixtureNorm):
         b = b_stack.detach().unflatten(1, (modules, -1)).transpose(0, 1)
         c = torch.einsum("oi,nri->nor", weight, a)
         gram = torch.einsum("nri,msi->nmrs", a, a)
-        self.scaling, self.outputs, self.rank = scaling, weight.shape[0], a.shape[1]
+        self.scaling = scaling
+        self.outputs = weight.shape[0]
+        self.rank = a.shape[1]
         self.one_off = (c.numel() + gram.numel()) * weight.shape[1]
         self.register_buffer("squares", weight.square().sum(dim=1), persistent=False)
         self.register_buffer("b_and_c", torch.stack([b, c], dim=1).flatten(1), persistent=False)

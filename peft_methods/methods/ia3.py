@@ -52,7 +52,9 @@ class GainLinear(nn.Module):
 
     def __init__(self, base: LinearLike, on_inputs: bool, chip: Chip | None) -> None:
         super().__init__()
-        self.base, self.on_inputs, self.chip = base, on_inputs, chip
+        self.base = base
+        self.on_inputs = on_inputs
+        self.chip = chip
         weight = base.weight
         self.gain = nn.Parameter(weight.new_ones(weight.shape[1 if on_inputs else 0]), requires_grad=False)
 

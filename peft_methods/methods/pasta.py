@@ -15,7 +15,8 @@ from peft_methods.methods.tokens import Dropout, TokenAdapter, TokenModel, like_
 from peft_methods.placement import Placement, bill_arithmetic, bill_sram
 from peft_methods.tuning import Range, Ranges
 
-RELEASED_SPREAD = 0.02  # standard deviation of `initial = 'normal'`
+RELEASED_SPREAD = 0.02
+"""Standard deviation of `initial = 'normal'`."""
 
 
 class PASTA(Method):
@@ -62,7 +63,9 @@ class SpecialTokens(nn.Module):
     def __init__(self, vectors: torch.Tensor, positions: tuple[int, ...], chip: Chip | None, dropout: Dropout) -> None:
         super().__init__()
         self.vectors = nn.Parameter(vectors, requires_grad=False)
-        self.positions, self.chip, self.dropout = positions, chip, dropout
+        self.positions = positions
+        self.chip = chip
+        self.dropout = dropout
 
     def forward(self, index: int, tokens: torch.Tensor) -> torch.Tensor:
         """Tokens of shape (n, tokens, width) in and out."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from pydantic import InstanceOf, SerializerFunctionWrapHandler, field_validator, model_serializer
+from pydantic import InstanceOf, SerializerFunctionWrapHandler, field_serializer, field_validator, model_serializer
 from torch import nn
 
 from crossbar_sim import Chip
@@ -38,13 +38,15 @@ class PoolMethod(Method):
     def _folder_as_text(cls, value: Any) -> Any:
         return str(value) if isinstance(value, Path) else value
 
+    @field_serializer("pool")
+    def _pool_by_name(self, pool: Pool | str | None) -> str | None:
+        """A table names the pool and never holds its tensors."""
+        return f"{IN_MEMORY}{pool.digest()}" if isinstance(pool, Pool) else pool
+
     @model_serializer(mode="wrap")
-    def _pool_by_name(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """A table names the pool and never holds its tensors; no pool is no key."""
-        table = {key: value for key, value in handler(self).items() if key != "pool"}
-        if self.pool is None:
-            return table
-        return {**table, "pool": self.pool if isinstance(self.pool, str) else f"{IN_MEMORY}{self.pool.digest()}"}
+    def _without_no_pool(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """No pool is no key."""
+        return {key: value for key, value in handler(self).items() if key != "pool" or value is not None}
 
     def frozen_placements(self) -> dict[str, Placement]:
         return {"pool": "crossbar"}

@@ -63,7 +63,10 @@ class VeRALinear(nn.Module):
 
     def __init__(self, base: LinearLike, a: PlacedMatrix, b: PlacedMatrix, initial: float, chip: Chip | None) -> None:
         super().__init__()
-        self.base, self.a, self.b, self.chip = base, a, b, chip
+        self.base = base
+        self.a = a
+        self.b = b
+        self.chip = chip
         self.outputs, self.inputs = base.weight.shape
         self.lambda_d = nn.Parameter(base.weight.new_full((a.master.shape[0],), initial), requires_grad=False)
         self.lambda_b = nn.Parameter(base.weight.new_zeros(self.outputs), requires_grad=False)
@@ -79,7 +82,7 @@ class VeRALinear(nn.Module):
         return y
 
     def _shared(self, matrix: PlacedMatrix, x: torch.Tensor, outputs: int, inputs: int) -> torch.Tensor:
-        """The corner (outputs, inputs) of a shared matrix times x; on tiles the other word lines rest at zero volts."""
+        """The corner (outputs, inputs) of a shared matrix times x; on tiles the other word lines stay at zero volts."""
         if isinstance(matrix, MappedMatrix):
             y: torch.Tensor = matrix(nn.functional.pad(x, (0, matrix.master.shape[1] - inputs)))
             return y[..., :outputs]

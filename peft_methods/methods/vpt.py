@@ -71,9 +71,9 @@ class Prompts(nn.Module):
             return tokens
         prompts = self.prompts[index]
         bill_sram(self.chip, "prompts", reads=len(tokens) * prompts.numel())
-        rest = tokens[:, 1:] if index == 0 else tokens[:, 1 + len(prompts) :]
+        others = tokens[:, 1:] if index == 0 else tokens[:, 1 + len(prompts) :]
         inserted = self.dropout(prompts.expand(len(tokens), -1, -1), self.training)
-        return torch.cat([tokens[:, :1], inserted, rest], dim=1)
+        return torch.cat([tokens[:, :1], inserted, others], dim=1)
 
 
 class VPTAdapter(TokenAdapter):

@@ -66,7 +66,10 @@ class EditedLinear(nn.Module):
         self, base: LinearLike, down: SramMatrix, up: SramMatrix, scaling: float, on_input: bool, chip: Chip | None
     ) -> None:
         super().__init__()
-        self.base, self.down, self.up, self.scaling = base, down, up, scaling
+        self.base = base
+        self.down = down
+        self.up = up
+        self.scaling = scaling
         self.on_input, self.chip = on_input, chip
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -85,7 +88,9 @@ class EditedLinear(nn.Module):
 
     def factors(self) -> tuple[torch.Tensor, torch.Tensor]:
         """The same update as a LoRA with the same s: A = Psi, B = W Phi^T, or A = V W, B = U."""
-        weight, down, up = self.base.weight.detach(), self.down.weight(), self.up.weight()
+        weight = self.base.weight.detach()
+        down = self.down.weight()
+        up = self.up.weight()
         return (down, weight @ up) if self.on_input else (down @ weight, up)
 
 

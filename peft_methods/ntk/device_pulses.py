@@ -47,7 +47,9 @@ class DevicePulses:
             if name not in self.largest:
                 parts.append(torch.zeros(part.numel(), dtype=part.dtype))
                 continue
-            weight, direction, largest = parameters[name].detach(), -part.sign(), self.largest[name]
+            weight = parameters[name].detach()
+            direction = -part.sign()
+            largest = self.largest[name]
             grow, fall = self.steps((weight.abs() / largest).clamp(0, 1))
             moved = direction * torch.where(direction * weight >= 0, grow, fall) * largest
             parts.append(moved.flatten())

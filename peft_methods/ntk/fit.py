@@ -26,7 +26,8 @@ from peft_methods.ntk.gradients import (
 )
 from peft_methods.ntk.solvers import Penalty, class_signs, one_hot, solve_asymmetric, solve_logistic, solve_ridge
 
-INPUTS_AT_ONCE = 50  # signs of gradients are kept for no more than these many inputs
+INPUTS_AT_ONCE = 50
+"""Signs of gradients are kept for no more than these many inputs."""
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,9 @@ class LinearisedLayer(nn.Module):
 
     def __init__(self, base: LinearLike, change: Product | None, bias_change: Tensor | None = None) -> None:
         super().__init__()
-        self.base, self.change, self.bias_change = base, change, bias_change
+        self.base = base
+        self.change = change
+        self.bias_change = bias_change
 
     def forward(self, x: Tensor) -> Tensor:
         """x (..., inputs) -> (..., outputs), with its tangent."""

@@ -27,7 +27,9 @@ class DigitalOperations:
 
 class _Counting:
     def __init__(self, operations: DigitalOperations, kind: str, samples: int) -> None:
-        self.operations, self.kind, self.samples = operations, kind, samples
+        self.operations = operations
+        self.kind = kind
+        self.samples = samples
         self.counter: ProductCounter | None = None
 
     def __enter__(self) -> None:

@@ -166,11 +166,14 @@ def programming_energy(chip: Chip | None, phase: str = "adapt") -> float:
 
 def optimised(adapter: Adapter) -> list[dict[str, Any]]:
     """Parameter groups for AdamW: everything trained, but for matrices on tiles whose rule needs no optimiser."""
-    if adapter.method.update_rule.uses_optimizer:
-        return adapter.groups
-    pulsed = {id(matrix.master) for matrix in adapter.matrices}
+    uses_optimizer = adapter.method.update_rule.uses_optimizer
+    left_out = set() if uses_optimizer else {id(matrix.master) for matrix in adapter.matrices}
     return [
-        {**group, "params": [parameter for parameter in group["params"] if id(parameter) not in pulsed]}
+        {
+            "params": [parameter for parameter in group.parameters if id(parameter) not in left_out],
+            "lr": group.learning_rate,
+            "weight_decay": group.weight_decay,
+        }
         for group in adapter.groups
     ]
 

@@ -26,7 +26,9 @@ from peft_methods.in_context import (
     regret,
 )
 
-TASKS, DIMENSION, SPREAD = 16, 4, 0.5
+TASKS = 16
+DIMENSION = 4
+SPREAD = 0.5
 
 
 def draw(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -35,7 +37,9 @@ def draw(*shape: int, seed: int = 0) -> torch.Tensor:
 
 def discrete_prompt(length: int, seed: int, wrong: float = 0.0) -> torch.Tensor:
     """log p(r_t | z), (length, tasks), of r = z . c + noise with z one of 16 (it is number 0)."""
-    z, c, noise = draw(TASKS, DIMENSION, seed=7), draw(length, DIMENSION, seed=seed), draw(length, seed=seed + 10**6)
+    z = draw(TASKS, DIMENSION, seed=7)
+    c = draw(length, DIMENSION, seed=seed)
+    noise = draw(length, seed=seed + 10**6)
     r = mislabel(c @ z[0] + SPREAD * noise, wrong, torch.Generator().manual_seed(seed))
     square = (r[:, None] - c @ z.T).square() / SPREAD**2
     return -0.5 * square - math.log(SPREAD * math.sqrt(2 * math.pi))
@@ -104,7 +108,9 @@ def test_wrong_labels_delay_the_identification_and_do_not_stop_it() -> None:
 
 def test_attention_is_the_posterior_mean() -> None:
     """I11."""
-    keys, values, queries = draw(40, 8), draw(40, 3, seed=1), draw(9, 8, seed=2)
+    keys = draw(40, 8)
+    values = draw(40, 3, seed=1)
+    queries = draw(9, 8, seed=2)
     mean, _ = linear_posterior(keys, values, 0.25, 2.0).predict(queries)
     torch.testing.assert_close(attn_dagger(queries, keys, values, 0.25 / 2.0), mean, rtol=0, atol=1e-8)
     with pytest.raises(MethodError, match="valid: linear, rbf"):

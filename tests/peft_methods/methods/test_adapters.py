@@ -150,7 +150,11 @@ def test_mixed_modules_are_the_sum_of_modules() -> None:
 
 def test_norm_of_mixed_modules() -> None:
     generator = torch.Generator().manual_seed(2)
-    n, r, d_in, d_out, s = 5, 3, 11, 6, 1.7
+    n = 5
+    r = 3
+    d_in = 11
+    d_out = 6
+    s = 1.7
     weight, a, b, w = (
         torch.randn(*shape, generator=generator, dtype=torch.float64)
         for shape in ((d_out, d_in), (n, r, d_in), (n, d_out, r), (n,))

@@ -73,7 +73,11 @@ def test_start_is_the_papers_uniform_and_not_zero() -> None:
 def test_gradient_equals_three_other_ways_to_compute_it() -> None:
     """I5: dL/dw_i = sum q_i . h + Q . a_i = <G_A, A_i> + <G_B, B_i> = finite differences; 2 w <G, .> is wrong."""
     generator = torch.Generator().manual_seed(1)
-    n, r, d_in, d_out, s = 4, 3, 7, 5, 2.0
+    n = 4
+    r = 3
+    d_in = 7
+    d_out = 5
+    s = 2.0
     weight, x, delta = (
         torch.randn(*shape, generator=generator, dtype=torch.float64)
         for shape in ((d_out, d_in), (9, d_in), (9, d_out))
@@ -118,7 +122,11 @@ def test_gradient_equals_three_other_ways_to_compute_it() -> None:
 def test_norm_without_the_merged_weight() -> None:
     """I6: the Gram form equals ||W + s B_w A_w||_row."""
     generator = torch.Generator().manual_seed(2)
-    n, r, d_in, d_out, s = 5, 3, 11, 6, 1.7
+    n = 5
+    r = 3
+    d_in = 11
+    d_out = 6
+    s = 1.7
     weight = torch.randn(d_out, d_in, generator=generator, dtype=torch.float64)
     a = torch.randn(n, r, d_in, generator=generator, dtype=torch.float64)
     b = torch.randn(n, d_out, r, generator=generator, dtype=torch.float64)

@@ -123,7 +123,9 @@ def test_the_diagonal_of_the_sign_kernel_counts_gradient_entries() -> None:
 
 def test_adams_first_step_is_a_sign_step() -> None:
     """I10: -eta sign(g), up to eps / |g|."""
-    model, rate, eps = tiny_net(dtype=torch.float64), 1e-3, 1e-8
+    model = tiny_net(dtype=torch.float64)
+    rate = 1e-3
+    eps = 1e-8
     before = [p.detach().clone() for p in model.parameters()]
     model(draw(1, 6))[0, 1].backward()
     torch.optim.Adam(model.parameters(), lr=rate, eps=eps).step()
@@ -147,7 +149,9 @@ def test_sign_steps_of_a_linear_model_are_predicted_exactly() -> None:
 
 
 def test_kernel_regression_of_a_linear_model_is_the_limit_of_gradient_descent() -> None:
-    model, x, y = linear_model(), draw(5, 12), draw(5, 2, seed=1)
+    model = linear_model()
+    x = draw(5, 12)
+    y = draw(5, 2, seed=1)
     parameters, probes = subspace(model), draw(7, 12, seed=2)
     predicted = tangent_kernel(model, x, parameters).regress(y, 0.0).predict(model, probes, parameters)
     rate = 1 / torch.linalg.matrix_norm(x, 2).item() ** 2
@@ -186,7 +190,9 @@ def test_the_study_of_loras_kernel_prints_and_draws(tmp_path: Path, capsys: pyte
 
 def test_mean_lora_kernel_is_the_full_kernel_scaled() -> None:
     """I9: E K_LoRA = s^2 r sigma_A^2 K with sigma_A^2 = 1 / (3 d_in), through attached adapters."""
-    model, x, rank = tiny_net(), draw(5, 6, dtype=torch.float32), 4
+    model = tiny_net()
+    x = draw(5, 6, dtype=torch.float32)
+    rank = 4
     weights = {name: p for name, p in model.named_parameters() if name.endswith("up.weight")}
     full = ntk(gradients(model, x, weights))
     method, total = LoRA(rank=rank, alpha=2.0 * rank, targets=("up",)), torch.zeros_like(full)

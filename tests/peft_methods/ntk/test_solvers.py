@@ -61,7 +61,9 @@ def test_logistic_regression_of_a_linear_model_is_that_of_scikit_learn(classes: 
 
 def test_logistic_regression_on_the_rows_of_any_kernel_is_that_of_scikit_learn() -> None:
     rows = draw(25, 1, 12)
-    gram, labels, ridge = ntk(rows, kind="asymmetric"), labels_of(25, 2), 1e-4
+    gram = ntk(rows, kind="asymmetric")
+    labels = labels_of(25, 2)
+    ridge = 1e-4
     shrink = ridge * float(torch.linalg.matrix_norm(gram, 2)) ** 2
     alpha = solve_logistic(gram, labels, ridge, penalty="coefficients")
     twin = LogisticRegression(C=1 / shrink, fit_intercept=False, tol=1e-12, max_iter=10_000)
@@ -73,7 +75,10 @@ def test_logistic_regression_on_the_rows_of_any_kernel_is_that_of_scikit_learn()
 def test_logistic_regression_is_where_gradient_descent_ends(penalty: Penalty) -> None:
     """Coupled classes and a start: the gradient of the stated objective by alpha is zero, and every move costs."""
     rows = gradients(tiny_net(dtype=torch.float64), draw(6, 6), subspace(tiny_net(dtype=torch.float64)))
-    gram, labels, start, ridge = ntk(rows), labels_of(6, 3), draw(6, 3, seed=4), 1e-3
+    gram = ntk(rows)
+    labels = labels_of(6, 3)
+    start = draw(6, 3, seed=4)
+    ridge = 1e-3
     norm = float(torch.linalg.matrix_norm(gram, 2))
 
     def objective(alpha: torch.Tensor) -> torch.Tensor:
@@ -108,7 +113,9 @@ def test_the_asymmetric_solver_with_a_symmetric_kernel_is_ridge_regression() -> 
 
 def test_with_several_classes_it_is_ridge_regression_on_signs() -> None:
     model, x = tiny_net(dtype=torch.float64), draw(7, 6)
-    gram, labels, gamma = ntk(gradients(model, x, subspace(model))), labels_of(7, 3), 0.1
+    gram = ntk(gradients(model, x, subspace(model)))
+    labels = labels_of(7, 3)
+    gamma = 0.1
     solution = solve_asymmetric(gram, class_signs(labels, 3), gamma)
     found = solution.predict(gram, gram)
     signs = class_signs(labels, 3).flatten()
@@ -120,7 +127,10 @@ def test_with_several_classes_it_is_ridge_regression_on_signs() -> None:
 @pytest.mark.parametrize("balance", [0.0, 0.5, 1.0])
 def test_the_two_sided_predictor_classifies_its_training_examples(balance: float) -> None:
     """Several classes, through gradients of new inputs; it equals the prediction from both kernels."""
-    model, x, probes, labels = tiny_net(dtype=torch.float64), draw(9, 6), draw(4, 6, seed=2), labels_of(9, 3)
+    model = tiny_net(dtype=torch.float64)
+    x = draw(9, 6)
+    probes = draw(4, 6, seed=2)
+    labels = labels_of(9, 3)
     parameters = subspace(model)
     looked = tangent_kernel(model, x, parameters, "asymmetric")
     fitted = looked.two_sided(labels, 1e5, balance)
@@ -140,7 +150,9 @@ def test_the_two_sided_predictor_classifies_its_training_examples(balance: float
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_logistic_predictors_classify_their_training_examples(kind: Kind) -> None:
-    model, x, labels = tiny_net(dtype=torch.float64), draw(9, 6), labels_of(9, 3)
+    model = tiny_net(dtype=torch.float64)
+    x = draw(9, 6)
+    labels = labels_of(9, 3)
     parameters = subspace(model)
     looked = tangent_kernel(model, x, parameters, kind)
     fitted = looked.logistic(labels, 1e-5, penalty="coefficients" if kind == "asymmetric" else "change")
@@ -149,7 +161,9 @@ def test_logistic_predictors_classify_their_training_examples(kind: Kind) -> Non
 
 def test_a_start_and_the_size_of_targets_scale_together() -> None:
     """Share 1/4 with targets of size 1 is share 1 with targets of size 4: the same classes and the same change."""
-    model, x, labels = tiny_net(dtype=torch.float64), draw(9, 6), labels_of(9, 3)
+    model = tiny_net(dtype=torch.float64)
+    x = draw(9, 6)
+    labels = labels_of(9, 3)
     parameters = subspace(model)
     looked = tangent_kernel(model, x, parameters)
     small, large = looked.ridge(labels, 1e-2, start_share=0.25), looked.ridge(labels, 1e-2, size=4.0)
