@@ -7,15 +7,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Protocol, Self, TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from torch import nn
 
-from crossbar_sim import Chip, SpecError
-from crossbar_sim.chip.simulated import MappedMatrix
+from crossbar_sim import SpecError
+from crossbar_sim.chip.chip import simulated_chip
+from crossbar_sim.chip.digital import DigitalChip
+from crossbar_sim.chip.interface import AnyChip, TiledChip
+from crossbar_sim.chip.matrix import Matrix
 from crossbar_sim.spec.spec import Spec
 from peft_methods.model_parts import head_of
-from peft_methods.placement import PlacedMatrix, Placement, ledger_of, place
+from peft_methods.placement import PlacedMatrix, Placement, place
 from peft_methods.tuning import Range, Ranges
 from peft_methods.updates import AnyRule
 from peft_methods.updates.base import Writer
@@ -29,7 +34,7 @@ AnyAdapter = TypeVar("AnyAdapter", bound="Adapter", covariant=True)
 class Maker(Protocol[AnyAdapter]):
     """A method that makes adapters of its own class."""
 
-    def make_adapter(self, model: nn.Module, chip: Chip | None, seed: int) -> AnyAdapter:
+    def make_adapter(self, model: nn.Module, chip: AnyChip, seed: int) -> AnyAdapter:
         """As `Method.make_adapter`."""
 
 
@@ -104,16 +109,16 @@ class Method(Spec, ABC):
         """Its name and its settings, as `peft_methods.methods.read_method` takes them."""
         return {"name": self.name, **self.model_dump(mode="json")}
 
-    def attach(self: Maker[AnyAdapter], model: nn.Module, chip: Chip | None = None, seed: int = 0) -> AnyAdapter:
+    def attach(self: Maker[AnyAdapter], model: nn.Module, chip: AnyChip | None = None, seed: int = 0) -> AnyAdapter:
         """Change `model` in place and return the adapter; every other parameter is frozen.
 
-        Without a chip all arithmetic is digital (the method's digital twin). What is programmed while
-        attaching is billed to the phases 'pool' (frozen tensors) and 'adapt/update' (trained tensors).
+        chip: where the model lies; None: nowhere, all arithmetic is digital (the method's digital twin). What is
+        programmed while attaching is billed to the phases 'pool' (frozen tensors) and 'adapt/update' (trained tensors).
         """
-        return self.make_adapter(model, chip, seed)
+        return self.make_adapter(model, DigitalChip() if chip is None else chip, seed)
 
     @abstractmethod
-    def make_adapter(self, model: nn.Module, chip: Chip | None, seed: int) -> Adapter:
+    def make_adapter(self, model: nn.Module, chip: AnyChip, seed: int) -> Adapter:
         """What `attach` does for this method."""
 
 
@@ -129,21 +134,20 @@ class TrainedGroup:
 class Adapter:
     """A method attached to a model: its trained parameters, its matrices, and the way back."""
 
-    def __init__(self, method: Method, model: nn.Module, chip: Chip | None) -> None:
+    def __init__(self, method: Method, model: nn.Module, chip: AnyChip) -> None:
         self.method = method
         self.model = model
         self.chip = chip
         self.groups: list[TrainedGroup] = []
-        self.matrices: list[MappedMatrix] = []
+        self.matrices: list[Matrix] = []
         self.writers: list[Writer] = []
         self.placed: list[tuple[PlacedMatrix, Placement]] = []
         self._replaced: list[tuple[nn.Module, str, nn.Module]] = []
         self._requires_grad = {parameter: parameter.requires_grad for parameter in model.parameters()}
         self._originals: dict[nn.Parameter, torch.Tensor] = {}
-        self._tiles_before = set(chip.matrices) if chip is not None else set()
-        if chip is not None:
-            chip.start_task()
-            chip.ledger.method = method.display_name
+        self._tiles_before = set(chip.matrices)
+        self._before = chip.mark_writes()
+        chip.ledger.method = method.display_name
         model.requires_grad_(False)
         if method.train_head:
             self.train(list(head_of(model).parameters()), method.learning_rate, method.weight_decay)
@@ -169,7 +173,7 @@ class Adapter:
 
     def train_matrix(self, matrix: PlacedMatrix) -> nn.Parameter:
         """Register a placed matrix as trained: `write()` will program it if it is on tiles. Returns its master."""
-        if isinstance(matrix, MappedMatrix):
+        if isinstance(matrix, Matrix):
             self.matrices.append(matrix)
             self.writers.append(self.method.update_rule.writer(matrix))
         return matrix.master
@@ -199,11 +203,18 @@ class Adapter:
         """Take over trained values, by name; what is on tiles is programmed with verify reads, whatever the rule."""
         for name, parameter in self.trained_by_name().items():
             parameter.copy_(values[name])
-        with ledger_of(self.chip).phase("adapt/update"):
+        with self.chip.ledger.phase("adapt/update"):
             for matrix in self.matrices:
                 matrix.program()
             self.writers = [self.method.update_rule.writer(matrix) for matrix in self.matrices]
             self.write()
+
+    def task_writes(self) -> dict[str, NDArray[np.int64]]:
+        """By matrix of the chip, how often each cell (planes, rows, columns) was written since the method was attached;
+        what is programmed once and never changes, a pool, does not count."""
+        trained = {matrix.name for matrix in self.matrices}
+        frozen = {matrix.name for matrix, _ in self.placed} - trained
+        return simulated_chip(self.chip).writes_since(self._before, frozen)
 
     @property
     def trained_values(self) -> int:
@@ -239,12 +250,12 @@ class Adapter:
             setattr(owner, child, original)
         for parameter, value in self._originals.items():
             parameter.copy_(value)
-        with ledger_of(self.chip).phase("adapt/update"):
+        with self.chip.ledger.phase("adapt/update"):
             for matrix in self.matrices:
-                matrix.factors = None
+                matrix.keep_factors(False)
                 if matrix.master in self._originals:
                     matrix.program()
-        if self.chip is not None:
+        if isinstance(self.chip, TiledChip):
             for name in set(self.chip.matrices) - self._tiles_before:
                 self.chip.release(name)
         for parameter, required in self._requires_grad.items():

@@ -19,11 +19,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from crossbar_sim import Chip, CrossbarError, SpecError
+from crossbar_sim import CrossbarError, SpecError
+from crossbar_sim.chip.interface import AnyChip
 from peft_methods.base import Adapter, Method
 from peft_methods.errors import CheckpointError
 from peft_methods.methods import read_method
 from peft_methods.methods.pooled import PoolMethod
+from peft_methods.placement import DIGITAL
 
 FACTS_FILE = "crossbar_adapter.json"
 VALUES_FILE = "crossbar_adapter.safetensors"
@@ -55,7 +57,7 @@ def save_native(folder: Path, adapter: Adapter, base_model_name: str, *, seed: i
         temporary.unlink(missing_ok=True)
 
 
-def load_native(folder: Path, model: nn.Module, chip: Chip | None = None, method: Method | None = None) -> Adapter:
+def load_native(folder: Path, model: nn.Module, chip: AnyChip = DIGITAL, method: Method | None = None) -> Adapter:
     """Attach the method of `folder` to `model` and give it the values that were saved; ready to infer or train on.
 
     method: the saved one with its pool, where the pool was an object, which a file does not hold. Programming is billed

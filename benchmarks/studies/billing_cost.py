@@ -21,7 +21,7 @@ from benchmarks.problems.pools import POOL_FOLDER, load_pool
 from benchmarks.problems.tasks import few_shot, get_task
 from crossbar_sim import Chip, Hardware, map_model
 from crossbar_sim.chip import simulated as matrix_module
-from crossbar_sim.chip.energy_by_tile import TileWork
+from crossbar_sim.chip.tile_work import TileWork
 from peft_methods import METHODS, fine_tune
 from peft_methods.methods import read_method
 from peft_methods.methods.pooled import with_pool
@@ -72,8 +72,7 @@ def designs(name: str = "milo2021_128x128") -> dict[str, Hardware]:
 def step_times(method: str, hardware: Hardware, steps: int, seed: int) -> list[tuple[float, float]]:
     """(seconds, of which billing) of every training step but the first, which counts operations."""
     model = load_backbone()
-    chip = map_model(model, hardware, seed=seed, make_chip=TimedChip)
-    assert isinstance(chip, TimedChip)
+    chip = map_model(model, TimedChip(hardware, seed))
     calibrate(model, chip)
     recipe = with_pool(read_method({"name": method, "steps": steps}), lambda: load_pool(POOL_FOLDER / "digits_vit"))
     adapter = recipe.attach(model, chip, seed)

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 from torch import nn
 
-from crossbar_sim import Chip
+from crossbar_sim.chip.interface import AnyChip
 from peft_methods.base import Adapter, Method
 from peft_methods.errors import MethodError
 from peft_methods.model_parts import linear_layers
@@ -36,7 +36,7 @@ class BitFit(Method):
     def placements(self) -> dict[str, Placement]:
         return {"biases": "sram"}
 
-    def make_adapter(self, model: nn.Module, chip: Chip | None, seed: int) -> Adapter:
+    def make_adapter(self, model: nn.Module, chip: AnyChip, seed: int) -> Adapter:
         layers = linear_layers(model, self.targets)
         biases = [layer.bias for layer in layers.values() if layer.bias is not None]
         if not biases:

@@ -9,11 +9,11 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from crossbar_sim import Chip
+from crossbar_sim.chip.interface import AnyChip
 from peft_methods.base import Adapter, Method
 from peft_methods.errors import MethodError
 from peft_methods.model_parts import LinearLike, block_of, matches, uniform
-from peft_methods.placement import PlacedMatrix, Placement, bill_arithmetic, bill_sram, ledger_of
+from peft_methods.placement import PlacedMatrix, Placement, bill_arithmetic, bill_sram
 from peft_methods.tuning import Range, Ranges
 
 
@@ -49,7 +49,7 @@ class Bottleneck(Method):
     def placements(self) -> dict[str, Placement]:
         return {"down, up": self.placement, "biases": "sram"}
 
-    def make_adapter(self, model: nn.Module, chip: Chip | None, seed: int) -> Adapter:
+    def make_adapter(self, model: nn.Module, chip: AnyChip, seed: int) -> Adapter:
         chosen = targeted_modules(model, self.targets)
         adapter = Adapter(self, model, chip)
         generator = torch.Generator().manual_seed(seed)
@@ -58,7 +58,7 @@ class Bottleneck(Method):
             width = like.shape[0]
             bound = 1 / math.sqrt(width)
             down = uniform(self.rank, width, bound, generator, like)
-            with ledger_of(chip).phase("adapt/update"):
+            with chip.ledger.phase("adapt/update"):
                 layer = BottleneckLayer(
                     module,
                     adapter.place(f"{name}.adapter_down", down, self.placement, self.a_range * bound),
@@ -74,7 +74,7 @@ class Bottleneck(Method):
 class BottleneckLayer(nn.Module):
     """h + up(gelu(down(h) + b_down)) + b_up with h = base(x)."""
 
-    def __init__(self, base: nn.Module, down: PlacedMatrix, up: PlacedMatrix, chip: Chip | None) -> None:
+    def __init__(self, base: nn.Module, down: PlacedMatrix, up: PlacedMatrix, chip: AnyChip) -> None:
         super().__init__()
         self.base = base
         self.down = down

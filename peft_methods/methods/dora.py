@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from crossbar_sim import Chip
+from crossbar_sim.chip.interface import AnyChip
 from peft_methods.methods.low_rank import LowRankLinear, TrainedPair
 from peft_methods.model_parts import LinearLike, product
 from peft_methods.placement import PlacedMatrix, Placement, bill_arithmetic, bill_sram
@@ -34,7 +34,7 @@ class DoRA(TrainedPair):
     def placements(self) -> dict[str, Placement]:
         return {"A, B": self.placement, "magnitude": "sram"}
 
-    def layer(self, base: LinearLike, a: PlacedMatrix, b: PlacedMatrix, chip: Chip | None) -> LowRankLinear:
+    def layer(self, base: LinearLike, a: PlacedMatrix, b: PlacedMatrix, chip: AnyChip) -> LowRankLinear:
         return DoRALinear(base, a, b, self.scaling, chip)
 
 
@@ -48,7 +48,7 @@ class DoRALinear(LowRankLinear):
     squares: torch.Tensor
     norm: torch.Tensor
 
-    def __init__(self, base: LinearLike, a: PlacedMatrix, b: PlacedMatrix, scaling: float, chip: Chip | None) -> None:
+    def __init__(self, base: LinearLike, a: PlacedMatrix, b: PlacedMatrix, scaling: float, chip: AnyChip) -> None:
         super().__init__(base, a, b, scaling)
         self.chip = chip
         squares = base.weight.detach().square().sum(dim=1)

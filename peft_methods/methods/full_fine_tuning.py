@@ -7,8 +7,8 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 from torch import nn
 
-from crossbar_sim import Chip
-from crossbar_sim.chip.simulated import MappedMatrix
+from crossbar_sim.chip.interface import AnyChip
+from crossbar_sim.chip.matrix import Matrix
 from peft_methods.base import Adapter, Method
 from peft_methods.placement import Placement
 from peft_methods.tuning import Range, Ranges
@@ -33,10 +33,10 @@ class FullFineTuning(Method):
     def placements(self) -> dict[str, Placement]:
         return {"weights": "crossbar", "biases, normalisation, head": "sram"}
 
-    def make_adapter(self, model: nn.Module, chip: Chip | None, seed: int) -> Adapter:
+    def make_adapter(self, model: nn.Module, chip: AnyChip, seed: int) -> Adapter:
         adapter = Adapter(self, model, chip)
         for module in model.modules():
-            if isinstance(module, MappedMatrix):
+            if isinstance(module, Matrix):
                 adapter.train_matrix(module)
         adapter.train(list(model.parameters()), self.learning_rate, self.weight_decay)
         return adapter

@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from crossbar_sim import Chip
+from crossbar_sim.chip.interface import AnyChip
 from peft_methods.model_parts import LinearLike, product
 from peft_methods.placement import PlacedMatrix, bill_arithmetic, bill_sram
 
@@ -52,7 +52,7 @@ class FusedLinear(nn.Module):
         mixture: Mixture,
         coefficients: nn.Parameter,
         block: int,
-        chip: Chip | None,
+        chip: AnyChip,
     ) -> None:
         super().__init__()
         self.base = base
@@ -114,16 +114,15 @@ class FusedLinear(nn.Module):
         return y if self.base.bias is None else y + self.base.bias
 
     def _bill(self, vectors: int) -> None:
-        if self.chip is not None:
-            mixing = self.b_stack.master.shape[1]
-            gains = 0 if self.norms is None else self.outputs
-            adds, products = (mixing, 2 * mixing) if self.mixture.fusion == "factors" else (0, mixing)
-            bill_arithmetic(self.chip, "fusion", adds=vectors * adds, multiplies=vectors * (products + gains))
-            bill_sram(self.chip, "fusion", reads=vectors * (self.modules_in_pool + gains))
-            if self.mixture.magnitude == "vector" and self.norms is not None and self.training:
-                operations = self.norms.operations
-                bill_arithmetic(self.chip, "fusion", adds=operations, multiplies=operations)
-                bill_sram(self.chip, "fusion", reads=self.norms.stored_values)
+        mixing = self.b_stack.master.shape[1]
+        gains = 0 if self.norms is None else self.outputs
+        adds, products = (mixing, 2 * mixing) if self.mixture.fusion == "factors" else (0, mixing)
+        bill_arithmetic(self.chip, "fusion", adds=vectors * adds, multiplies=vectors * (products + gains))
+        bill_sram(self.chip, "fusion", reads=vectors * (self.modules_in_pool + gains))
+        if self.mixture.magnitude == "vector" and self.norms is not None and self.training:
+            operations = self.norms.operations
+            bill_arithmetic(self.chip, "fusion", adds=operations, multiplies=operations)
+            bill_sram(self.chip, "fusion", reads=self.norms.stored_values)
 
 
 class MixtureNorm(nn.Module, ABC):

@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from crossbar_sim import Chip
+from crossbar_sim.chip.interface import AnyChip
 from peft_methods.base import MergeableAdapter, Method
 from peft_methods.model_parts import LinearLike, linear_layers, product
 from peft_methods.placement import Placement, bill_arithmetic, bill_sram
@@ -36,7 +36,7 @@ class IA3(Method):
     def placements(self) -> dict[str, Placement]:
         return {"gains": "sram"}
 
-    def make_adapter(self, model: nn.Module, chip: Chip | None, seed: int) -> IA3Adapter:
+    def make_adapter(self, model: nn.Module, chip: AnyChip, seed: int) -> IA3Adapter:
         adapter = IA3Adapter(self, model, chip)
         inputs = linear_layers(model, self.feed_forward) if self.feed_forward else {}
         outputs = linear_layers(model, self.targets) if self.targets else {}
@@ -50,7 +50,7 @@ class IA3(Method):
 class GainLinear(nn.Module):
     """A linear layer with a trained gain on its inputs or on its outputs (before the bias)."""
 
-    def __init__(self, base: LinearLike, on_inputs: bool, chip: Chip | None) -> None:
+    def __init__(self, base: LinearLike, on_inputs: bool, chip: AnyChip) -> None:
         super().__init__()
         self.base = base
         self.on_inputs = on_inputs
@@ -70,7 +70,7 @@ class GainLinear(nn.Module):
 class IA3Adapter(MergeableAdapter):
     """IA3 on the chosen layers of one model."""
 
-    def __init__(self, method: IA3, model: nn.Module, chip: Chip | None) -> None:
+    def __init__(self, method: IA3, model: nn.Module, chip: AnyChip) -> None:
         super().__init__(method, model, chip)
         self.layers: dict[str, GainLinear] = {}
 

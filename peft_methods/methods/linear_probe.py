@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 from torch import nn
 
-from crossbar_sim import Chip
+from crossbar_sim.chip.interface import AnyChip
 from peft_methods.base import Adapter, Method
 from peft_methods.model_parts import head_of
 from peft_methods.placement import Placement
@@ -29,7 +29,7 @@ class LinearProbe(Method):
     def placements(self) -> dict[str, Placement]:
         return {"head": "sram"}
 
-    def make_adapter(self, model: nn.Module, chip: Chip | None, seed: int) -> Adapter:
+    def make_adapter(self, model: nn.Module, chip: AnyChip, seed: int) -> Adapter:
         adapter = Adapter(self, model, chip)
         adapter.train(list(head_of(model).parameters()), self.learning_rate, self.weight_decay)
         return adapter

@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from crossbar_sim import Chip
+from crossbar_sim.chip.interface import AnyChip
 from peft_methods.methods.low_rank import LowRankLinear, TrainedPair
 from peft_methods.model_parts import LinearLike
 from peft_methods.placement import PlacedMatrix, Placement
@@ -34,7 +34,7 @@ class LoRA(TrainedPair):
     def placements(self) -> dict[str, Placement]:
         return {"A, B": self.placement}
 
-    def layer(self, base: LinearLike, a: PlacedMatrix, b: PlacedMatrix, chip: Chip | None) -> LowRankLinear:
+    def layer(self, base: LinearLike, a: PlacedMatrix, b: PlacedMatrix, chip: AnyChip) -> LowRankLinear:
         return LoRALinear(base, a, b, self.scaling)
 
 

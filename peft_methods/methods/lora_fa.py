@@ -6,12 +6,12 @@ from typing import ClassVar
 
 import torch
 
-from crossbar_sim import Chip
+from crossbar_sim.chip.interface import AnyChip
 from peft_methods.base import Adapter
 from peft_methods.methods.lora import LoRALinear
 from peft_methods.methods.low_rank import LowRank, LowRankLinear
 from peft_methods.model_parts import LinearLike
-from peft_methods.placement import PlacedMatrix, Placement, ledger_of
+from peft_methods.placement import PlacedMatrix, Placement
 from peft_methods.tuning import Range, Ranges
 
 
@@ -40,8 +40,8 @@ class LoRAFA(LowRank):
         return {"A": self.a_placement}
 
     def place_a(self, adapter: Adapter, name: str, a: torch.Tensor) -> PlacedMatrix:
-        with ledger_of(adapter.chip).phase("pool"):
+        with adapter.chip.ledger.phase("pool"):
             return adapter.place(name, a, self.a_placement)
 
-    def layer(self, base: LinearLike, a: PlacedMatrix, b: PlacedMatrix, chip: Chip | None) -> LowRankLinear:
+    def layer(self, base: LinearLike, a: PlacedMatrix, b: PlacedMatrix, chip: AnyChip) -> LowRankLinear:
         return LoRALinear(base, a, b, self.scaling)

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 from torch import nn
 
-from crossbar_sim import Chip
+from crossbar_sim.chip.interface import AnyChip
 from peft_methods.methods.fused import Fusion, Magnitude, Mixture
 from peft_methods.methods.pooled import PoolAdapter, PoolMethod
 from peft_methods.placement import Placement
@@ -45,7 +45,7 @@ class LoRAFusion(PoolMethod):
     def placements(self) -> dict[str, Placement]:
         return {"coefficients": "sram", "magnitude": "sram"}
 
-    def make_adapter(self, model: nn.Module, chip: Chip | None, seed: int) -> PoolAdapter:
+    def make_adapter(self, model: nn.Module, chip: AnyChip, seed: int) -> PoolAdapter:
         adapter = PoolAdapter(self, model, chip, Mixture(self.magnitude, self.fusion))
         adapter.start(self.initial, seed)
         adapter.train([adapter.coefficients], self.learning_rate, self.weight_decay)

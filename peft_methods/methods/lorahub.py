@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from torch import nn
 
-from crossbar_sim import Chip
+from crossbar_sim.chip.interface import AnyChip
 from peft_methods.errors import MethodError
 from peft_methods.methods.fused import Mixture
 from peft_methods.methods.gradient_free import GradientFree
@@ -32,7 +32,7 @@ class LoRAHub(GradientFree, PoolMethod):
     def placements(self) -> dict[str, Placement]:
         return {"coefficients": "sram"}
 
-    def make_adapter(self, model: nn.Module, chip: Chip | None, seed: int) -> PoolAdapter:
+    def make_adapter(self, model: nn.Module, chip: AnyChip, seed: int) -> PoolAdapter:
         if self.train_head:
             raise MethodError("LoRAHub searches a few coefficients without gradients; train_head must stay false")
         if len(self.find_pool()) < 2:

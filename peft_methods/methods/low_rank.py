@@ -10,11 +10,11 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from crossbar_sim import Chip
+from crossbar_sim.chip.interface import AnyChip
 from peft_methods.base import Adapter, MergeableAdapter, Method
 from peft_methods.checkpoints.weights import LoRAWeights
 from peft_methods.model_parts import LinearLike, check_rank, linear_layers, uniform
-from peft_methods.placement import PlacedMatrix, Placement, ledger_of
+from peft_methods.placement import PlacedMatrix, Placement
 
 
 class LowRank(Method):
@@ -49,13 +49,13 @@ class LowRank(Method):
         """Put A where this method keeps it."""
 
     @abstractmethod
-    def layer(self, base: LinearLike, a: PlacedMatrix, b: PlacedMatrix, chip: Chip | None) -> LowRankLinear:
+    def layer(self, base: LinearLike, a: PlacedMatrix, b: PlacedMatrix, chip: AnyChip) -> LowRankLinear:
         """What the linear layer `base` becomes."""
 
-    def make_adapter(self, model: nn.Module, chip: Chip | None, seed: int) -> LowRankAdapter:
+    def make_adapter(self, model: nn.Module, chip: AnyChip, seed: int) -> LowRankAdapter:
         adapter = LowRankAdapter(self, model, chip)
         generator = torch.Generator().manual_seed(seed)
-        with ledger_of(chip).phase("adapt/update"):
+        with chip.ledger.phase("adapt/update"):
             for name, base in linear_layers(model, self.targets).items():
                 adapter.add(name, base, generator)
         adapter.train(adapter.masters, self.learning_rate, self.weight_decay)
@@ -105,7 +105,7 @@ class LowRankAdapter(MergeableAdapter):
 
     method: LowRank
 
-    def __init__(self, method: LowRank, model: nn.Module, chip: Chip | None) -> None:
+    def __init__(self, method: LowRank, model: nn.Module, chip: AnyChip) -> None:
         super().__init__(method, model, chip)
         self.layers: dict[str, LowRankLinear] = {}
 

@@ -8,7 +8,8 @@ import torch
 from pydantic import Field, field_validator
 from torch import nn
 
-from crossbar_sim import Chip, SpecError
+from crossbar_sim import SpecError
+from crossbar_sim.chip.interface import AnyChip
 from peft_methods.base import Method
 from peft_methods.errors import MethodError
 from peft_methods.methods.tokens import Dropout, TokenAdapter, TokenModel, like_of, token_model
@@ -51,7 +52,7 @@ class PASTA(Method):
     def placements(self) -> dict[str, Placement]:
         return {"special-token vectors": "sram"}
 
-    def make_adapter(self, model: nn.Module, chip: Chip | None, seed: int) -> PASTAAdapter:
+    def make_adapter(self, model: nn.Module, chip: AnyChip, seed: int) -> PASTAAdapter:
         adapter = PASTAAdapter(self, model, chip, token_model(model, self.label), seed)
         adapter.train([adapter.editor.vectors], self.learning_rate, self.weight_decay)
         return adapter
@@ -60,7 +61,7 @@ class PASTA(Method):
 class SpecialTokens(nn.Module):
     """Adds vectors (blocks, positions, width) to the special tokens."""
 
-    def __init__(self, vectors: torch.Tensor, positions: tuple[int, ...], chip: Chip | None, dropout: Dropout) -> None:
+    def __init__(self, vectors: torch.Tensor, positions: tuple[int, ...], chip: AnyChip, dropout: Dropout) -> None:
         super().__init__()
         self.vectors = nn.Parameter(vectors, requires_grad=False)
         self.positions = positions
@@ -83,7 +84,7 @@ class SpecialTokens(nn.Module):
 class PASTAAdapter(TokenAdapter):
     """Special-token vectors of one model."""
 
-    def __init__(self, method: PASTA, model: nn.Module, chip: Chip | None, tokens: TokenModel, seed: int) -> None:
+    def __init__(self, method: PASTA, model: nn.Module, chip: AnyChip, tokens: TokenModel, seed: int) -> None:
         super().__init__(method, model, chip)
         vectors = like_of(model).new_zeros(tokens.depth, len(method.positions), tokens.width)
         if method.initial == "normal" and vectors.device.type != "meta":

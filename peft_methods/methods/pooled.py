@@ -11,14 +11,14 @@ import torch
 from pydantic import InstanceOf, SerializerFunctionWrapHandler, field_serializer, field_validator, model_serializer
 from torch import nn
 
-from crossbar_sim import Chip
+from crossbar_sim.chip.interface import AnyChip
 from peft_methods.base import MergeableAdapter, Method
 from peft_methods.checkpoints.pool import Pool, find_pool
 from peft_methods.checkpoints.weights import LoRAWeights
 from peft_methods.errors import MethodError
 from peft_methods.methods.fused import FusedLinear, Mixture, Stack
 from peft_methods.model_parts import LinearLike, all_linear_layers, block_of
-from peft_methods.placement import Placement, ledger_of
+from peft_methods.placement import Placement
 
 IN_MEMORY = "digest:"
 """How the table of a method names a pool that was given as an object: by its digest, without its tensors."""
@@ -84,7 +84,7 @@ class PoolAdapter(MergeableAdapter):
     method: PoolMethod
 
     def __init__(
-        self, method: PoolMethod, model: nn.Module, chip: Chip | None, mixture: Mixture, per_block: bool = True
+        self, method: PoolMethod, model: nn.Module, chip: AnyChip, mixture: Mixture, per_block: bool = True
     ) -> None:
         self.pool = method.find_pool()
         bases = covered_layers(model, self.pool)
@@ -95,7 +95,7 @@ class PoolAdapter(MergeableAdapter):
         some = next(iter(bases.values())).weight
         self.coefficients = nn.Parameter(some.new_zeros(len(self.pool), len(blocks)), requires_grad=False)
         self.layers: dict[str, FusedLinear] = {}
-        with ledger_of(chip).phase("pool"):
+        with chip.ledger.phase("pool"):
             for name, base in bases.items():
                 stack = Stack(
                     self.place(f"{name}.pool_A", self.pool.stacked_a(name).to(some), "crossbar"),

@@ -9,13 +9,13 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from crossbar_sim import Chip
-from crossbar_sim.chip.simulated import MappedMatrix
+from crossbar_sim.chip.interface import AnyChip
+from crossbar_sim.chip.matrix import Matrix
 from peft_methods.base import MergeableAdapter, Method
 from peft_methods.checkpoints.vera import VeRAWeights
 from peft_methods.checkpoints.weights import LoRAWeights
 from peft_methods.model_parts import LinearLike, linear_layers, uniform
-from peft_methods.placement import PlacedMatrix, Placement, bill_arithmetic, bill_sram, ledger_of
+from peft_methods.placement import PlacedMatrix, Placement, bill_arithmetic, bill_sram
 from peft_methods.tuning import Range, Ranges
 
 
@@ -47,7 +47,7 @@ class VeRA(Method):
     def frozen_placements(self) -> dict[str, Placement]:
         return {"A_f, B_f": self.placement}
 
-    def make_adapter(self, model: nn.Module, chip: Chip | None, seed: int) -> VeRAAdapter:
+    def make_adapter(self, model: nn.Module, chip: AnyChip, seed: int) -> VeRAAdapter:
         bases = linear_layers(model, self.targets)
         adapter = VeRAAdapter(self, model, chip, bases, seed)
         adapter.train(
@@ -61,7 +61,7 @@ class VeRA(Method):
 class VeRALinear(nn.Module):
     """base(x) + lambda_b o B_f(lambda_d o A_f(x))."""
 
-    def __init__(self, base: LinearLike, a: PlacedMatrix, b: PlacedMatrix, initial: float, chip: Chip | None) -> None:
+    def __init__(self, base: LinearLike, a: PlacedMatrix, b: PlacedMatrix, initial: float, chip: AnyChip) -> None:
         super().__init__()
         self.base = base
         self.a = a
@@ -83,7 +83,7 @@ class VeRALinear(nn.Module):
 
     def _shared(self, matrix: PlacedMatrix, x: torch.Tensor, outputs: int, inputs: int) -> torch.Tensor:
         """The corner (outputs, inputs) of a shared matrix times x; on tiles the other word lines stay at zero volts."""
-        if isinstance(matrix, MappedMatrix):
+        if isinstance(matrix, Matrix):
             y: torch.Tensor = matrix(nn.functional.pad(x, (0, matrix.master.shape[1] - inputs)))
             return y[..., :outputs]
         bill_sram(self.chip, matrix.name, reads=x.numel() // x.shape[-1] * outputs * inputs)
@@ -100,9 +100,7 @@ class VeRAAdapter(MergeableAdapter):
 
     method: VeRA
 
-    def __init__(
-        self, method: VeRA, model: nn.Module, chip: Chip | None, bases: dict[str, LinearLike], seed: int
-    ) -> None:
+    def __init__(self, method: VeRA, model: nn.Module, chip: AnyChip, bases: dict[str, LinearLike], seed: int) -> None:
         super().__init__(method, model, chip)
         self.seed = seed
         weights = [base.weight for base in bases.values()]
@@ -110,7 +108,7 @@ class VeRAAdapter(MergeableAdapter):
         generator = torch.Generator().manual_seed(seed)
         a = uniform(method.rank, widest, math.sqrt(6 / widest), generator, weights[0])
         b = uniform(tallest, method.rank, math.sqrt(6 / method.rank), generator, weights[0])
-        with ledger_of(chip).phase("pool"):
+        with chip.ledger.phase("pool"):
             self.a, self.b = self.place("vera_A", a, method.placement), self.place("vera_B", b, method.placement)
         self.layers: dict[str, VeRALinear] = {}
         for name, base in bases.items():

@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from crossbar_sim import Chip
+from crossbar_sim.chip.interface import AnyChip
 from peft_methods.base import MergeableAdapter, Method
 from peft_methods.checkpoints.weights import LoRAWeights
 from peft_methods.model_parts import LinearLike, check_rank, linear_layers, product, uniform
@@ -49,7 +49,7 @@ class WeGeFT(Method):
     def placements(self) -> dict[str, Placement]:
         return {"Phi, Psi" if self.side == "input" else "U, V": "sram"}
 
-    def make_adapter(self, model: nn.Module, chip: Chip | None, seed: int) -> WeGeFTAdapter:
+    def make_adapter(self, model: nn.Module, chip: AnyChip, seed: int) -> WeGeFTAdapter:
         adapter = WeGeFTAdapter(self, model, chip)
         generator = torch.Generator().manual_seed(seed)
         for name, base in linear_layers(model, self.targets).items():
@@ -63,7 +63,7 @@ class EditedLinear(nn.Module):
     """A linear layer with z -> z + s up(down(z)) on its input, or on its product before the bias."""
 
     def __init__(
-        self, base: LinearLike, down: SramMatrix, up: SramMatrix, scaling: float, on_input: bool, chip: Chip | None
+        self, base: LinearLike, down: SramMatrix, up: SramMatrix, scaling: float, on_input: bool, chip: AnyChip
     ) -> None:
         super().__init__()
         self.base = base
@@ -99,7 +99,7 @@ class WeGeFTAdapter(MergeableAdapter):
 
     method: WeGeFT
 
-    def __init__(self, method: WeGeFT, model: nn.Module, chip: Chip | None) -> None:
+    def __init__(self, method: WeGeFT, model: nn.Module, chip: AnyChip) -> None:
         super().__init__(method, model, chip)
         self.generators: dict[str, tuple[SramMatrix, SramMatrix]] = {}
         self.layers: dict[str, EditedLinear] = {}

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from crossbar_sim import Chip
+from crossbar_sim.chip.interface import AnyChip
 from peft_methods.errors import MethodError
 from peft_methods.ntk.gradients import (
     CHUNK,
@@ -25,6 +25,7 @@ from peft_methods.ntk.gradients import (
     outputs_and_gradients,
 )
 from peft_methods.ntk.solvers import Penalty, class_signs, one_hot, solve_asymmetric, solve_logistic, solve_ridge
+from peft_methods.placement import DIGITAL
 
 INPUTS_AT_ONCE = 50
 """Signs of gradients are kept for no more than these many inputs."""
@@ -38,7 +39,7 @@ class NTKFit:
     change: Tensor | None
     sign_change: Tensor | None = None
 
-    def predict(self, model: nn.Module, inputs: Tensor, parameters: Parameters, chip: Chip | None = None) -> Tensor:
+    def predict(self, model: nn.Module, inputs: Tensor, parameters: Parameters, chip: AnyChip = DIGITAL) -> Tensor:
         """Outputs (n, C) for inputs (n, ...); the model and its parameters stand where they stood when fitted."""
         with torch.no_grad():
             outputs: Tensor = self.start_share * model(inputs)
@@ -117,7 +118,7 @@ def tangent_kernel(
     inputs: Tensor,
     parameters: Parameters,
     kind: Kind = "sgd",
-    chip: Chip | None = None,
+    chip: AnyChip = DIGITAL,
     count: Count | None = None,
 ) -> TangentKernel:
     """Read the model once at inputs (N, ...) and form their NTK. Reads of a chip are billed to 'adapt', the NTK's own

@@ -24,12 +24,12 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, jacrev, vmap
 
-from crossbar_sim import Chip
-from crossbar_sim.chip.simulated import MappedMatrix
+from crossbar_sim.chip.interface import AnyChip
+from crossbar_sim.chip.matrix import Matrix
 from peft_methods.base import Adapter
 from peft_methods.errors import MethodError
 from peft_methods.model_parts import block_of
-from peft_methods.placement import ledger_of
+from peft_methods.placement import DIGITAL
 
 Kind = Literal["sgd", "sign", "asymmetric"]
 KINDS: tuple[Kind, ...] = ("sgd", "sign", "asymmetric")
@@ -68,10 +68,10 @@ def adapter_subspace(adapter: Adapter) -> Parameters:
 
 def on_tiles(model: nn.Module) -> bool:
     """Whether some product of the model is an analog read."""
-    return any(isinstance(module, MappedMatrix) for module in model.modules())
+    return any(isinstance(module, Matrix) for module in model.modules())
 
 
-def gradients(model: nn.Module, inputs: Tensor, parameters: Parameters, chip: Chip | None = None) -> Tensor:
+def gradients(model: nn.Module, inputs: Tensor, parameters: Parameters, chip: AnyChip = DIGITAL) -> Tensor:
     """grad f_c(x_n) (N, C, P) for inputs (N, ...); the parameters' values follow one another in the order given.
 
     Digital models: exact Jacobians (torch.func). On tiles: one forward read per input and one transposed read per
@@ -81,7 +81,7 @@ def gradients(model: nn.Module, inputs: Tensor, parameters: Parameters, chip: Ch
 
 
 def outputs_and_gradients(
-    model: nn.Module, inputs: Tensor, parameters: Parameters, chip: Chip | None = None, count: Count | None = None
+    model: nn.Module, inputs: Tensor, parameters: Parameters, chip: AnyChip = DIGITAL, count: Count | None = None
 ) -> tuple[Tensor, Tensor]:
     """f (N, C) and its gradients (N, C, P) from the same reads. count(kind, samples): a context that bills the digital
     layers of a 'forward' or 'backward' pass on tiles."""
@@ -104,10 +104,12 @@ def _uncounted(kind: str, samples: int) -> AbstractContextManager[None]:
 
 
 def _gradients_on_tiles(
-    model: nn.Module, inputs: Tensor, parameters: Parameters, chip: Chip | None, count: Count
+    model: nn.Module, inputs: Tensor, parameters: Parameters, chip: AnyChip, count: Count
 ) -> tuple[Tensor, Tensor]:
-    ledger, wanted = ledger_of(chip), list(parameters.values())
-    rows, reached = [], []
+    ledger = chip.ledger
+    wanted = list(parameters.values())
+    rows = []
+    reached = []
     with differentiable(parameters):
         for x in inputs:
             with ledger.phase("adapt/forward"), count("forward", 1):
@@ -138,7 +140,7 @@ def differentiable(parameters: Parameters) -> Iterator[None]:
 
 
 def linearised_change(
-    model: nn.Module, inputs: Tensor, parameters: Parameters, change: Tensor, chip: Chip | None = None
+    model: nn.Module, inputs: Tensor, parameters: Parameters, change: Tensor, chip: AnyChip = DIGITAL
 ) -> Tensor:
     """grad f(x) . change, (N, C), for change (P,): two backward passes, or on tiles the gradients of all inputs."""
     if on_tiles(model):
@@ -177,17 +179,15 @@ def ntk(rows: Tensor, columns: Tensor | None = None, kind: Kind = "sgd") -> Tens
 
 @torch.no_grad()
 def write_once(
-    model: nn.Module, parameters: Parameters, change: Tensor, chip: Chip | None = None, matrices: Iterable[str] = ()
+    model: nn.Module, parameters: Parameters, change: Tensor, chip: AnyChip = DIGITAL, matrices: Iterable[str] = ()
 ) -> int:
     """Deploy a solution: add `change` (P,) to the parameters and program every cell that differs, once.
 
-    Returns the cells written (0 for digital parameters); they are billed to 'adapt/update'. Weights beyond the range of
-    their columns are clipped by programming. matrices: names of the chip's matrices to program; all by default.
+    Returns the cells written (0 on a chip without tiles); they are billed to 'adapt/update'. Weights beyond the range
+    of their columns are clipped by programming. matrices: names of the chip's matrices to program; all by default.
     """
     for name, part in split(parameters, change).items():
         parameters[name].add_(part)
-    if chip is None:
-        return 0
     chosen = set(matrices) or set(chip.matrices)
     with chip.ledger.phase("adapt/update"):
         return sum(matrix.program().count for name, matrix in chip.matrices.items() if name in chosen)

@@ -18,11 +18,11 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from crossbar_sim import Chip
-from crossbar_sim.chip.simulated import MappedMatrix
+from crossbar_sim.chip.interface import AnyChip, TiledChip
+from crossbar_sim.chip.matrix import Matrix
 from peft_methods.errors import MethodError
 from peft_methods.ntk.gradients import Parameters, differentiable, gradients, on_tiles, split, write_once
-from peft_methods.placement import ledger_of
+from peft_methods.placement import DIGITAL
 from peft_methods.training.activations import KeptActivations
 from peft_methods.training.digital_operations import DigitalOperations
 from peft_methods.training.step import TrainingStep
@@ -68,13 +68,13 @@ class PulseRule:
         return torch.cat(parts)
 
 
-def pulsed_matrices(parameters: Parameters, chip: Chip) -> dict[str, MappedMatrix]:
+def pulsed_matrices(parameters: Parameters, chip: AnyChip) -> dict[str, Matrix]:
     """The chip's matrices among the parameters, by parameter name; no pulse reaches the other parameters."""
     of_master = {id(matrix.master): matrix for matrix in chip.matrices.values()}
     return {name: of_master[id(value)] for name, value in parameters.items() if id(value) in of_master}
 
 
-def chip_steps(parameters: Parameters, chip: Chip) -> dict[str, Tensor]:
+def chip_steps(parameters: Parameters, chip: AnyChip) -> dict[str, Tensor]:
     """How far one pulse moves the weights of a chip's matrices, the mean of SET and RESET: R x (mean pulse step) /
     (g_max - g_min), with R the largest weight that the cells hold. 0 for parameters that are not on tiles."""
     steps = {name: torch.zeros(()) for name in parameters}
@@ -85,8 +85,8 @@ def chip_steps(parameters: Parameters, chip: Chip) -> dict[str, Tensor]:
     return steps
 
 
-def chip_limits(parameters: Parameters, chip: Chip) -> dict[str, Tensor]:
-    """The largest |w| that the cells can hold, for the parameters that are on tiles (`MappedMatrix.largest_weight`)."""
+def chip_limits(parameters: Parameters, chip: AnyChip) -> dict[str, Tensor]:
+    """The largest |w| that the cells can hold, for the parameters that are on tiles (`Matrix.largest_weight`)."""
     return {name: matrix.largest_weight for name, matrix in pulsed_matrices(parameters, chip).items()}
 
 
@@ -123,7 +123,7 @@ def pulse_training(
     rule: PulseModel,
     *,
     steps: int,
-    chip: Chip | None = None,
+    chip: AnyChip = DIGITAL,
 ) -> PulseRun:
     """Train in place with one pulse per weight and step, on one example after the other; watch f at the probes.
 
@@ -133,7 +133,7 @@ def pulse_training(
     its gradients are those of step 0, at the examples and at the probes (n, ...), and each step's loss slope comes
     from the predicted outputs.
     """
-    if on_tiles(model) and chip is None:
+    if on_tiles(model) and not isinstance(chip, TiledChip):
         raise MethodError("the model is on tiles: give its chip, so that pulses can be programmed")
     rows = _unbilled_gradients(model, inputs, parameters, chip)
     watched = _unbilled_gradients(model, probes, parameters, chip)
@@ -155,14 +155,14 @@ def pulse_training(
 
 
 def _step(
-    model: nn.Module, inputs: Tensor, labels: Tensor, parameters: Parameters, rule: PulseModel, chip: Chip | None
+    model: nn.Module, inputs: Tensor, labels: Tensor, parameters: Parameters, rule: PulseModel, chip: AnyChip
 ) -> int:
     """One pulse per weight against the gradient of the cross-entropy; returns how many cells took one."""
     trained = list(parameters.values())
-    step = TrainingStep(ledger_of(chip), trained, DigitalOperations(None), KeptActivations(None, model))
+    step = TrainingStep(chip.ledger, trained, DigitalOperations(DIGITAL), KeptActivations(DIGITAL, model))
 
     def update() -> int:
-        if chip is None:
+        if not isinstance(chip, TiledChip):
             return write_once(model, parameters, rule.change(parameters, _gradient_of(trained)))
         matrices = pulsed_matrices(parameters, chip).values()
         return sum(SignPulses().writer(matrix).write(last=False) for matrix in matrices)
@@ -182,18 +182,13 @@ def _gradient_of(trained: list[nn.Parameter]) -> Tensor:
     return torch.cat([part.flatten() for part in found])
 
 
-def _unbilled_gradients(model: nn.Module, inputs: Tensor, parameters: Parameters, chip: Chip | None) -> Tensor:
-    if chip is None:
-        return gradients(model, inputs, parameters)
-    with chip.looking():
+def _unbilled_gradients(model: nn.Module, inputs: Tensor, parameters: Parameters, chip: AnyChip) -> Tensor:
+    with chip.probing():
         return gradients(model, inputs, parameters, chip)
 
 
 @torch.no_grad()
-def _unbilled_outputs(model: nn.Module, inputs: Tensor, chip: Chip | None) -> Tensor:
-    if chip is None:
-        plain: Tensor = model(inputs)
-        return plain
-    with chip.looking():
-        watched: Tensor = model(inputs)
-    return watched
+def _unbilled_outputs(model: nn.Module, inputs: Tensor, chip: AnyChip) -> Tensor:
+    with chip.probing():
+        outputs: Tensor = model(inputs)
+    return outputs

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -11,11 +10,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from crossbar_sim import Chip, CrossbarError
+from crossbar_sim import CrossbarError
+from crossbar_sim.chip.interface import AnyChip
 from crossbar_sim.hardware.components import PROGRAMMING
 from peft_methods.base import Adapter, Method
 from peft_methods.methods.gradient_free import GradientFree
-from peft_methods.placement import bill_arithmetic, bill_sram, ledger_of
+from peft_methods.placement import DIGITAL, bill_arithmetic, bill_sram
 from peft_methods.training.activations import KeptActivations
 from peft_methods.training.digital_operations import DigitalOperations
 from peft_methods.training.search import Point, minimise
@@ -57,13 +57,13 @@ def fine_tune(
     """
     method = adapter.method
     chip = adapter.chip
-    ledger = ledger_of(chip)
+    ledger = chip.ledger
     history = History()
     adapter.resume()
 
     def report(step: int) -> None:
         if on_step is not None:
-            with chip.looking() if chip is not None else nullcontext():
+            with chip.probing():
                 on_step(step, history)
 
     if isinstance(method, GradientFree):
@@ -137,7 +137,7 @@ def _search(
     def evaluate(point: Point) -> float:
         use(point)
         model.train()
-        with ledger_of(chip).phase("adapt/forward"), count_digital("forward", len(images)):
+        with chip.ledger.phase("adapt/forward"), count_digital("forward", len(images)):
             loss = float(nn.functional.cross_entropy(model(images), labels))
         return loss + method.regularisation * float(abs(point).mean())
 
@@ -159,9 +159,9 @@ def learning_rate_factor(step: int, steps: int) -> float:
     return min((step + 1) / warm, max(steps - step, 0) / max(steps - warm, 1), 1.0)
 
 
-def programming_energy(chip: Chip | None, phase: str = "adapt") -> float:
+def programming_energy(chip: AnyChip, phase: str = "adapt") -> float:
     """Joule of SET and RESET pulses, verify reads and line charging in a phase."""
-    return 0.0 if chip is None else chip.ledger.energy(phase, PROGRAMMING)
+    return chip.ledger.energy(phase, PROGRAMMING)
 
 
 def optimised(adapter: Adapter) -> list[dict[str, Any]]:
@@ -178,7 +178,7 @@ def optimised(adapter: Adapter) -> list[dict[str, Any]]:
     ]
 
 
-def bill_optimizer(chip: Chip | None, adapter: Adapter) -> None:
+def bill_optimizer(chip: AnyChip, adapter: Adapter) -> None:
     """One step: AdamW for what is digital, the update rule's own costs for what is on tiles."""
     on_tiles = sum(matrix.master.numel() for matrix in adapter.matrices)
     digital, rule = adapter.trained_values - on_tiles, adapter.method.update_rule.costs
@@ -198,12 +198,12 @@ def bill_optimizer(chip: Chip | None, adapter: Adapter) -> None:
 
 @torch.no_grad()
 def accuracy(
-    model: nn.Module, images: torch.Tensor, labels: torch.Tensor, chip: Chip | None = None, batch_size: int = 100
+    model: nn.Module, images: torch.Tensor, labels: torch.Tensor, chip: AnyChip = DIGITAL, batch_size: int = 100
 ) -> float:
-    """Share of correct predictions; reads are billed to 'infer' when a chip is given."""
+    """Share of correct predictions; reads are billed to 'infer'."""
     model.eval()
     correct, count_digital = 0, DigitalOperations(chip)
-    with ledger_of(chip).phase("infer"):
+    with chip.ledger.phase("infer"):
         for start in range(0, len(images), batch_size):
             part = slice(start, start + batch_size)
             with count_digital("forward", len(images[part])):

@@ -16,7 +16,7 @@ from pydantic import (
 )
 
 from crossbar_sim import SpecError
-from crossbar_sim.chip.simulated import MappedMatrix
+from crossbar_sim.chip.matrix import Matrix
 from crossbar_sim.spec.spec import Spec, nearest
 
 RULES: dict[str, type[UpdateRule]] = {}
@@ -78,7 +78,7 @@ class UpdateRule(Spec, ABC):
         """Digital work per trained value on tiles and step."""
 
     @abstractmethod
-    def writer(self, matrix: MappedMatrix) -> Writer:
+    def writer(self, matrix: Matrix) -> Writer:
         """What carries the updates of one matrix to its cells."""
 
 

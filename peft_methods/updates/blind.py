@@ -7,25 +7,26 @@ from abc import abstractmethod
 import numpy as np
 import torch
 
-from crossbar_sim.chip.simulated import MappedMatrix
+from crossbar_sim.chip.matrix import Matrix
+from crossbar_sim.chip.simulated import SimulatedMatrix, simulated
 from peft_methods.updates.base import UpdateRule, Writer
 
 
 class BlindRule(UpdateRule):
     """A rule whose pulses depend on where each cell stands: it needs cells, which a counted matrix has not."""
 
-    def writer(self, matrix: MappedMatrix) -> Writer:
-        return self.blind_writer(matrix)
+    def writer(self, matrix: Matrix) -> Writer:
+        return self.blind_writer(simulated(matrix, f": '{self.name}' depends on data; simulate, or write with verify"))
 
     @abstractmethod
-    def blind_writer(self, matrix: MappedMatrix) -> Writer:
+    def blind_writer(self, matrix: SimulatedMatrix) -> Writer:
         """What carries the updates of one matrix to its cells."""
 
 
 class ChangeWriter(Writer):
     """A writer that turns the change of the master since its last write into blind pulses."""
 
-    def __init__(self, matrix: MappedMatrix) -> None:
+    def __init__(self, matrix: SimulatedMatrix) -> None:
         self.matrix = matrix
         self.held = matrix.master.detach().clone()
         self.steps = 0

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 import torch
 from pydantic import Field
 
-from crossbar_sim.chip.simulated import MappedMatrix
+from crossbar_sim.chip.simulated import SimulatedMatrix
 from peft_methods.updates.base import ADAMW, StepCosts, Writer
 from peft_methods.updates.blind import BlindRule, ChangeWriter
 
@@ -29,14 +29,14 @@ class MixedPrecision(BlindRule):
     def costs(self) -> StepCosts:
         return StepCosts(ADAMW.kept, ADAMW.reads, ADAMW.writes, ADAMW.adds, ADAMW.multiplies + 1)
 
-    def blind_writer(self, matrix: MappedMatrix) -> Writer:
+    def blind_writer(self, matrix: SimulatedMatrix) -> Writer:
         return AccumulatingWriter(matrix, self.granularity)
 
 
 class AccumulatingWriter(ChangeWriter):
     """`MixedPrecision` of one matrix; chi is in units of the mean pulse."""
 
-    def __init__(self, matrix: MappedMatrix, granularity: int) -> None:
+    def __init__(self, matrix: SimulatedMatrix, granularity: int) -> None:
         super().__init__(matrix)
         self.granularity = granularity
         self.chi = torch.zeros(matrix.master.shape, dtype=torch.float64)

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 import numpy as np
 import torch
 
-from crossbar_sim.chip.simulated import MappedMatrix
+from crossbar_sim.chip.simulated import SimulatedMatrix
 from crossbar_sim.runtime.counter_random import stream_key, uniforms_at
 from peft_methods.updates.base import ADAMW, StepCosts, Writer
 from peft_methods.updates.blind import BlindRule, ChangeWriter
@@ -31,17 +31,17 @@ class OpenLoopPulses(BlindRule):
     def costs(self) -> StepCosts:
         return StepCosts(ADAMW.kept - 1, ADAMW.reads - 1, ADAMW.writes - 1, ADAMW.adds - 1, ADAMW.multiplies + 1)
 
-    def blind_writer(self, matrix: MappedMatrix) -> Writer:
+    def blind_writer(self, matrix: SimulatedMatrix) -> Writer:
         return OpenLoopWriter(matrix, self.rounding)
 
 
 class OpenLoopWriter(ChangeWriter):
     """`OpenLoopPulses` of one matrix."""
 
-    def __init__(self, matrix: MappedMatrix, rounding: str) -> None:
+    def __init__(self, matrix: SimulatedMatrix, rounding: str) -> None:
         super().__init__(matrix)
         self.rounding = rounding
-        self.key = stream_key(int(matrix.crossbar.key[0]), matrix.name, "update")
+        self.key = stream_key(int(matrix.cells.key[0]), matrix.name, "update")
 
     def pulses(self, change: torch.Tensor) -> torch.Tensor:
         if self.rounding == "nearest":

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from crossbar_sim.chip.simulated import MappedMatrix
+from crossbar_sim.chip.simulated import SimulatedMatrix
 from peft_methods.updates.base import StepCosts, Writer
 from peft_methods.updates.blind import BlindRule
 
@@ -24,14 +24,14 @@ class SignPulses(BlindRule):
     def costs(self) -> StepCosts:
         return StepCosts(kept=0, reads=1, writes=0, adds=0, multiplies=0)
 
-    def blind_writer(self, matrix: MappedMatrix) -> Writer:
+    def blind_writer(self, matrix: SimulatedMatrix) -> Writer:
         return SignWriter(matrix)
 
 
 class SignWriter(Writer):
     """`SignPulses` of one matrix."""
 
-    def __init__(self, matrix: MappedMatrix) -> None:
+    def __init__(self, matrix: SimulatedMatrix) -> None:
         self.matrix = matrix
 
     def write(self, last: bool) -> int:

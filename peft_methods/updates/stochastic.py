@@ -9,7 +9,7 @@ from pydantic import Field
 
 from crossbar_sim.cells.compiled.stochastic_update import SLOTS
 from crossbar_sim.cells.outer_product import update_scheme
-from crossbar_sim.chip.simulated import MappedMatrix
+from crossbar_sim.chip.simulated import SimulatedMatrix
 from peft_methods.updates.base import StepCosts, Writer
 from peft_methods.updates.blind import BlindRule
 
@@ -34,7 +34,7 @@ class StochasticPulses(BlindRule):
     def costs(self) -> StepCosts:
         return StepCosts(kept=0, reads=0, writes=0, adds=0, multiplies=0)
 
-    def blind_writer(self, matrix: MappedMatrix) -> Writer:
+    def blind_writer(self, matrix: SimulatedMatrix) -> Writer:
         update_scheme(matrix.hardware)  # refuses what cannot be updated before the first step
         return StochasticWriter(matrix, self)
 
@@ -42,15 +42,14 @@ class StochasticPulses(BlindRule):
 class StochasticWriter(Writer):
     """`StochasticPulses` of one matrix."""
 
-    def __init__(self, matrix: MappedMatrix, rule: StochasticPulses) -> None:
+    def __init__(self, matrix: SimulatedMatrix, rule: StochasticPulses) -> None:
         self.matrix = matrix
         self.rule = rule
-        self.factors: list[tuple[torch.Tensor, torch.Tensor]] = []
-        matrix.factors = self.factors
+        matrix.keep_factors()
 
     def write(self, last: bool) -> int:
-        if not self.factors:
+        factors = self.matrix.take_factors()
+        if not factors:
             return 0
-        x, error = (torch.cat(parts) for parts in zip(*self.factors, strict=True))
-        self.factors.clear()
+        x, error = (torch.cat(parts) for parts in zip(*factors, strict=True))
         return self.matrix.update(x, error, self.rule.learning_rate, self.rule.bits).count

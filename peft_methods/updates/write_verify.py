@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 import torch
 from pydantic import Field
 
-from crossbar_sim.chip.simulated import MappedMatrix
+from crossbar_sim.chip.matrix import Matrix
 from peft_methods.updates.base import ADAMW, StepCosts, UpdateRule, Writer
 
 
@@ -30,14 +30,14 @@ class WriteVerify(UpdateRule):
             return ADAMW
         return StepCosts(ADAMW.kept + 1, ADAMW.reads + 1, ADAMW.writes, ADAMW.adds + 1, ADAMW.multiplies)
 
-    def writer(self, matrix: MappedMatrix) -> Writer:
+    def writer(self, matrix: Matrix) -> Writer:
         return VerifiedWriter(matrix, self)
 
 
 class VerifiedWriter(Writer):
     """`WriteVerify` of one matrix."""
 
-    def __init__(self, matrix: MappedMatrix, rule: WriteVerify) -> None:
+    def __init__(self, matrix: Matrix, rule: WriteVerify) -> None:
         self.matrix = matrix
         self.rule = rule
         self.steps = 0

@@ -13,7 +13,7 @@ from peft_methods import LoRAFusion
 from peft_methods.checkpoints.lora import load_lora, save_lora
 from peft_methods.methods.fused import FusedLinear, FusedNorm, Mixture, Stack
 from peft_methods.methods.pooled import PoolAdapter
-from peft_methods.placement import SramMatrix
+from peft_methods.placement import DIGITAL, SramMatrix
 from tests.conftest import tiny_net, tiny_pool
 
 TOLERANCE = {"rtol": 1e-9, "atol": 1e-12}
@@ -89,11 +89,11 @@ def test_gradient_equals_three_other_ways_to_compute_it() -> None:
     w = nn.Parameter(torch.randn(n, 1, generator=generator, dtype=torch.float64))
     layer = FusedLinear(
         base,
-        Stack(SramMatrix("a", a.flatten(0, 1), None), SramMatrix("b", b.permute(1, 0, 2).flatten(1), None), s),
+        Stack(SramMatrix("a", a.flatten(0, 1), DIGITAL), SramMatrix("b", b.permute(1, 0, 2).flatten(1), DIGITAL), s),
         Mixture("none", "factors"),
         w,
         0,
-        None,
+        DIGITAL,
     )
     (layer(x) * delta).sum().backward()
     assert w.grad is not None

@@ -12,7 +12,7 @@ from crossbar_sim import Hardware, map_model
 from peft_methods import WeGeFT
 from peft_methods.checkpoints.lora import load_lora, save_lora
 from peft_methods.methods.wegeft import EditedLinear
-from peft_methods.placement import SramMatrix
+from peft_methods.placement import DIGITAL, SramMatrix
 from tests.conftest import tiny_net
 
 
@@ -23,7 +23,7 @@ def draw(*shape: int, seed: int = 0) -> torch.Tensor:
 def edited(weight: torch.Tensor, down: torch.Tensor, up: torch.Tensor, s: float, on_input: bool) -> EditedLinear:
     base = nn.Linear(weight.shape[1], weight.shape[0], bias=False, dtype=torch.float64)
     base.weight = nn.Parameter(weight, requires_grad=False)
-    return EditedLinear(base, SramMatrix("down", down, None), SramMatrix("up", up, None), s, on_input, None)
+    return EditedLinear(base, SramMatrix("down", down, DIGITAL), SramMatrix("up", up, DIGITAL), s, on_input, DIGITAL)
 
 
 @pytest.mark.parametrize("outputs", [24, 32])
