@@ -37,7 +37,7 @@ class Pool:
 
     def run(self) -> None:
         """Write the modules and print the accuracy each reaches."""
-        from benchmarks.problems.backbones import POOL_FOLDER
+        from benchmarks.problems.pools import POOL_FOLDER
         from benchmarks.problems.pretrain import PoolRecipe, write_pool
 
         folder = (self.output or POOL_FOLDER) / self.backbone

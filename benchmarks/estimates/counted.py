@@ -15,11 +15,12 @@ from crossbar_sim.chip.counted import CountedChip, CountedMatrix
 from crossbar_sim.counting.activity import Activity
 from crossbar_sim.ledger.ledger import Phase
 from crossbar_sim.spec.spec import Spec
-from peft_methods import Adapter, Method, Pool
+from peft_methods import Adapter, Method
+from peft_methods.methods.gradient_free import GradientFree
 from peft_methods.training.activations import KeptActivations
 from peft_methods.training.digital_operations import DigitalOperations
 from peft_methods.training.loop import bill_optimizer
-from peft_methods.training.search import GradientFree
+from peft_methods.training.step import TrainingStep
 
 DIGITAL = ("head", "lm_head")  # layers that stay digital
 WORD = 4  # bytes of a float32
@@ -134,7 +135,6 @@ def attach(
     hardware: Hardware,
     sample: Sample,
     *,
-    pool: Pool | None = None,
     workload: Workload | None = None,
     activity: Activity | None = None,
     digital: tuple[str, ...] = DIGITAL,
@@ -150,7 +150,7 @@ def attach(
         with torch.no_grad(), chip.ledger.phase("deploy"):
             output_of(model, sample(workload.calibration))
     known = {id(buffer) for buffer in model.buffers()}
-    adapter = method.attach(model, chip, pool)  # type: ignore[arg-type]
+    adapter = method.attach(model, chip)
     kept = sum(buffer.numel() for buffer in model.buffers() if id(buffer) not in known)
     return Counted(model, chip, adapter, backbone, kept, workload)
 
@@ -161,7 +161,6 @@ def count(
     hardware: Hardware,
     sample: Sample,
     *,
-    pool: Pool | None = None,
     workload: Workload | None = None,
     activity: Activity | None = None,
     digital: tuple[str, ...] = DIGITAL,
@@ -173,7 +172,7 @@ def count(
     keyword arguments. activity: what depends on data; digital: layers that stay off the tiles. Raises what
     map_model and the method raise.
     """
-    counted = attach(model, method, hardware, sample, pool=pool, workload=workload, activity=activity, digital=digital)
+    counted = attach(model, method, hardware, sample, workload=workload, activity=activity, digital=digital)
     run(counted, sample)
     return counted
 
@@ -208,23 +207,19 @@ def output_of(model: nn.Module, given: Inputs) -> torch.Tensor:
 
 def _step(model: nn.Module, adapter: Adapter, chip: CountedChip, sample: Sample, batch: int) -> None:
     """One step of `peft_methods.fine_tune`; any scalar stands for the loss, which has no products."""
-    ledger = chip.ledger
-    count_digital = DigitalOperations(chip)  # type: ignore[arg-type]
-    keep = KeptActivations(chip, model)  # type: ignore[arg-type]
-    with ledger.phase("adapt/forward"), count_digital("forward", batch):
-        with keep.written(batch):
-            output = output_of(model, sample(batch))
-        loss = output.sum()
-    with ledger.phase("adapt/backward"), count_digital("backward", batch):
-        loss.backward()
-        keep.read(batch)
-    with ledger.phase("adapt/update"):
-        bill_optimizer(chip, adapter)  # type: ignore[arg-type]
-        adapter.write()
+    training = TrainingStep(
+        chip.ledger, adapter.trained_parameters(), DigitalOperations(chip), KeptActivations(chip, model)
+    )
+
+    def update() -> int:
+        bill_optimizer(chip, adapter)
+        return adapter.write()
+
+    training.run(batch, lambda: output_of(model, sample(batch)), torch.sum, update)
 
 
 @torch.no_grad()
 def _evaluate(model: nn.Module, chip: CountedChip, given: Inputs, samples: int, phase: Phase) -> None:
-    count_digital = DigitalOperations(chip)  # type: ignore[arg-type]
+    count_digital = DigitalOperations(chip)
     with chip.ledger.phase(phase), count_digital("forward", samples):
         output_of(model, given)

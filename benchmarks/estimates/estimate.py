@@ -9,7 +9,6 @@ from typing import Any
 
 from benchmarks.estimates.counted import Counted, Sample, Workload, attach, run
 from benchmarks.estimates.record import EstimateRecord
-from benchmarks.experiments.fields import find_method
 from benchmarks.problems.model_file import read_model
 from benchmarks.problems.shapes import EncoderShape, ModelShape, get_shape, pool_shape
 from crossbar_sim import Hardware, SpecError
@@ -18,7 +17,9 @@ from crossbar_sim.hardware.components import PROGRAMMING
 from crossbar_sim.ledger.datasheet import datasheet
 from crossbar_sim.ledger.ledger import GROUPS, PHASES
 from crossbar_sim.ledger.pipeline import pipeline
-from peft_methods import METHODS, LinearProbe, Method
+from peft_methods import METHODS, LinearProbe, Method, Pool
+from peft_methods.methods import find_method
+from peft_methods.methods.pooled import with_pool
 from peft_methods.model_parts import linear_layers
 
 AREA_NOTE = "tiles in use, each with its share of the chip"
@@ -61,10 +62,14 @@ def attach_shape(
     network = shape.build()
     if isinstance(method, LinearProbe) and isinstance(network, EncoderShape):
         network.add_head((workload or Workload()).classes)
-    layers = linear_layers(network, shape.targets) if method.needs_pool else {}
-    sizes = {name: (layer.weight.shape[0], layer.weight.shape[1]) for name, layer in layers.items()}
-    pool = pool_shape(sizes, shape) if method.needs_pool else None
-    return attach(network, method, hardware, sampler(shape, workload), pool=pool, workload=workload, activity=activity)
+
+    def make_pool() -> Pool:
+        layers = linear_layers(network, shape.targets)
+        sizes = {name: (layer.weight.shape[0], layer.weight.shape[1]) for name, layer in layers.items()}
+        return pool_shape(sizes, shape)
+
+    method = with_pool(method, make_pool)
+    return attach(network, method, hardware, sampler(shape, workload), workload=workload, activity=activity)
 
 
 def count_shape(

@@ -7,7 +7,6 @@ import statistics
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,14 +19,15 @@ from torch import nn
 from benchmarks.experiments.fields import DEFAULT_HARDWARE, AnyHardware, AnyMethod, Backbone, Seeds, Shots, TaskName
 from benchmarks.experiments.record import FORMAT, CurvePoint, LedgerRow, ResultRecord, RunRecord, record_run, worn_tile
 from benchmarks.experiments.storage import RUNS, SeedFiles, folder_of, weights_digest
-from benchmarks.problems.backbones import VisionTransformer, load_backbone, pool_folder
+from benchmarks.problems.backbones import VisionTransformer, load_backbone
+from benchmarks.problems.pools import folder_for, with_folder
 from benchmarks.problems.tasks import base_data, few_shot, get_task
 from benchmarks.record import read_json_object
 from crossbar_sim import Chip, CrossbarError, Hardware, map_model
 from crossbar_sim.runtime.files import write_json
 from crossbar_sim.spec.spec import Spec
 from crossbar_sim.spec.units import engineering
-from peft_methods import Adapter, Method, Pool, accuracy, fine_tune
+from peft_methods import accuracy, fine_tune
 from peft_methods.training.loop import History, programming_energy
 
 CALIBRATION_IMAGES = 64
@@ -36,7 +36,8 @@ CALIBRATION_IMAGES = 64
 class Experiment(Spec):
     """What is run: `method` on `hardware` for `task`, `shots_per_class` training images per class, per seed.
 
-    `pool` is a folder of LoRA modules in PEFT's format; None: the one that ships for the backbone.
+    `pool` is a folder of LoRA modules in PEFT's format, handed to a method that mixes one and names none; None: the one
+    that ships for the backbone.
     """
 
     method: AnyMethod
@@ -50,8 +51,12 @@ class Experiment(Spec):
 
     def folder(self, runs: Path = RUNS) -> Path:
         """Where the result is kept: runs/<digest of this spec, the shipped weights and the record format>."""
-        weights = weights_digest(self.backbone, pool_folder(self.backbone, self.pool))
-        return folder_of(runs, self.digest(), weights, FORMAT)
+        return folder_of(runs, self.digest(), weights_digest(self.backbone, self.pool_folder), FORMAT)
+
+    @property
+    def pool_folder(self) -> Path:
+        """Where the LoRA modules are that the method may mix."""
+        return folder_for(self.method, self.backbone, self.pool)
 
     def files(self, runs: Path = RUNS) -> SeedFiles[RunRecord]:
         """Where the record of each seed is kept."""
@@ -175,9 +180,10 @@ class Result:
 
 def simulate(experiment: Experiment, seed: int) -> RunRecord:
     """Deploy, adapt, infer once; everything in the record comes from this one chip."""
-    method, data = experiment.method, few_shot(get_task(experiment.task), experiment.shots_per_class, seed)
+    method = with_folder(experiment.method, experiment.pool_folder)
+    data = few_shot(get_task(experiment.task), experiment.shots_per_class, seed)
     model, chip = deploy(experiment.backbone, experiment.hardware, seed)
-    adapter = attach(method, model, chip, pool_folder(experiment.backbone, experiment.pool), seed)
+    adapter = method.attach(model, chip, seed)
     curve: list[CurvePoint] = []
     every = max(1, method.steps // experiment.curve_points) if experiment.curve_points else None
 
@@ -226,17 +232,6 @@ def set_ranges(model: nn.Module, chip: Chip) -> None:
     model.train()
     with chip.ledger.phase("deploy"):
         model(base_data().train_images[:CALIBRATION_IMAGES])
-
-
-def attach(method: Method, model: nn.Module, chip: Chip, folder: Path, seed: int) -> Adapter:
-    """Attach a method, with the pool of a folder if it uses one."""
-    return method.attach(model, chip, load_pool(folder) if method.needs_pool else None, seed)
-
-
-@cache
-def load_pool(folder: Path) -> Pool:
-    """A pool of LoRA modules; read once per process."""
-    return Pool.load(folder)
 
 
 def versions() -> dict[str, str]:

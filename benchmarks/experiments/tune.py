@@ -17,7 +17,7 @@ from joblib import Parallel, delayed
 from tqdm import tqdm
 
 from benchmarks.experiments.experiment import Experiment
-from benchmarks.experiments.fields import AnyMethod, find_method, method_name
+from benchmarks.experiments.fields import AnyMethod
 from benchmarks.experiments.storage import RUNS
 from benchmarks.experiments.suites import find, load_comparison
 from benchmarks.record import Record
@@ -25,6 +25,8 @@ from crossbar_sim import CrossbarError
 from crossbar_sim.runtime.files import write_json
 from crossbar_sim.spec.spec import read_toml
 from peft_methods import Method
+from peft_methods.methods import find_method
+from peft_methods.tuning import Range
 
 SEEDS = (100, 101)
 SAMPLER_SEED = 0
@@ -50,38 +52,19 @@ class Trial(Record):
 
 def table_of(method: Method) -> dict[str, object]:
     """A method as it stands in a suite: its name and the settings that were given."""
-    return {"name": method_name(method), **method.model_dump(mode="json", exclude_unset=True)}
-
-
-def rate(low: float, high: float) -> optuna.distributions.FloatDistribution:
-    """A learning rate, or another positive factor, searched on a logarithmic scale."""
-    return optuna.distributions.FloatDistribution(low, high, log=True)
+    return {"name": method.name, **method.model_dump(mode="json", exclude_unset=True)}
 
 
 def search_space(method: Method) -> Space:
-    """What is searched for a method; its fixed settings come from the suite."""
-    name = method_name(method)
-    spaces: dict[str, Space] = {
-        "full-fine-tuning": {"learning_rate": rate(1e-4, 1e-2)},
-        "linear-probe": {"learning_rate": rate(1e-3, 1e-1)},
-        "lora": {"learning_rate": rate(1e-3, 5e-2)},
-        "lorafusion": {"learning_rate": rate(3e-3, 2e-1), "magnitude_learning_rate": rate(1e-3, 1e-1)},
-        "bitfit": {"learning_rate": rate(1e-3, 1e-1)},
-        "lora-fa": {"learning_rate": rate(1e-3, 1e-1)},
-        "dora": {"learning_rate": rate(1e-3, 5e-2)},
-        "vera": {"learning_rate": rate(3e-3, 2e-1), "initial": rate(3e-2, 1.0)},
-        "wegeft": {"learning_rate": rate(1e-3, 5e-2), "alpha": rate(2.0, 32.0)},
-        "ia3": {"learning_rate": rate(3e-3, 2e-1)},
-        "adapters": {"learning_rate": rate(1e-3, 5e-2)},
-        "vpt": {"learning_rate": rate(1e-3, 2e-1), "prompts": optuna.distributions.IntDistribution(1, 16, log=True)},
-        "pasta": {"learning_rate": rate(1e-3, 2e-1)},
-        "lorahub": {"learning_rate": rate(5e-2, 1.0), "regularisation": rate(1e-3, 1e-1)},
-    }
-    if name not in spaces:
-        return {"learning_rate": rate(1e-4, 1e-1)}
-    if name in ("lora", "dora", "adapters") and "crossbar" in method.placements().values():
-        spaces[name]["b_range"] = optuna.distributions.FloatDistribution(0.1, 1.0, log=True)
-    return spaces[name]
+    """What is searched for a method, as its class says; its other settings stay as they are."""
+    return {key: _distribution(one) for key, one in method.search_ranges().items()}
+
+
+def _distribution(one: Range) -> optuna.distributions.BaseDistribution:
+    """A range in the words of optuna."""
+    if isinstance(one.low, int) and isinstance(one.high, int):
+        return optuna.distributions.IntDistribution(one.low, one.high, log=one.log)
+    return optuna.distributions.FloatDistribution(one.low, one.high, log=one.log)
 
 
 def validation_accuracy(experiments: Sequence[Experiment], runs: Path, workers: int) -> float:

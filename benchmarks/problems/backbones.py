@@ -22,9 +22,7 @@ from benchmarks.problems.weight_files import AssetError, constructor_of, read_he
 from crossbar_sim import CrossbarError
 from crossbar_sim.spec.spec import nearest
 
-ASSETS = Path(__file__).parent / "assets"
-BACKBONE_FOLDER = ASSETS / "backbones"
-POOL_FOLDER = ASSETS / "pools"
+BACKBONE_FOLDER = Path(__file__).parent / "assets" / "backbones"
 
 
 class BackboneError(CrossbarError, ValueError):
@@ -210,11 +208,6 @@ def backbone_path(name: str, folder: Path = BACKBONE_FOLDER) -> Path:
             "`xbar pretrain backbone` writes 'digits_vit'"
         )
     return path
-
-
-def pool_folder(backbone: str, pool: str | None = None) -> Path:
-    """Where the LoRA modules of a pool are; None: the pool that ships for the backbone."""
-    return POOL_FOLDER / backbone if pool is None else Path(pool)
 
 
 def read_backbone_facts(name: str = "digits_vit", folder: Path = BACKBONE_FOLDER) -> dict[str, str]:

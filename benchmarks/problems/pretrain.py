@@ -23,7 +23,8 @@ from benchmarks.problems.backbones import VisionTransformer, load_backbone, save
 from benchmarks.problems.tasks import TASKS, Task, base_data, source_data
 from crossbar_sim.runtime.files import write_json
 from peft_methods import LoRA, accuracy, fine_tune
-from peft_methods.checkpoints.lora import LoRAWeights, save_lora
+from peft_methods.checkpoints.lora import save_lora
+from peft_methods.checkpoints.weights import LoRAWeights
 
 
 @dataclass(frozen=True)

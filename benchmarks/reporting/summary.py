@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import partial
 
 from benchmarks.experiments.experiment import Experiment, Result
-from benchmarks.experiments.fields import method_table
 from benchmarks.experiments.record import RunRecord
 from crossbar_sim import CrossbarError, Hardware
 from crossbar_sim.hardware.components import COMPONENTS
@@ -161,7 +160,7 @@ def _method_key(experiment: Experiment) -> str:
 def _settings(result: Result) -> Leaves:
     experiment = result.experiment
     return {
-        **dict(_leaves(method_table(experiment.method), "method.")),
+        **dict(_leaves(experiment.method.table(), "method.")),
         "backbone": experiment.backbone,
         "shots_per_class": experiment.shots_per_class,
         "curve_points": experiment.curve_points,

@@ -15,10 +15,9 @@ from itertools import pairwise
 from time import perf_counter
 from typing import Any
 
-from benchmarks.experiments.experiment import attach, deploy
-from benchmarks.experiments.fields import find_method
+from benchmarks.experiments.experiment import deploy
 from benchmarks.experiments.storage import one_thread
-from benchmarks.problems.backbones import pool_folder
+from benchmarks.problems.pools import POOL_FOLDER, with_folder
 from benchmarks.problems.tasks import few_shot, get_task
 from benchmarks.record import Record
 from benchmarks.studies.base import Findings, Study
@@ -27,6 +26,7 @@ from crossbar_sim.chip.tile_work import TileWork
 from crossbar_sim.ledger.billing import bill_programming, bill_read
 from crossbar_sim.ledger.ledger import Ledger
 from peft_methods import fine_tune
+from peft_methods.methods import read_method
 from peft_methods.training.loop import History
 
 BILL: tuple[Callable[..., object], ...] = (bill_read, bill_programming, TileWork.add, Ledger.add, Ledger.add_terms)
@@ -57,7 +57,8 @@ def designs(name: str = "milo2021_128x128") -> dict[str, Hardware]:
 def fine_tuning(method: str, hardware: Hardware, steps: int, seed: int) -> Callable[[], list[float]]:
     """A run that returns when each of its steps was done; the first step counts operations and is left out."""
     model, chip = deploy(BACKBONE, hardware, seed)
-    adapter = attach(find_method(method)(**{"steps": steps}), model, chip, pool_folder(BACKBONE), seed)
+    recipe = with_folder(read_method({"name": method, "steps": steps}), POOL_FOLDER / BACKBONE)
+    adapter = recipe.attach(model, chip, seed)
     data = few_shot(get_task("rot90"), 5, seed)
     marks: list[float] = []
 

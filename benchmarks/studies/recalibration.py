@@ -14,15 +14,17 @@ from typing import Annotated
 from pydantic import Field
 from tqdm import tqdm
 
-from benchmarks.experiments.experiment import attach, deploy
-from benchmarks.experiments.fields import DEFAULT_HARDWARE, AnyHardware, AnyMethod, Backbone, Seeds, Shots, find_method
+from benchmarks.experiments.experiment import deploy
+from benchmarks.experiments.fields import DEFAULT_HARDWARE, AnyHardware, AnyMethod, Backbone, Seeds, Shots
 from benchmarks.experiments.storage import RUNS, SeedFiles, folder_of, weights_digest
-from benchmarks.problems.backbones import load_backbone, pool_folder
+from benchmarks.problems.backbones import load_backbone
+from benchmarks.problems.pools import folder_for, with_folder
 from benchmarks.problems.tasks import Task, few_shot
 from benchmarks.record import Record
 from crossbar_sim import DeviceModel, Hardware, SpecError
 from crossbar_sim.spec.spec import Spec
 from peft_methods import METHODS, accuracy, fine_tune
+from peft_methods.methods import find_method
 from peft_methods.training.loop import programming_energy
 
 FORMAT = 2
@@ -135,8 +137,13 @@ class Recalibration(Spec):
 
     def files(self, runs: Path = RUNS) -> SeedFiles[RecalibrationRun]:
         """Where the record of each seed is kept."""
-        weights = weights_digest(self.backbone, pool_folder(self.backbone, self.pool))
+        weights = weights_digest(self.backbone, self.pool_folder)
         return SeedFiles(folder_of(runs, "recalibration", self.digest(), weights, FORMAT), RecalibrationRun)
+
+    @property
+    def pool_folder(self) -> Path:
+        """Where the LoRA modules are that the method may mix."""
+        return folder_for(self.method, self.backbone, self.pool)
 
     def run_seed(self, seed: int, runs: Path = RUNS) -> RecalibrationRun:
         """The record of one seed: from its file if it is there, else simulated and written."""
@@ -172,8 +179,7 @@ def recalibrate(recalibration: Recalibration, seed: int) -> RecalibrationRun:
     chip.wait(damage.seconds)
     with chip.probing():
         damaged = accuracy(model, data.test_images, data.test_labels)
-    pool = pool_folder(recalibration.backbone, recalibration.pool)
-    adapter = attach(recalibration.method, model, chip, pool, seed)
+    adapter = with_folder(recalibration.method, recalibration.pool_folder).attach(model, chip, seed)
     fine_tune(model, adapter, data.train_images, data.train_labels, seed=seed)
     return RecalibrationRun(
         seed=seed,

@@ -10,7 +10,6 @@ import pytest
 
 from benchmarks.cli import main
 from benchmarks.experiments import experiment, tune
-from benchmarks.experiments.fields import method_name
 from benchmarks.experiments.suites import load_comparison
 from peft_methods import METHODS, BitFit
 
@@ -34,7 +33,7 @@ def test_a_tuned_suite_comes_out_and_a_second_run_simulates_nothing(
     tuned = load_comparison(str(tmp_path / "tuned.toml"))
     (trials,) = json.loads((tmp_path / "runs" / "tuning.json").read_text(encoding="utf-8"))
     assert len(trials) == 2 and trials[0]["validation_accuracy"] >= trials[1]["validation_accuracy"]
-    assert [method_name(method) for method in tuned.methods] == ["linear-probe", "bitfit"]
+    assert [method.name for method in tuned.methods] == ["linear-probe", "bitfit"]
     assert tuned.methods[0].learning_rate == trials[0]["learning_rate"] and tuned.methods[0].steps == 2
     assert tuned.methods[1] == BitFit() and tuned.seeds == (0,)
     with mock.patch.object(experiment, "simulate", side_effect=AssertionError("simulated again")):
@@ -45,7 +44,7 @@ def test_a_tuned_suite_comes_out_and_a_second_run_simulates_nothing(
 
 def test_every_method_has_something_to_search_and_starts_inside() -> None:
     for name, kind in METHODS.items():
-        method = kind()  # type: ignore[call-arg]
+        method = kind()
         space = tune.search_space(method)
         assert "learning_rate" in space
         for key, distribution in space.items():
