@@ -122,6 +122,6 @@ def tangent_kernel(
     count: Count | None = None,
 ) -> TangentKernel:
     """Read the model once at inputs (N, ...) and form their NTK. Reads of a chip are billed to 'adapt', the NTK's own
-    arithmetic is not (`benchmarks.studies.one_write` bills it)."""
+    arithmetic is not (`xbar study one-write` bills it)."""
     outputs, rows = outputs_and_gradients(model, inputs, parameters, chip, count)
     return TangentKernel(kind, outputs, rows, ntk(rows, kind=kind))
