@@ -95,7 +95,7 @@ class Adapter:
         self._tiles_before = set(chip.matrices) if chip is not None else set()
         if chip is not None:
             self.mark = chip.mark_writes()
-            chip.ledger.method = method.display_name
+            chip.ledger.labels["method"] = method.display_name
         model.requires_grad_(False)
         if method.train_head:
             self.train(list(head_of(model).parameters()), method.learning_rate, method.weight_decay)

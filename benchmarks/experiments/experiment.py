@@ -28,6 +28,7 @@ from crossbar_sim.runtime.files import write_json
 from crossbar_sim.spec.spec import Spec, nearest
 from crossbar_sim.wear.statistics import wear
 from peft_methods import METHODS, Method, Pool, accuracy, fine_tune
+from peft_methods.phases import GROUPS
 from peft_methods.training.loop import History, programming_energy
 
 FORMAT = 3  # raise when results computed by older code must not be reused
@@ -201,7 +202,7 @@ def bill(chip: Chip, history: History, task_writes: Mapping[str, NDArray[np.int6
         "reprogramming_energy_J": programming_energy(chip),
         "pool_programming_energy_J": programming_energy(chip, "pool"),
         "total_energy_J": ledger.energy(),
-        "energy_by_phase_J": ledger.by_phase(),
+        "energy_by_phase_J": {group: ledger.energy(group) for group in GROUPS},
         "energy_by_component_J": ledger.by_component(),
         "adapt_energy_by_component_J": ledger.by_component("adapt"),
         "adapt_time_s": ledger.time("adapt"),

@@ -67,7 +67,7 @@ def _shares(matrix: SimulatedMatrix, phase: str, component: str) -> Floats:
     if component == "cell reads":
         rows = np.add.reduceat(matrix.cells.present.sum(axis=0), np.arange(0, matrix.layout.inputs, spec.rows))
         return np.asarray(np.add.reduceat(rows, np.arange(0, matrix.layout.columns, spec.plane_columns), axis=1)[index])
-    along_inputs = component in (SENSED if phase == "adapt/backward" else DRIVEN)
+    along_inputs = component in (SENSED if work.reads_transposed(phase) else DRIVEN)
     if along_inputs or component in (*DRIVEN, *SENSED):
         lines = [t.inputs if along_inputs else t.outputs for t in tiles]
         return np.array([float(line.stop - line.start) for line in lines])

@@ -226,9 +226,15 @@ class SimulatedMatrix(Matrix):
         if not math.isfinite(result.conduction):
             side = "output gradient" if transposed else "input"
             raise MappingError(f"{self.name}: NaN or infinity in its {side}; lower the learning rate or check the data")
-        counts, costs = self.read_counts[transposed], self.read_costs[transposed]
-        bill_read(self.hardware, self.ledger, self.name, counts, costs, result.conduction, x.shape[0])
+        self._bill_reads(transposed, result.conduction, x.shape[0])
         return result.output
+
+    def _bill_reads(self, transposed: bool, conduction: float, vectors: int) -> None:
+        """conduction: sum of squared drives times line conductance, siemens."""
+        ledger, counts, costs = self.ledger, self.read_counts[transposed], self.read_costs[transposed]
+        bill_read(self.hardware, ledger, self.name, counts, costs, conduction, vectors)
+        if ledger.billing:
+            self.tile_work.add_reads(ledger.current_phase, transposed, vectors)
 
     def gradient_to_input(self, gradient: torch.Tensor) -> torch.Tensor:
         """(vectors, outputs) -> (vectors, inputs) by the hardware's `backward` rule. The exact rules are
@@ -236,8 +242,7 @@ class SimulatedMatrix(Matrix):
         if self.hardware.backward == "analog":
             return self.read(gradient, transposed=True)
         full_drive = len(gradient) * float(self.path(True).programmed.line_conductance.sum())
-        counts, costs = self.read_counts[True], self.read_costs[True]
-        bill_read(self.hardware, self.ledger, self.name, counts, costs, full_drive, len(gradient))
+        self._bill_reads(True, full_drive, len(gradient))
         weight = self.weight() if self.hardware.backward == "noise_free" else self.master
         # in numpy, so that torch's operation counter does not take a read of the tiles for digital arithmetic
         product = gradient.detach().cpu().numpy() @ weight.detach().cpu().numpy()

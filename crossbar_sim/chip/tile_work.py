@@ -11,11 +11,20 @@ from crossbar_sim.mapping.layout import Layout
 
 class TileWork:
     """What programming did to each tile of one matrix, by ledger phase: sums (row tiles, column tiles,
-    row_work.SUMS)."""
+    row_work.SUMS); and how many vectors were read forward and transposed."""
 
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
         self.by_phase: dict[str, NDArray[np.float64]] = {}
+        self.reads: dict[tuple[str, bool], int] = {}
+
+    def add_reads(self, phase: str, transposed: bool, vectors: int) -> None:
+        """Add reads of that many vectors."""
+        self.reads[phase, transposed] = self.reads.get((phase, transposed), 0) + vectors
+
+    def reads_transposed(self, phase: str) -> bool:
+        """Whether most vectors of a phase were read transposed."""
+        return self.reads.get((phase, True), 0) > self.reads.get((phase, False), 0)
 
     def add(self, phase: str, result: Programming) -> None:
         """Add one programming operation; what a single tile did is what its matrix did, and needs no sums."""

@@ -15,6 +15,7 @@ from crossbar_sim.cells.programming import Programming
 from crossbar_sim.hardware.hardware import Hardware
 from crossbar_sim.ledger.compiled import half_selected, write_totals
 from crossbar_sim.ledger.neurosim import neurosim_writes
+from crossbar_sim.spec.errors import SpecError
 
 Floats = NDArray[np.float64]
 
@@ -144,7 +145,7 @@ def count_writes(
     cells, others = max(verify_energy - reads * hardware.adc.energy, 0.0), 0.0
     if tile.access == "passive":
         if conductance is None:
-            raise ValueError("half-selected cells of a passive array are billed from their conductances; give them")
+            raise SpecError("half-selected cells of a passive array are billed from their conductances; give them")
         others = half_select_energy(hardware, result, conductance.reshape(shape))
     return WriteCounts(
         result.count,

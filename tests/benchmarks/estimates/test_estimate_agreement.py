@@ -18,8 +18,8 @@ from crossbar_sim.cells.programming import Programming
 from crossbar_sim.chip.simulated import SimulatedMatrix
 from crossbar_sim.counting.activity import Activity
 from crossbar_sim.hardware.components import PROGRAMMING
-from crossbar_sim.ledger.ledger import PHASES
 from peft_methods import METHODS, Method, accuracy, fine_tune
+from peft_methods.phases import PHASES
 from peft_methods.training.search import GradientFree
 from tests.conftest import tiny_pool, tiny_transformer
 
