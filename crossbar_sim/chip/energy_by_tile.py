@@ -6,14 +6,13 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
 from crossbar_sim.cells.compiled.row_work import READS, RESET_JOULE, RESETS, SET_JOULE, SETS, VERIFY_JOULE
 from crossbar_sim.chip.interface import TiledChip
 from crossbar_sim.chip.simulated import SimulatedMatrix, simulated
 from crossbar_sim.hardware.components import PROGRAMMING
+from crossbar_sim.spec.arrays import Floats
 
-Floats = NDArray[np.float64]
 DRIVEN, SENSED = ("DAC", "registers"), ("ADC", "shift-add", "sample-and-hold")
 
 
@@ -51,7 +50,9 @@ def parts_by_tile(chip: TiledChip, phase: str | None = None) -> Mapping[tuple[st
 
 def _shares(matrix: SimulatedMatrix, phase: str, component: str) -> Floats:
     """Weight of each tile of the matrix (in the order of `matrix.tiles`) in one component."""
-    work, spec, tiles = matrix.tile_work, matrix.layout.spec, matrix.tiles
+    work = matrix.tile_work
+    spec = matrix.layout.spec
+    tiles = matrix.tiles
     if len(tiles) == 1:
         return np.ones(1)
     index = tuple(np.array([(t.inputs.start // spec.rows, t.outputs.start // spec.outputs) for t in tiles]).T)

@@ -231,7 +231,8 @@ class SimulatedMatrix(Matrix):
 
     def _bill_reads(self, transposed: bool, conduction: float, vectors: int) -> None:
         """conduction: sum of squared drives times line conductance, siemens."""
-        ledger, counts, costs = self.ledger, self.read_counts[transposed], self.read_costs[transposed]
+        ledger = self.ledger
+        counts, costs = self.read_counts[transposed], self.read_costs[transposed]
         bill_read(self.hardware, ledger, self.name, counts, costs, conduction, vectors)
         if ledger.billing:
             self.tile_work.add_reads(ledger.current_phase, transposed, vectors)

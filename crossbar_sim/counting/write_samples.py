@@ -16,9 +16,9 @@ from crossbar_sim.hardware.hardware import Hardware
 from crossbar_sim.ledger.write_costs import WriteCounts, half_select_factor
 from crossbar_sim.mapping.layout import Layout
 from crossbar_sim.runtime.counter_random import stream_key
+from crossbar_sim.spec.arrays import Floats
 from crossbar_sim.spec.errors import SpecError
 
-Floats = NDArray[np.float64]
 Changes = dict[tuple[int | None, int], float]
 """Share of the writes by (level before, level after); None: a fresh cell at g_min."""
 

@@ -69,13 +69,12 @@ def read_counts(hardware: Hardware, layout: Layout, transposed: bool = False) ->
     A transposed read drives every cell of an output and senses the rows slice after slice.
     """
     spec = layout.spec
+    arrays = layout.row_tiles * layout.column_tiles
     if transposed:
-        inputs, outputs, phases = layout.outputs, layout.inputs, spec.slices
         drives, senses = layout.columns * spec.cells_per_weight * layout.row_tiles, layout.inputs * layout.column_tiles
-    else:
-        inputs, outputs, phases = layout.inputs, layout.outputs, 1
-        drives, senses = layout.inputs * layout.column_tiles, layout.columns * spec.slices * layout.row_tiles
-    return _counts(hardware, layout.row_tiles * layout.column_tiles, inputs, outputs, drives, senses, phases)
+        return _counts(hardware, arrays, (layout.outputs, layout.inputs), (drives, senses), phases=spec.slices)
+    drives, senses = layout.inputs * layout.column_tiles, layout.columns * spec.slices * layout.row_tiles
+    return _counts(hardware, arrays, (layout.inputs, layout.outputs), (drives, senses))
 
 
 def array_counts(hardware: Hardware) -> ReadCounts:
@@ -86,26 +85,29 @@ def array_counts(hardware: Hardware) -> ReadCounts:
     tile = hardware.tile
     if hardware.architecture is None:
         return read_counts(hardware, Layout(tile, tile.rows, tile.outputs))
-    return _counts(hardware, 1, tile.rows, tile.columns, tile.rows, tile.columns, 1)
+    return _counts(hardware, 1, (tile.rows, tile.columns), (tile.rows, tile.columns))
 
 
 def _counts(
-    hardware: Hardware, arrays: int, inputs: int, outputs: int, drives: int, senses: int, phases: int
+    hardware: Hardware, arrays: int, numbers: tuple[int, int], lines: tuple[int, int], phases: int = 1
 ) -> ReadCounts:
+    """numbers: that enter and leave; lines: driven and sensed; phases: one after the other, each with all bits."""
     cycles = conversions = hardware.dac.reads
     if hardware.architecture is not None:
         cycles = hardware.architecture.input_cycles or cycles
         conversions = hardware.architecture.conversions or cycles
+    inputs, outputs = numbers
+    drives, senses = lines
     return ReadCounts(
-        arrays,
-        inputs,
-        outputs,
-        drives,
-        senses,
-        cycles * phases,
-        conversions * phases,
-        hardware.dac.bits,
-        hardware.adc.bits,
+        arrays=arrays,
+        inputs=inputs,
+        outputs=outputs,
+        drives=drives,
+        senses=senses,
+        cycles=cycles * phases,
+        rounds=conversions * phases,
+        input_bits=hardware.dac.bits,
+        output_bits=hardware.adc.bits,
     )
 
 
@@ -124,7 +126,8 @@ def read_time(hardware: Hardware, counts: ReadCounts) -> float:
 
 def read_costs(hardware: Hardware, counts: ReadCounts) -> ReadCosts:
     """Converters, digital scaling and every component of the architecture, for one vector."""
-    adc, digital, design = hardware.adc, hardware.digital, hardware.architecture
+    adc, digital = hardware.adc, hardware.digital
+    design = hardware.architecture
     time = read_time(hardware, counts)
     scaled = counts.inputs + counts.outputs
     terms = [

@@ -8,18 +8,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from crossbar_sim.chip.simulated import SimulatedMatrix
 from crossbar_sim.quality.probes import Batches, Loss, Watched, compare, decibels, matrices_of, unbilled, watch
 from crossbar_sim.reading.path import ReadPath
+from crossbar_sim.spec.arrays import Floats, Singles
 from crossbar_sim.spec.errors import MappingError
 from crossbar_sim.spec.units import engineering
 
 HALVINGS = 24  # of the interval in which a percentile is searched
-
-Singles = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -137,7 +135,7 @@ def _search(path: ReadPath, x: torch.Tensor, largest: Singles, percentile: float
     return high
 
 
-def _try(path: ReadPath, x: torch.Tensor, ranges: Singles) -> tuple[Singles, NDArray[np.float64]]:
+def _try(path: ReadPath, x: torch.Tensor, ranges: Singles) -> tuple[Singles, Floats]:
     """Largest |current| and share of clipped conversions, per tile, with these ranges; leaves no trace."""
     before, conversions = path.state(), path.registers.conversions
     path.registers.ranges = ranges

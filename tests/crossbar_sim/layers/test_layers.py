@@ -10,7 +10,7 @@ from torch import nn
 
 from benchmarks.problems.backbones import VisionTransformer
 from crossbar_sim import Hardware, MappedLinear, MappingError, SpecError, map_model
-from crossbar_sim.hardware.hardware import NON_IDEALITIES
+from crossbar_sim.hardware import NON_IDEALITIES
 from tests.conftest import OTHER_EFFECTS, TinyNet, tiny_net
 
 
