@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from crossbar_sim.cells.programming import Programming
+from crossbar_sim.cells.written import Written
 from crossbar_sim.mapping.layout import Layout
 
 
@@ -26,7 +26,7 @@ class TileWork:
         """Whether most vectors of a phase were read transposed."""
         return self.reads.get((phase, True), 0) > self.reads.get((phase, False), 0)
 
-    def add(self, phase: str, result: Programming) -> None:
+    def add(self, phase: str, result: Written) -> None:
         """Add one programming operation; what a single tile did is what its matrix did, and needs no sums."""
         layout = self.layout
         if layout.row_tiles == layout.column_tiles == 1:

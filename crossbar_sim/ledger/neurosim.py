@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from crossbar_sim.cells.programming import Programming
+from crossbar_sim.cells.written import Written
 from crossbar_sim.hardware.architecture import WriteCircuits
 from crossbar_sim.hardware.hardware import Hardware
 from crossbar_sim.spec.arrays import Floats, Integers
@@ -74,7 +74,7 @@ def line_write_energy(
     return gates + squared * lines
 
 
-def neurosim_writes(hardware: Hardware, result: Programming, shape: tuple[int, ...]) -> NeurosimWrites:
+def neurosim_writes(hardware: Hardware, result: Written, shape: tuple[int, ...]) -> NeurosimWrites:
     """The bill of one programming operation on cells of `shape` (planes, inputs, columns), tile by tile."""
     device, tile = hardware.device, hardware.tile
     circuits = hardware.write_circuits
