@@ -50,14 +50,14 @@ def parts_by_tile(chip: TiledChip, phase: str | None = None) -> Mapping[tuple[st
 
 def _shares(matrix: SimulatedMatrix, phase: str, component: str) -> Floats:
     """Weight of each tile of the matrix (in the order of `matrix.tiles`) in one component."""
-    work = matrix.tile_work
+    bill = matrix.bill
     spec = matrix.layout.spec
     tiles = matrix.tiles
     if len(tiles) == 1:
         return np.ones(1)
     index = tuple(np.array([(t.inputs.start // spec.rows, t.outputs.start // spec.outputs) for t in tiles]).T)
-    if component in PROGRAMMING and phase in work.by_phase:
-        sums = work.by_phase[phase][index].T
+    if component in PROGRAMMING and phase in bill.programmed:
+        sums = bill.programmed[phase][index].T
         done = {
             "SET pulses": sums[COLUMN.set_joule],
             "RESET pulses": sums[COLUMN.reset_joule],
@@ -68,7 +68,7 @@ def _shares(matrix: SimulatedMatrix, phase: str, component: str) -> Floats:
     if component == "cell reads":
         rows = np.add.reduceat(matrix.cells.present.sum(axis=0), np.arange(0, matrix.layout.inputs, spec.rows))
         return np.asarray(np.add.reduceat(rows, np.arange(0, matrix.layout.columns, spec.plane_columns), axis=1)[index])
-    along_inputs = component in (SENSED if work.reads_transposed(phase) else DRIVEN)
+    along_inputs = component in (SENSED if bill.reads_transposed(phase) else DRIVEN)
     if along_inputs or component in (*DRIVEN, *SENSED):
         lines = [t.inputs if along_inputs else t.outputs for t in tiles]
         return np.array([float(line.stop - line.start) for line in lines])

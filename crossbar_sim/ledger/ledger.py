@@ -86,13 +86,22 @@ class Ledger:
             entry.time += self.times * time
             entry.count += self.times * count
 
-    def add_terms(self, place: str, terms: Iterable[tuple[str, int, float]], times: int = 1) -> None:
-        """Bill every (component, events, joule) of `terms` at `place`, `times` times over."""
+    def add_operation(
+        self,
+        place: str,
+        first: tuple[str, int, float, float],
+        others: Iterable[tuple[str, int, float]],
+        times: int = 1,
+    ) -> None:
+        """Bill what takes time, `first` (component, events, joule, seconds), and (component, events, joule) of all that
+        happens meanwhile, each of these `times` times over."""
         if not self.billing:
             return
         phase, find = self.current_phase, self.entries.get
+        component, events, energy, time = first
+        self.add(component, place, energy, events, time)
         times *= self.times
-        for component, events, energy in terms:
+        for component, events, energy in others:
             entry = find((phase, component, place)) or self._open(component, place)
             joule = times * energy
             if not 0.0 <= joule < math.inf:

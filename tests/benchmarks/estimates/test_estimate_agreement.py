@@ -60,9 +60,9 @@ class Watched:
         return np.rint((conductance - device.g_min) / device.window * (device.levels - 1)).astype(np.int64)
 
     def program(self, matrix: SimulatedMatrix, original: Any) -> Written:
-        before = matrix.target.copy().reshape(-1)
+        before = matrix.targets.target.copy().reshape(-1)
         result: Written = original(matrix)
-        after, cells = matrix.target.reshape(-1), result.cells
+        after, cells = matrix.targets.target.reshape(-1), result.cells
         is_fresh = np.isnan(before[cells])
         counts = self.first.setdefault(matrix.ledger.current_phase, Counter())
         counts.update(self.level(after[cells[is_fresh]]).tolist())
