@@ -20,7 +20,7 @@ def energy_by_tile(chip: TiledChip, phase: str | None = None) -> dict[str, float
     """Joule per tile ('name[row,column]' as in `chip.plan`), and per place for what is on no tile, of a phase.
 
     Pulses and verify reads: of the cells of each tile. Other programming terms: in proportion to pulses. Conduction of
-    reads: to the tile's conductance now; converters: to its driven or sensed lines; everything else: alike.
+    reads: to the tile's conductance now; converters: to its driven or sensed lines; everything else: equally.
     """
     found: dict[str, list[float]] = {}
     for (name, _), joule in parts_by_tile(chip, phase).items():
@@ -76,7 +76,7 @@ def _shares(matrix: SimulatedMatrix, phase: str, component: str) -> Floats:
 
 
 def _shared(total: float, weights: Floats) -> list[float]:
-    """`total` in proportion to the weights (alike, if all are zero); math.fsum of the parts is the total again."""
+    """`total` in proportion to the weights (equally, if all are zero); math.fsum of the parts is the total again."""
     if not weights.any():
         weights = np.ones(weights.size)
     parts = [float(part) for part in total * (weights / weights.sum())]

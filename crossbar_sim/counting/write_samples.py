@@ -144,8 +144,8 @@ def expected_writing(hardware: Hardware, write: CellWrite, layout: Layout, chang
     planes, inputs, columns = layout.shape
     device, tile = hardware.device, hardware.tile
     written = planes * inputs * columns * changed * times
-    full, rest = divmod(columns, tile.plane_columns)
-    widths = {tile.plane_columns: full, rest: 1 if rest else 0}
+    full, narrow = divmod(columns, tile.plane_columns)
+    widths = {tile.plane_columns: full, narrow: 1 if narrow else 0}
     widest, tallest = planes * min(columns, tile.plane_columns), min(inputs, tile.rows)
     if hardware.programming_order == "row_parallel":
         slots = sum(

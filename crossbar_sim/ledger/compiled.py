@@ -63,7 +63,8 @@ def half_selected(cells, set_pulses, reset_pulses, conductance, tile_rows, tile_
     other = np.zeros((2, row_tiles, column_tiles))
     for i in range(cells.size):
         place = cells[i] % (inputs * outputs)
-        plane, row, column = cells[i] // (inputs * outputs), place // outputs, place % outputs
+        plane = cells[i] // (inputs * outputs)
+        row, column = place // outputs, place % outputs
         t, u = row // tile_rows, column // tile_outputs
         g = conductance[plane, row, column]
         for kind in range(2):

@@ -60,7 +60,7 @@ class Ledger:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Nothing inside is billed (looking at a run must not change its bill)."""
+        """Nothing inside is billed (a look at a run must not change its bill)."""
         before, self.billing = self.billing, False
         try:
             yield

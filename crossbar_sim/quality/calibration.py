@@ -97,7 +97,7 @@ def calibrate(
             drives[matrix, transposed] = max(drives.get((matrix, transposed), 0.0), path.largest_drive(x.float()))
             path.registers.full_drive = drives[matrix, transposed] or None
         if path.has_registers:
-            peaks = _try(path, x, path.largest_current)[0]
+            peaks = _read_with(path, x, path.largest_current)[0]
             covering[matrix, transposed] = np.maximum(covering.get((matrix, transposed), peaks), peaks)
             path.registers.ranges = _positive(covering[matrix, transposed], path)
 
@@ -110,7 +110,7 @@ def calibrate(
         if path.has_registers:
             largest = covering[matrix, transposed]
             if path.has_drive_register:  # the register of the DACs may have risen since: the currents are smaller
-                largest = _try(path, x, path.largest_current)[0]
+                largest = _read_with(path, x, path.largest_current)[0]
             path.registers.ranges = _positive(
                 largest if percentile == 100 else _search(path, x, largest, percentile), path
             )
@@ -130,12 +130,12 @@ def _search(path: ReadPath, x: torch.Tensor, largest: Singles, percentile: float
     low, high = np.zeros_like(largest), _positive(largest, path)
     for _ in range(HALVINGS):
         middle = ((low + high) / 2).astype(np.float32)
-        fits = _try(path, x, middle)[1] <= allowed
+        fits = _read_with(path, x, middle)[1] <= allowed
         low, high = np.where(fits, low, middle), np.where(fits, middle, high)
     return high
 
 
-def _try(path: ReadPath, x: torch.Tensor, ranges: Singles) -> tuple[Singles, Floats]:
+def _read_with(path: ReadPath, x: torch.Tensor, ranges: Singles) -> tuple[Singles, Floats]:
     """Largest |current| and share of clipped conversions, per tile, with these ranges; leaves no trace."""
     before, conversions = path.state(), path.registers.conversions
     path.registers.ranges = ranges
