@@ -22,7 +22,7 @@ from benchmarks.cli.app import app, main
 from benchmarks.estimates.estimate import Workload
 from benchmarks.problems.model_file import LayerShape, ModelFile
 from crossbar_sim import DeviceModel, Hardware
-from crossbar_sim.counting.chip import Activity
+from crossbar_sim.counting.activity import Activity
 from crossbar_sim.devices import (
     Arrhenius,
     CurrentVoltage,
