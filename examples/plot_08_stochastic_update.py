@@ -1,6 +1,6 @@
 """
-8. Training by coinciding pulses
-================================
+8. The stochastic update: training by pulse trains
+==================================================
 
 The stochastic update changes a whole matrix at once: rows and columns carry random pulse trains, and a cell
 moves wherever both lines have a pulse in the same slot. No product is computed and no cell is read back. How
