@@ -10,13 +10,13 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from crossbar_sim import Hardware, map_model
+from crossbar_sim import Hardware, SpecError, map_model
 from crossbar_sim.chip.counted import CountedChip, CountedMatrix
 from crossbar_sim.counting.activity import Activity
-from crossbar_sim.ledger.ledger import Phase
-from crossbar_sim.spec.spec import Spec
+from crossbar_sim.spec.spec import Spec, nearest
 from peft_methods import Adapter, Method
 from peft_methods.methods.gradient_free import GradientFree
+from peft_methods.phases import PHASES, Phase
 from peft_methods.training.activations import KeptActivations
 from peft_methods.training.digital_operations import DigitalOperations
 from peft_methods.training.loop import bill_optimizer
@@ -141,6 +141,9 @@ def attach(
 ) -> Counted:
     """Deploy, calibrate and attach a method with shapes alone; arguments as in `count`."""
     workload = Workload() if workload is None else workload
+    for phase in () if activity is None else activity.levels:
+        if phase not in PHASES:
+            raise SpecError(f"levels: no phase '{phase}'{nearest(phase, list(PHASES))}")
     exclude = [name for name in digital if name in dict(model.named_modules())]
     chip = map_model(model, CountedChip(hardware, activity=activity), exclude=exclude)
     model.to("meta")

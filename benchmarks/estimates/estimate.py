@@ -15,12 +15,12 @@ from crossbar_sim import Hardware, SpecError
 from crossbar_sim.counting.activity import Activity
 from crossbar_sim.hardware.components import PROGRAMMING
 from crossbar_sim.ledger.datasheet import datasheet
-from crossbar_sim.ledger.ledger import GROUPS, PHASES
 from crossbar_sim.ledger.pipeline import pipeline
 from peft_methods import METHODS, LinearProbe, Method, Pool
 from peft_methods.methods import find_method
 from peft_methods.methods.pooled import with_pool
 from peft_methods.model_parts import linear_layers
+from peft_methods.phases import GROUPS, PHASES
 
 AREA_NOTE = "tiles in use, each with its share of the chip"
 NO_AREA = "the hardware states no areas"
@@ -142,7 +142,7 @@ def record_of(counted: Counted, model: str, method: str) -> EstimateRecord:
         reprogramming_energy_J=ledger.energy("adapt", PROGRAMMING),
         pool_programming_energy_J=ledger.energy("pool", PROGRAMMING),
         total_energy_J=ledger.energy(),
-        energy_by_phase_J=ledger.by_phase(),
+        energy_by_phase_J={group: ledger.energy(group) for group in GROUPS},
         energy_by_component_J=ledger.by_component(),
         adapt_energy_by_component_J=ledger.by_component("adapt"),
         latency_s=ledger.time(),

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from benchmarks.record import Record
 from crossbar_sim import Chip
 from crossbar_sim.wear.statistics import wear
+from peft_methods.phases import GROUPS
 from peft_methods.training.loop import History, programming_energy
 
 FORMAT = 3
@@ -199,7 +200,7 @@ def record_run(kind: type[Run], chip: Chip, history: History, task_writes: Write
         reprogramming_energy_J=programming_energy(chip),
         pool_programming_energy_J=programming_energy(chip, "pool"),
         total_energy_J=ledger.energy(),
-        energy_by_phase_J=ledger.by_phase(),
+        energy_by_phase_J={group: ledger.energy(group) for group in GROUPS},
         energy_by_component_J=ledger.by_component(),
         adapt_energy_by_component_J=ledger.by_component("adapt"),
         adapt_time_s=ledger.time("adapt"),

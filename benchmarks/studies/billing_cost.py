@@ -22,14 +22,13 @@ from benchmarks.problems.tasks import few_shot, get_task
 from benchmarks.record import Record
 from benchmarks.studies.base import Findings, Study
 from crossbar_sim import Hardware
-from crossbar_sim.chip.tile_work import TileWork
-from crossbar_sim.ledger.billing import bill_programming, bill_read
+from crossbar_sim.ledger.billing import MatrixBill
 from crossbar_sim.ledger.ledger import Ledger
 from peft_methods import fine_tune
 from peft_methods.methods import read_method
 from peft_methods.training.loop import History
 
-BILL: tuple[Callable[..., object], ...] = (bill_read, bill_programming, TileWork.add, Ledger.add, Ledger.add_terms)
+BILL: tuple[Callable[..., object], ...] = (MatrixBill.read, MatrixBill.write, Ledger.add, Ledger.add_operation)
 BACKBONE = "digits_vit"
 
 

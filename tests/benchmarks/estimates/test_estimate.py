@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks.estimates.counted import Workload, count
+from benchmarks.estimates.counted import Workload, attach, count
 from benchmarks.estimates.estimate import attach_shape, estimate, find_shape, make_method, record_of
 from crossbar_sim import MappingError, SpecError, map_model
 from crossbar_sim.cells.cells import Cells
@@ -179,7 +179,9 @@ def test_a_counting_chip_has_no_cells(milo: Hardware) -> None:
     with pytest.raises(MappingError, match="only counted"):
         simulated(next(iter(chip.matrices.values())))
     with pytest.raises(SpecError, match="did you mean 'deploy'"):
-        Activity(levels={"deplyo": (1.0,)})
+        attach(
+            tiny_net(), LoRA(rank=2), milo, lambda n: torch.empty(n, 6), activity=Activity(levels={"deplyo": (1.0,)})
+        )
     with pytest.raises(SpecError, match="have 9 levels"):
         map_model(tiny_net(), CountedChip(milo, activity=Activity(levels={"deploy": (1.0,)})))
 
