@@ -117,7 +117,7 @@ def test_results_come_back_from_the_workers_as_they_are_on_disk(
         (("{", ""), "seed_0.json is not a whole result"),
         (('"accuracy"', '"accurracy"'), "seed_0.json is not a result of this version .*did you mean 'accuracy'"),
         (('"seed": 0', '"seed": "first"'), "seed_0.json is not a result of this version .*seed"),
-        (('"count": ', '"count": 0.5'), "seed_0.json is not a result of this version .*ledger.0.count"),
+        (('"count": ', '"count": 0.5'), "seed_0.json is not a result of this version .*LedgerRow: count"),
     ],
 )
 def test_a_damaged_record_names_its_file(tmp_path: Path, stored: Path, change: tuple[str, str], message: str) -> None:
