@@ -125,7 +125,9 @@ class Cells:
         """Give the pulses; then fail the worn cells and disturb the others."""
         cells, count = request.cells, request.cells.size
         write = Write(request, law, method, self._lines[0])
-        state, before, writes_before = self.state, np.empty(count), np.empty(count, np.uint32)
+        state = self.state
+        before = np.empty(count)
+        writes_before = np.empty(count, np.uint32)
         if not (listing or self._has_consequences):
             work = summed(write.run(state, before, writes_before, no_lists))
             on_demand = CellsOnDemand(partial(write.replay, state, before, writes_before))

@@ -228,7 +228,7 @@ class ReadPath:
         whole.tile_scale[:] = parts.tile_scale[:, :: layout.spec.slices]
         if self._on_levels:
             device, levels = self.hardware.device, self.hardware.cell_levels or 0
-            whole.settle(device.read_voltage * device.window * layout.swing / (levels**layout.spec.slices - 1))
+            whole.settle(device.read_voltage * device.window * layout.full_scale / (levels**layout.spec.slices - 1))
         return whole
 
     @property
@@ -253,7 +253,7 @@ class ReadPath:
     def _set_scales(self, scales: Scales) -> None:
         """The digital factors before the DACs and after the ADCs; beyond the kernel where a layout is not plain."""
         programmed, layout, scale = self.cells, self.layout, scales.column
-        full = self.hardware.device.read_voltage * self.hardware.device.window * layout.swing
+        full = self.hardware.device.read_voltage * self.hardware.device.window * layout.full_scale
         plain, back = layout.plain, self.transposed
         programmed.input_scale[:] = scale if plain and back else 1.0
         programmed.output_scale[:] = scale / full if plain and not back else 1.0 / full

@@ -109,7 +109,9 @@ def program_cells(begin, end, request, state, law, results, method):
     for start in range(begin, end, CHUNK):
         stop = min(start + CHUNK, end)
         count = stop - start
-        cells, goal, before = request.cells[start:stop], request.wanted[start:stop], results.before[start:stop]
+        cells = request.cells[start:stop]
+        goal = request.wanted[start:stop]
+        before = results.before[start:stop]
         _begin_write(cells, state, before, results.writes_before[start:stop], counter, factors)
         if method.closed_loop:
             goals[:count] = goal
@@ -139,10 +141,14 @@ def pulse_cells(begin, end, request, state, law, results):
     A pulse moves the cell by its mean step at the cell's state, times `device_to_device`, with the spread of single
     pulses; no pulse leaves the window, and none moves a stuck cell. Arguments as of `program_cells`.
     """
-    size, small, blind = min(end - begin, CHUNK), single_law(law), Method(None, None, False, False)
+    size = min(end - begin, CHUNK)
+    small = single_law(law)
+    blind = Method(None, None, False, False)
     lanes = room_for(size)
     counter, factors = np.empty((2, size), np.uint32), np.empty(size)
-    direction, most_pulses, never = np.empty(size), np.empty(size), np.zeros(size, np.bool_)
+    direction = np.empty(size)
+    most_pulses = np.empty(size)
+    never = np.zeros(size, np.bool_)
     for start in range(begin, end, CHUNK):
         stop = min(start + CHUNK, end)
         cells, before = request.cells[start:stop], results.before[start:stop]
