@@ -27,7 +27,8 @@ from crossbar_sim.mapping.encoding import read_weights, retarget
 from crossbar_sim.mapping.layout import Layout
 from crossbar_sim.mapping.pulsing import pulsed_cells
 from crossbar_sim.mapping.tiles import Tile, column_scale, cut, tile_scale
-from crossbar_sim.reading.path import ReadPath, Scales
+from crossbar_sim.reading.direction import Scales
+from crossbar_sim.reading.path import ReadPath
 from crossbar_sim.reading.prepared import PreparedReads
 from crossbar_sim.reading.registers import Registers
 from crossbar_sim.runtime.counter_random import stream_key
