@@ -1,4 +1,4 @@
-"""MappedMatrix: one weight matrix on tiles; differentiable reads, writes of the cells that changed."""
+"""SimulatedMatrix: one weight matrix on tiles; differentiable reads, writes of the cells that changed."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
-from crossbar_sim.cells.cells import Crossbar
+from crossbar_sim.cells.cells import Cells
 from crossbar_sim.cells.outer_product import pulse_outer_product, update_scheme
-from crossbar_sim.cells.programming import Programming
 from crossbar_sim.cells.pulse_trains import draw
-from crossbar_sim.chip.energy_by_tile import TileWork
+from crossbar_sim.cells.written import Written
+from crossbar_sim.chip.matrix import Matrix
+from crossbar_sim.chip.tile_work import TileWork
 from crossbar_sim.hardware.hardware import Hardware
 from crossbar_sim.ledger.billing import bill_programming, bill_read, bill_writes
 from crossbar_sim.ledger.ledger import Ledger
@@ -24,9 +24,8 @@ from crossbar_sim.ledger.update_costs import count_update
 from crossbar_sim.ledger.write_costs import WriteCounts, billed_by_cell
 from crossbar_sim.mapping.compiled import clamp
 from crossbar_sim.mapping.encoding import read_weights, retarget
-from crossbar_sim.mapping.layout import Layout
 from crossbar_sim.mapping.pulsing import pulsed_cells
-from crossbar_sim.mapping.tiles import Tile, column_scale, cut, tile_scale
+from crossbar_sim.mapping.tiles import column_scale, tile_scale
 from crossbar_sim.reading.direction import Scales
 from crossbar_sim.reading.path import ReadPath
 from crossbar_sim.reading.prepared import PreparedReads
@@ -36,18 +35,12 @@ from crossbar_sim.spec.errors import MappingError
 from crossbar_sim.wear.levelling import Rows
 
 
-class MappedMatrix(nn.Module):
-    """y = x W^T through tiles. W (outputs, inputs) is the float master copy; the cells hold its levels.
+class SimulatedMatrix(Matrix):
+    """A matrix whose cells are simulated: it reads what they are, and `program()` writes those whose level differs.
 
     `scale` (outputs,) is the largest |w| each column can hold; None takes it from the weight; `limit` (row tiles,
     outputs) is the same with a scale per tile in it. `worn` are cells that held another matrix before.
-    Gradients reach x through the transposed tiles and `master` as the digital outer product of the
-    output gradient and the input. `program()` writes the cells whose target level differs.
-    `task_writes` counts, per cell, the writes of the 'adapt' phases. Where `factors` is a list, backward passes put
-    (input, output gradient) there for `update` instead of their product into the gradient of `master`.
     """
-
-    factors: list[tuple[torch.Tensor, torch.Tensor]] | None = None
 
     def __init__(
         self,
@@ -57,16 +50,10 @@ class MappedMatrix(nn.Module):
         name: str,
         weight: torch.Tensor,
         scale: NDArray[np.float64] | None = None,
-        worn: Crossbar | None = None,
+        worn: Cells | None = None,
     ) -> None:
-        super().__init__()
-        if weight.ndim != 2 or 0 in weight.shape:
-            raise MappingError(f"{name}: only non-empty matrices go on tiles, got shape {tuple(weight.shape)}")
-        self.hardware, self.ledger, self.name = hardware, ledger, name
-        self.master = nn.Parameter(weight.detach().clone().float(), requires_grad=False)
+        super().__init__(hardware, ledger, name, weight)
         outputs, inputs = weight.shape
-        self.layout = Layout(hardware.tile, inputs, outputs)
-        self.tiles: tuple[Tile, ...] = cut(name, inputs, outputs, hardware.tile)
         transposed = weight.detach().cpu().double().numpy().T
         of_tile = tile_scale(transposed if scale is None else np.zeros_like(transposed), hardware.tile)
         if scale is None:
@@ -78,10 +65,10 @@ class MappedMatrix(nn.Module):
             largest = np.repeat(self.limit, hardware.tile.rows, axis=0)[:inputs]
         self._largest = np.ascontiguousarray(largest.T, np.float32)
         fits = worn is not None and worn.conductance.shape == self.layout.shape
-        self.crossbar = (
+        self.cells = (
             worn
             if worn is not None and fits
-            else Crossbar(
+            else Cells(
                 hardware.device,
                 self.layout.shape,
                 stream_key(seed, name, "program"),
@@ -91,7 +78,6 @@ class MappedMatrix(nn.Module):
         self.target = np.full(self.layout.shape, np.nan)
         levelling_key = stream_key(seed, name, "wear levelling")
         self.rows = Rows(hardware.wear_levelling, inputs, hardware.tile.rows, levelling_key)
-        self.task_writes = np.zeros(self.crossbar.writes.shape, np.int64)
         self.tile_work = TileWork(self.layout)
         forward, back = (read_counts(hardware, self.layout, transposed) for transposed in (False, True))
         self.read_counts = forward, back
@@ -99,20 +85,13 @@ class MappedMatrix(nn.Module):
         self.reads = PreparedReads(
             hardware,
             self.layout,
-            self.crossbar,
+            self.cells,
             self.rows,
             Scales(self.scale, of_tile),
             (forward.conversions, back.conversions),
             partial(stream_key, seed, name),
         )
         self.program()
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """x (..., inputs) -> (..., outputs)."""
-        if x.ndim == 0 or x.shape[-1] != self.layout.inputs:
-            raise MappingError(f"{self.name} reads {self.layout.inputs} inputs per vector, got {tuple(x.shape)}")
-        product: torch.Tensor = _AnalogProduct.apply(x, self.master, self)
-        return product
 
     @property
     def largest_weight(self) -> torch.Tensor:
@@ -122,10 +101,10 @@ class MappedMatrix(nn.Module):
     def weight(self) -> torch.Tensor:
         """The weights (outputs, inputs) that the present conductances stand for."""
         weight = np.empty((self.layout.outputs, self.layout.inputs), np.float32)
-        read_weights(self.crossbar.present, self.limit, self.hardware.device, self.layout, self.rows.row_of, weight)
+        read_weights(self.cells.present, self.limit, self.hardware.device, self.layout, self.rows.row_of, weight)
         return torch.from_numpy(weight).to(self.master)
 
-    def program(self) -> Programming:
+    def program(self) -> Written:
         """Write the cells whose target level differs from what they were last programmed to; returns what the write of
         the weights did (wear levelling, which may follow, is billed and counted but not returned)."""
         master = self.master.detach()
@@ -145,7 +124,7 @@ class MappedMatrix(nn.Module):
         return result
 
     def _level_wear(self) -> None:
-        moved = self.rows.after_write(self.crossbar.writes)
+        moved = self.rows.after_write(self.cells.writes)
         if moved is None:
             return
         target = self.target.copy()
@@ -154,13 +133,13 @@ class MappedMatrix(nn.Module):
         self.rows.row_of, self.target = moved, target
         self._write(cells, target.reshape(-1)[cells])
 
-    def _write(self, cells: NDArray[np.int64], goals: NDArray[np.float64]) -> Programming:
-        result = self.crossbar.program(cells, goals, self.hardware.adc.energy, listing=billed_by_cell(self.hardware))
+    def _write(self, cells: NDArray[np.int64], goals: NDArray[np.float64]) -> Written:
+        result = self.cells.program(cells, goals, self.hardware.adc.energy, listing=billed_by_cell(self.hardware))
         self._written(result)
         return result
 
     @torch.no_grad()
-    def pulse(self, pulses: NDArray[np.int64]) -> Programming:
+    def pulse(self, pulses: NDArray[np.int64]) -> Written:
         """Blind pulses, |pulses| per weight (outputs, inputs): positive ones raise it, negative ones lower it.
 
         The master then follows the cells. The next `program()` writes the pulsed cells again, wherever they stand.
@@ -170,18 +149,18 @@ class MappedMatrix(nn.Module):
                 f"{self.name}: blind pulses need one-sided pairs; set tile.mapping = 'differential' without slices, or "
                 "use the update rule write_verify"
             )
-        present, rows = self.crossbar.present, self.rows.row_of
+        present, rows = self.cells.present, self.rows.row_of
         cells, counts = pulsed_cells(pulses, present[:, rows], self.hardware.device)
         plane, row, column = np.unravel_index(cells, present.shape)
         cells = np.ravel_multi_index((plane, rows[row], column), present.shape).astype(np.int64)
-        result = self.crossbar.pulse(cells, counts, listing=billed_by_cell(self.hardware))
+        result = self.cells.pulse(cells, counts, listing=billed_by_cell(self.hardware))
         self.target.reshape(-1)[cells] = np.nan
         self._written(result)
         self.master.copy_(self.weight())
         return result
 
     @torch.no_grad()
-    def update(self, x: torch.Tensor, error: torch.Tensor, learning_rate: float, bits: int = 31) -> Programming:
+    def update(self, x: torch.Tensor, error: torch.Tensor, learning_rate: float, bits: int = 31) -> Written:
         """W <- W - learning_rate error^T x by stochastic pulse trains on all rows and columns at once.
 
         x (samples, inputs), error (samples, outputs) dL/dy, learning_rate in weight per (x error); trains of at most
@@ -206,11 +185,11 @@ class MappedMatrix(nn.Module):
             share / self.limit[:, None],
             learning_rate / scheme.share,
             bits,
-            self.crossbar.key,
-            self.crossbar.samples,
+            self.cells.key,
+            self.cells.samples,
         )
         result = pulse_outer_product(
-            self.crossbar,
+            self.cells,
             trains,
             scheme.cells,
             self.rows.row_of,
@@ -218,28 +197,26 @@ class MappedMatrix(nn.Module):
             self.layout.spec.rows,
             self.layout.spec.plane_columns,
         )
-        np.copyto(self.target, np.nan, where=result.touched)
+        result.forget_targets(self.target)
         self._written(result, count_update(self.hardware, result, trains, self.layout))
         if result.count:
             self.master.copy_(self.weight())
         return result
 
-    def _written(self, result: Programming, counts: WriteCounts | None = None) -> None:
+    def _written(self, result: Written, counts: WriteCounts | None = None) -> None:
         """Count and bill what was written; counts: of operations that are not billed cell by cell."""
         if counts is not None:
             bill_writes(self.hardware, self.ledger, self.name, counts)
         if result.count:
-            if self.ledger.current_phase.startswith("adapt"):
-                result.add_writes(self.task_writes)
             if counts is None:
-                bill_programming(self.hardware, self.ledger, self.name, result, self.crossbar.present)
+                bill_programming(self.hardware, self.ledger, self.name, result, self.cells.present)
             if self.ledger.billing:
                 self.tile_work.add(self.ledger.current_phase, result)
             self.reads.cells_changed()
 
     def wait(self, seconds: float) -> None:
         """Let the cells age by `seconds`; reads from now on see them as they are then."""
-        self.crossbar.wait(seconds)
+        self.cells.wait(seconds)
         if self.hardware.device.retention is None and not self.hardware.device.noise_grows:
             return
         self.reads.cells_changed()
@@ -289,30 +266,9 @@ class MappedMatrix(nn.Module):
         registers = self.registers(transposed)
         return registers.clipped / registers.conversions if registers.conversions else 0.0
 
-    def extra_repr(self) -> str:
-        outputs, inputs = self.master.shape
-        return f"{self.name}: {inputs} inputs, {outputs} outputs, {len(self.tiles)} tiles"
 
-
-class _AnalogProduct(torch.autograd.Function):
-    """Forward: one analog read. Backward: a transposed read for the input, an outer product for the master."""
-
-    @staticmethod
-    def forward(ctx: Any, x: torch.Tensor, master: torch.Tensor, matrix: MappedMatrix) -> torch.Tensor:
-        flat = x.reshape(-1, x.shape[-1])
-        ctx.matrix, ctx.shape = matrix, x.shape
-        if ctx.needs_input_grad[1]:
-            ctx.save_for_backward(flat)
-        return matrix.read(flat).reshape(*x.shape[:-1], master.shape[0])
-
-    @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None, None]:
-        flat = gradient.reshape(-1, gradient.shape[-1])
-        to_input = ctx.matrix.gradient_to_input(flat).reshape(ctx.shape) if ctx.needs_input_grad[0] else None
-        if not ctx.needs_input_grad[1]:
-            return to_input, None, None
-        (x,) = ctx.saved_tensors
-        if ctx.matrix.factors is not None:
-            ctx.matrix.factors.append((x.detach(), flat))
-            return to_input, None, None
-        return to_input, flat.T @ x, None
+def simulated(matrix: Matrix, reason: str = " and has no cells; use Chip to simulate") -> SimulatedMatrix:
+    """The matrix, if its cells are simulated; else MappingError with the reason why they are needed."""
+    if not isinstance(matrix, SimulatedMatrix):
+        raise MappingError(f"{matrix.name} is only counted{reason}")
+    return matrix

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from crossbar_sim.cells.cells import Crossbar
+from crossbar_sim.cells.cells import Cells
 from crossbar_sim.devices.laws import NO_SPREAD
 from crossbar_sim.hardware.hardware import Hardware
 from crossbar_sim.mapping.layout import Layout
@@ -45,7 +45,7 @@ class PreparedReads:
         self,
         hardware: Hardware,
         layout: Layout,
-        cells: Crossbar,
+        cells: Cells,
         rows: RowOrder,
         scales: Scales,
         conversions: tuple[int, int],
@@ -85,11 +85,11 @@ class PreparedReads:
         self._seen.update()
         device, layout, seen = self._hardware.device, self._layout, self._seen
         forward, back = (path.direction for path in self.paths)
-        noise = NoiseLaw(*NO_SPREAD, NO_NOISE)
+        noise = NoiseLaw(NO_SPREAD, NO_NOISE)
         if device.noise_of_state is not None:
-            noise = NoiseLaw(*device.noise_of_state.numbers, NO_NOISE)
+            noise = NoiseLaw(device.noise_of_state.numbers, NO_NOISE)
         elif device.reads_noisy:
-            noise = NoiseLaw(*NO_SPREAD, self._cells.read_sigma())
+            noise = NoiseLaw(NO_SPREAD, self._cells.read_sigma())
         column_sums = np.empty((-(-layout.inputs // BLOCK), layout.columns))
         in_parts(
             PREPARE.call,

@@ -27,8 +27,8 @@ def _noise_variance(cells, seen, noise, planes, row, work, variance):
     total[:] = 0.0
     for plane in range(first, last + 1):
         g, m = cells.own[plane, row], seen[plane, row]
-        if noise.coefficients.size > 0:
-            spread_of(g, noise.scale, noise.coefficients, noise.sigma_scale, relative, own)
+        if noise.spread.coefficients.size > 0:
+            spread_of(g, noise.spread, relative, own)
             sigma = own
         else:
             sigma = noise.sigmas[plane, row]
@@ -112,7 +112,7 @@ def prepare_reads(begin, end, cells, noise, places, forward, back, column_sums):
     planes, inputs, columns = cells.own.shape
     sides, row_of = places.sides, places.row_of
     block, work = np.empty((BLOCK, columns), np.float32), np.empty((3, columns))
-    noisy = noise.coefficients.size > 0 or noise.sigmas.size > 0
+    noisy = noise.spread.coefficients.size > 0 or noise.sigmas.size > 0
     for b in range(begin, end):
         some = slice(b * BLOCK, min((b + 1) * BLOCK, inputs))
         column_sums[b] = 0.0

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from crossbar_sim.devices.laws import SpreadLaw
 from crossbar_sim.runtime.counter_random import Key
 
 Singles = NDArray[np.float32]
@@ -177,12 +178,8 @@ class Conductances(NamedTuple):
 class NoiseLaw(NamedTuple):
     """Read noise of a cell: a polynomial of its conductance, or stated cell by cell."""
 
-    scale: float
-    """Of the conductance, siemens."""
-    coefficients: Floats
-    """Of the polynomial; none: `sigmas` hold."""
-    sigma_scale: float
-    """Of the standard deviation, siemens."""
+    spread: SpreadLaw
+    """The polynomial; without coefficients `sigmas` hold."""
     sigmas: Floats
     """(planes, rows, columns): standard deviations, siemens; empty as well: there is no read noise."""
 

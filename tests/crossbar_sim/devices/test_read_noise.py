@@ -8,7 +8,7 @@ import torch
 from scipy import stats
 
 from crossbar_sim import Chip, DeviceModel, Hardware, SpecError
-from crossbar_sim.cells.cells import Crossbar
+from crossbar_sim.cells.cells import Cells
 from crossbar_sim.devices import ConductancePolynomial, FlickerNoise, device_names
 from crossbar_sim.runtime.counter_random import stream_key
 
@@ -66,7 +66,7 @@ def test_noise_grows_with_time_and_never_falls_below_zero() -> None:
 
 def test_which_cells_toggle_belongs_to_the_write() -> None:
     device, cells = DeviceModel.load("wan2022").replace(telegraph_noise=TELEGRAPH, read_noise=None), 20_000
-    crossbar = Crossbar(device, (cells,), stream_key(0, "t"))
+    crossbar = Cells(device, (cells,), stream_key(0, "t"))
     crossbar.program(np.arange(cells), np.full(cells, 20e-6), 0.0)
     first = crossbar.read_sigma() > 0
     assert stats.binomtest(int(first.sum()), cells, 0.4).pvalue > 1e-5
@@ -82,7 +82,7 @@ def test_telegraph_variance_is_that_of_two_states() -> None:
     device = DeviceModel.load("wan2022").replace(
         telegraph_noise={**TELEGRAPH, "cells": 1.0}, read_noise=None, programming_error=None
     )
-    crossbar = Crossbar(device, (1,), stream_key(0, "v"))
+    crossbar = Cells(device, (1,), stream_key(0, "v"))
     crossbar.program(np.arange(1), np.full(1, 20e-6), 0.0)
     up = np.random.default_rng(0).random(200_000) < 0.3
     process = 20e-6 * (1 + 0.1 * (up - 0.3))
@@ -105,7 +105,7 @@ def test_reads_have_the_variance_of_their_cells(ideal: Hardware, name: str, seco
     reads = 20_000
     y = matrix(x.expand(reads, -1)).double().numpy()
     per_siemens = x[:, None].double().numpy() * matrix.scale / hardware.device.window
-    sigma = np.sqrt((per_siemens**2 * (matrix.crossbar.read_sigma() ** 2).sum(axis=0)).sum(axis=0))
+    sigma = np.sqrt((per_siemens**2 * (matrix.cells.read_sigma() ** 2).sum(axis=0)).sum(axis=0))
     mean = (matrix.weight().double() @ x.double()).numpy()
     low, high = stats.chi2.interval(CONFIDENCE, reads - 1) / np.float64(reads - 1)
     assert ((y.var(axis=0, ddof=1) / sigma**2 > low) & (y.var(axis=0, ddof=1) / sigma**2 < high)).all()
@@ -124,7 +124,7 @@ def test_reads_of_every_device_spread_by_state(ideal: Hardware, name: str) -> No
     y = matrix(torch.ones(reads, 1)).double().numpy()
     device, law = matrix.hardware.device, matrix.hardware.device.read_noise
     assert law is not None
-    pair = matrix.crossbar.present[:, 0]
+    pair = matrix.cells.present[:, 0]
     age = (HOUR,) if isinstance(law, FlickerNoise) else ()
     sigma = np.hypot(*(law(side, *age) for side in pair)) / device.window
     if not age:

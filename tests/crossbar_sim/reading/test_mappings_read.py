@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crossbar_sim import Chip, Hardware
-from crossbar_sim.chip.simulated import MappedMatrix
+from crossbar_sim.chip.simulated import SimulatedMatrix
 from crossbar_sim.reading.choose import conversions_reader
 from crossbar_sim.reading.readers.lossless import is_lossless
 from tests.oracles.reads import naive_forward
@@ -23,14 +23,14 @@ SCALES = ("column", "tile", "matrix")
 DRIVES = ("multi_level", "bit_serial")
 
 
-def build(hardware: Hardware, inputs: int = 40, outputs: int = 11, seed: int = 0, **tile: Any) -> MappedMatrix:
+def build(hardware: Hardware, inputs: int = 40, outputs: int = 11, seed: int = 0, **tile: Any) -> SimulatedMatrix:
     """A matrix on several small tiles, the last ones partly used."""
     spec = hardware.tile.replace(**{"rows": 16, "columns": 40, **tile})
     weight = torch.randn(outputs, inputs, generator=torch.Generator().manual_seed(seed))
     return Chip(hardware.replace(tile=spec), seed).matrix("w", weight)
 
 
-def lossless(matrix: MappedMatrix, transposed: bool = False) -> bool:
+def lossless(matrix: SimulatedMatrix, transposed: bool = False) -> bool:
     return is_lossless(matrix.hardware, matrix.layout, transposed)
 
 
@@ -156,12 +156,12 @@ def test_bill_of_bits_and_slices(milo: Hardware) -> None:
 def test_the_reference_costs_a_column_and_is_written_once(milo: Hardware) -> None:
     matrix = build(milo, mapping="offset", columns=8)
     assert matrix.layout.shape == (1, 40, 13)  # 7 outputs and a reference, then 4 and one
-    assert matrix.crossbar.writes.tolist() == np.ones((1, 40, 13), int).tolist()
+    assert matrix.cells.writes.tolist() == np.ones((1, 40, 13), int).tolist()
     with torch.no_grad():
         matrix.master *= 0.5
     matrix.program()
     references = np.unique(matrix.layout.reference_of)
-    assert (matrix.crossbar.writes[:, :, references] == 1).all() and matrix.crossbar.writes.max() == 2
+    assert (matrix.cells.writes[:, :, references] == 1).all() and matrix.cells.writes.max() == 2
 
 
 def test_a_sliced_cell_needs_levels_for_its_digits(milo: Hardware) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from crossbar_sim import Hardware
-from crossbar_sim.chip.simulated import MappedMatrix
+from crossbar_sim.chip.simulated import SimulatedMatrix
 from crossbar_sim.ledger.ledger import Ledger
 from crossbar_sim.reading.compiled import tiles as mvm_kernels
 from crossbar_sim.reading.compiled.llvm import noise_block
@@ -217,7 +217,7 @@ def test_a_mapped_matrix_finds_its_levels(milo: Hardware) -> None:
     exact = milo.without("programming_error", "read_noise", "faults")
     x = torch.randn(30, 70, generator=torch.Generator().manual_seed(0))
     weight = torch.randn(40, 70, generator=torch.Generator().manual_seed(1))
-    whole, current = (MappedMatrix(exact, Ledger(), 0, "layer", weight) for _ in range(2))
+    whole, current = (SimulatedMatrix(exact, Ledger(), 0, "layer", weight) for _ in range(2))
     for transposed in (False, True):
         current.path(transposed).resettle(None)
     for transposed in (False, True):
@@ -226,7 +226,7 @@ def test_a_mapped_matrix_finds_its_levels(milo: Hardware) -> None:
         apart = (ours - same).abs() > 1e-5 * same.abs().max()
         assert apart.float().mean() < 5e-3
     for inexact in (milo, exact.replace(tile=exact.tile.replace(word_line_resistance=1.0))):
-        matrix = MappedMatrix(inexact, Ledger(), 0, "layer", weight)
+        matrix = SimulatedMatrix(inexact, Ledger(), 0, "layer", weight)
         assert all(matrix.path(transposed).programmed.levels is None for transposed in (False, True))
 
 

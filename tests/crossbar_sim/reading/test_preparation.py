@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from crossbar_sim import Chip, Hardware
-from crossbar_sim.chip.simulated import MappedMatrix
+from crossbar_sim.chip.simulated import SimulatedMatrix
 from crossbar_sim.mapping import encoding
 from crossbar_sim.mapping.layout import Layout
 from crossbar_sim.reading import prepared as prepared_reads
@@ -29,11 +29,11 @@ def threads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
         yield request.param
 
 
-def prepared(matrix: MappedMatrix, transposed: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def prepared(matrix: SimulatedMatrix, transposed: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """current and variance (lines, sensed) and line conductance (lines,) of one direction, cell by cell of numpy."""
     layout, rows = matrix.layout, matrix.rows.row_of
     seen = (matrix.reads.seen.back if transposed else matrix.reads.seen.forward)[:, rows]
-    conductance, sigma = matrix.crossbar.present[:, rows], matrix.crossbar.read_sigma()[:, rows]
+    conductance, sigma = matrix.cells.present[:, rows], matrix.cells.read_sigma()[:, rows]
     voltage, sides = matrix.hardware.device.read_voltage, layout.spec.sides
     cell_variance = np.minimum(seen / conductance, 1.0) ** 2 * sigma**2
     sums = np.zeros((2, layout.inputs, layout.columns, layout.spec.slices))

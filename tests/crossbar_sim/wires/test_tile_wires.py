@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from crossbar_sim import Chip, Hardware
-from crossbar_sim.chip.simulated import MappedMatrix
+from crossbar_sim.chip.simulated import SimulatedMatrix
 from crossbar_sim.mapping.tiles import Tile
 from crossbar_sim.wires import tile as tile_wires
 from crossbar_sim.wires.exact import effective_conductance
@@ -31,14 +31,14 @@ def wired(milo: Hardware, **changes: float | bool) -> Hardware:
     return milo.without("read_noise", "dac", "adc").replace(tile=tile)
 
 
-def random_matrix(hardware: Hardware, outputs: int = 10, inputs: int = 15) -> MappedMatrix:
+def random_matrix(hardware: Hardware, outputs: int = 10, inputs: int = 15) -> SimulatedMatrix:
     weight = torch.randn(outputs, inputs, generator=torch.Generator().manual_seed(0))
     return Chip(hardware).matrix("w", weight)
 
 
-def laid_out(matrix: MappedMatrix, tile: Tile) -> np.ndarray:
+def laid_out(matrix: SimulatedMatrix, tile: Tile) -> np.ndarray:
     """Every cell of the physical tile, plus and minus side by side, the unused ones open: above and to the right."""
-    pairs = matrix.crossbar.conductance[:, tile.inputs, tile.outputs]
+    pairs = matrix.cells.conductance[:, tile.inputs, tile.outputs]
     rows, outputs = pairs.shape[1:]
     cells = np.zeros((tile.rows, tile.columns))
     for k in range(rows):
@@ -47,7 +47,7 @@ def laid_out(matrix: MappedMatrix, tile: Tile) -> np.ndarray:
     return cells
 
 
-def terminations(matrix: MappedMatrix, transposed: bool) -> tuple[Wires, bool]:
+def terminations(matrix: SimulatedMatrix, transposed: bool) -> tuple[Wires, bool]:
     """The wires of a tile read one way or the other, and whether bit lines are driven at their upper ends too."""
     spec = matrix.hardware.tile
     at_rows, at_columns = spec.driver_resistance, spec.sense_resistance
@@ -58,9 +58,9 @@ def terminations(matrix: MappedMatrix, transposed: bool) -> tuple[Wires, bool]:
     return Wires(*segments, at_rows, at_columns, both and not transposed), both and transposed
 
 
-def nodal_weights(matrix: MappedMatrix, transposed: bool) -> np.ndarray:
+def nodal_weights(matrix: SimulatedMatrix, transposed: bool) -> np.ndarray:
     """Weights (inputs, outputs) that reads see: every node of every tile, its terminals driven one after the other."""
-    seen = np.zeros(matrix.crossbar.conductance.shape[1:])
+    seen = np.zeros(matrix.cells.conductance.shape[1:])
     for tile in matrix.tiles:
         wires, tops = terminations(matrix, transposed)
         terminals = -nodal_terminals(laid_out(matrix, tile), wires, tops)
@@ -148,7 +148,7 @@ def test_only_tiles_with_changed_cells_are_solved_again(milo: Hardware, monkeypa
 def test_without_wires_nothing_is_solved_and_nothing_copied(milo: Hardware, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tile_wires, "effective_conductance", None)
     matrix = random_matrix(wired(milo).without("wires"))
-    conductance = matrix.crossbar.conductance
+    conductance = matrix.cells.conductance
     assert matrix.reads.seen.forward is conductance and matrix.reads.seen.back is conductance
     current = (milo.device.read_voltage * (conductance[0] - conductance[1])).astype(np.float32)
     assert np.array_equal(matrix.path().programmed.current, current)
@@ -178,7 +178,7 @@ def test_first_order_read_noise_against_drawing_every_cell(milo: Hardware, drive
     programmed = matrix.path().programmed
     assert programmed.variance is not None
     first_order = drives**2 @ programmed.variance.astype(float)
-    pairs = matrix.crossbar.conductance
+    pairs = matrix.cells.conductance
     cells = pairs.transpose(1, 2, 0).reshape(24, 16)
     sigma = law(cells)
     currents = []
