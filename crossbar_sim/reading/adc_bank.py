@@ -11,7 +11,9 @@ from crossbar_sim.hardware.adc_circuits import CIRCUITS
 from crossbar_sim.hardware.converters import ADC
 from crossbar_sim.runtime.counter_random import Key, uniforms_at
 
-GAIN_DRAW, OFFSET_DRAW, UNIT_DRAW = 0, 1, 2
+GAIN_DRAW = 0
+OFFSET_DRAW = 1
+UNIT_DRAW = 2
 
 
 class ADCBank:

@@ -39,7 +39,9 @@ class ReadPath:
         hardware, layout = direction.hardware, direction.layout
         programmed, transposed = direction.programmed, direction.transposed
         self.direction, self.readers = direction, dict[str, Reader]()
-        self._layout, self._conversions, self.prepare = layout, conversions, prepare
+        self._layout = layout
+        self._conversions = conversions
+        self.prepare = prepare
         self._scale = torch.from_numpy(scale.astype(np.float32))
         self._scales_outputs = not (layout.plain or transposed)
         self._scales_inputs = transposed and not layout.plain
@@ -79,7 +81,9 @@ class ReadPath:
 
     def read(self, x: torch.Tensor, tracking: bool) -> Reading:
         """The products of the vectors x (vectors, inputs); counts the reads and moves the range registers."""
-        registers, count, tracking = self.registers, x.shape[0], tracking and not self.held
+        registers = self.registers
+        count = x.shape[0]
+        tracking = tracking and not self.held
         reader = self.readers.get(x.device.type) or self.reader(x.device.type)
         if self._scales_inputs:
             x = self._driven(x)
@@ -137,7 +141,9 @@ class ReadPath:
 
 def _fixed_ranges(hardware: Hardware, programmed: Programmed, largest_current: Singles) -> Singles | None:
     """Ranges that do not depend on what is read; None if they do."""
-    adc, dac, device = hardware.adc, hardware.dac, hardware.device
+    adc = hardware.adc
+    dac = hardware.dac
+    device = hardware.device
     if adc.exact or adc.range == "full_scale":
         return largest_current
     if adc.range == "calibrated":

@@ -51,7 +51,10 @@ class PreparedReads:
         conversions: tuple[int, int],
         stream: Stream,
     ) -> None:
-        self._hardware, self._layout, self._cells, self._rows = hardware, layout, cells, rows
+        self._hardware = hardware
+        self._layout = layout
+        self._cells = cells
+        self._rows = rows
         tiles = cut("", layout.inputs, layout.outputs, hardware.tile)
         self._seen = SeenCells(hardware.tile, tiles, cells.present)
         self._changed = True
@@ -83,7 +86,9 @@ class PreparedReads:
             return
         self._changed = False
         self._seen.update()
-        device, layout, seen = self._hardware.device, self._layout, self._seen
+        device = self._hardware.device
+        layout = self._layout
+        seen = self._seen
         forward, back = (path.direction for path in self.paths)
         noise = NoiseLaw(NO_SPREAD, NO_NOISE)
         if device.noise_of_state is not None:

@@ -73,7 +73,9 @@ class Programmed:
                 levels = np.zeros(_base(self.current).shape, np.int16)
             largest = level_kernels.whole_levels(self.current, level, levels)
             if largest >= 0:
-                self.levels, self.level, self.largest_level = levels, level, largest
+                self.levels = levels
+                self.level = level
+                self.largest_level = largest
 
     def reads_whole(self, dac_steps: int) -> bool:
         """Whether reads are sums of whole numbers that float32 holds exactly."""

@@ -64,7 +64,9 @@ def serial_codes(x, drive, codes, largest, bits_set_of):
     """
     count, inputs = x.shape
     row = np.empty(inputs, np.int16)
-    wide, one, full_drive = np.float32(drive.dac_steps), np.float32(1), np.float32(drive.full_drive)
+    wide = np.float32(drive.dac_steps)
+    one = np.float32(1)
+    full_drive = np.float32(drive.full_drive)
     lowest = np.int16(0)
     codes[-1] = 0
     for b in range(count):
@@ -278,7 +280,9 @@ def read_bits(begin, end, drives, cells, grid, converters, scaling, results):
     drives: as in `drive_tables` (sums are looked up) or in `drive_packed` (on any processor, bit for bit the same);
     cells: SlicedCells; grid: Grid; converters: Converters; scaling: Scaling; results: SerialResults.
     """
-    blocks, width, tile_of = drives.shape[1], results.output.shape[1], cells.places // grid.tile_outputs
+    blocks = drives.shape[1]
+    width = results.output.shape[1]
+    tile_of = cells.places // grid.tile_outputs
     room = room_of(drives, cells, grid.tile_inputs)
     columns = np.empty((COLUMNS, COLUMN_BYTES // 2), np.int16)
     total, codes = np.zeros((2, COLUMNS, blocks * VECTORS), np.float32)

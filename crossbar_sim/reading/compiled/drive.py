@@ -79,8 +79,12 @@ def drive_lines(x, drive, wanted, codes, squares, largest, conduction):
     """
     (count, inputs), (row_tiles, _, width) = x.shape, codes.shape
     steps, full_drive = drive.dac_steps, np.float32(drive.full_drive)
-    line, driven, square = np.empty(inputs, np.float32), np.empty(width, np.float32), np.empty(width, np.float32)
-    drawn, lanes, wide_lanes = np.empty(inputs), np.empty(LANES, np.float32), np.empty(LANES)
+    line = np.empty(inputs, np.float32)
+    driven = np.empty(width, np.float32)
+    square = np.empty(width, np.float32)
+    drawn = np.empty(inputs)
+    lanes = np.empty(LANES, np.float32)
+    wide_lanes = np.empty(LANES)
     limit = full_drive if full_drive > 0 else np.float32(np.inf)
     narrow = np.float32(1) if wanted.whole or steps == 0 else np.float32(1) / np.float32(steps)
     code_value = 1.0 / steps if wanted.whole and not drive.serial else 1.0

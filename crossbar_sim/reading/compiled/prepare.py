@@ -13,7 +13,9 @@ BLOCK = 16  # inputs that are prepared, and put into the transposed matrix, toge
 @part
 def _net_current(seen, first, last, row, read_voltage, net):
     """V (M+ - M-) or V M (columns,) on one row of a slice's planes, `first` and `last`."""
-    plus, minus, pair = seen[first, row], seen[last, row], last > first
+    plus = seen[first, row]
+    minus = seen[last, row]
+    pair = last > first
     for j in range(net.size):
         net[j] = np.float32(read_voltage * (plus[j] - minus[j] if pair else plus[j]))
 

@@ -89,7 +89,9 @@ def _copy_panel(matrix, top, left, panel):
 def _scale(total, largest, output_scale, left, output):
     scale = output_scale[left : left + PANEL]
     for b in range(len(output)):
-        row, y, m = total[b], output[b, left : left + PANEL], largest[b]
+        row = total[b]
+        y = output[b, left : left + PANEL]
+        m = largest[b]
         for j in range(y.size):
             y[j] = row[j] * m * scale[j]
 
@@ -134,10 +136,14 @@ def read_tiles(codes, squares, largest, first_read, cells, sense, grid, results)
             row = 0
             while row < count:
                 rows = _rows(count - row)
-                sigma, sigma_stride, apart = 0, 4 * PANEL, 2 * PANEL
+                sigma = 0
+                sigma_stride = 4 * PANEL
+                apart = 2 * PANEL
                 if noisy:
                     if summed:
-                        sigma, sigma_stride, apart = address_of(spread[t, row:]), 4 * LANES, 0
+                        sigma = address_of(spread[t, row:])
+                        sigma_stride = 4 * LANES
+                        apart = 0
                     else:
                         sigma = address_of(sigmas)
                         deviate(

@@ -19,7 +19,9 @@ class BitPlanesReader(Reader):
     """
 
     def __init__(self, bits: Sequence[Reader], input_scale: Singles, steps: int) -> None:
-        self._bits, self._input_scale, self._steps = bits, torch.from_numpy(input_scale), steps
+        self._bits = bits
+        self._input_scale = torch.from_numpy(input_scale)
+        self._steps = steps
 
     def read(self, x: torch.Tensor, full_drive: float, ranges: Singles, first_read: int) -> Reading:
         codes, largest = drive_codes(x * self._input_scale.to(x.device), self._steps, full_drive)

@@ -93,7 +93,9 @@ class BitSerialReader(Reader):
 
     def __init__(self, levels: SlicedLevels, converters: Converters, lookup: bool = LOOKUP) -> None:
         programmed = levels.programmed
-        self._programmed, self._lookup, self._tiles = programmed, lookup, programmed.grid
+        self._programmed = programmed
+        self._lookup = lookup
+        self._tiles = programmed.grid
         self._columns, self._bits = levels.places.shape[1], converters.dac_steps.bit_length()
         self._drive = Drive(programmed.input_scale, converters.dac_steps, 0.0, True, programmed.line_conductance)
         self._cells = SlicedCells(
@@ -104,8 +106,12 @@ class BitSerialReader(Reader):
         self._kernel = LOOKED_UP if lookup else PACKED
 
     def read(self, x: torch.Tensor, full_drive: float, ranges: Singles, first_read: int) -> Reading:
-        vectors, programmed, drive = x.detach().contiguous().numpy(), self._programmed, self._drive
-        (count, inputs), columns, grid = vectors.shape, self._columns, self._tiles
+        vectors = x.detach().contiguous().numpy()
+        programmed = self._programmed
+        drive = self._drive
+        (count, inputs) = vectors.shape
+        columns = self._columns
+        grid = self._tiles
         if full_drive:
             drive = drive._replace(full_drive=full_drive)
         converters = self._converters(ranges)

@@ -11,7 +11,10 @@ from crossbar_sim.reading.programmed import Programmed
 def is_lossless(hardware: Hardware, layout: Layout, transposed: bool) -> bool:
     """Whether the reads of bits and slices add up to one product: noise-free, and the ADC exact or every possible
     sum one of its codes (cells on their levels, without wires or drift, and codes enough for a whole tile)."""
-    device, tile, dac, adc = hardware.device, hardware.tile, hardware.dac, hardware.adc
+    device = hardware.device
+    tile = hardware.tile
+    dac = hardware.dac
+    adc = hardware.adc
     if device.reads_noisy or (layout.plain and dac.reads == 1):
         return False
     if adc.exact:
@@ -26,7 +29,10 @@ def is_lossless(hardware: Hardware, layout: Layout, transposed: bool) -> bool:
 
 def whole_product(direction: Direction) -> Programmed:
     """The cells of one direction with their slices and references put together."""
-    layout, hardware, parts, back = direction.layout, direction.hardware, direction.programmed, direction.transposed
+    layout = direction.layout
+    hardware = direction.hardware
+    parts = direction.programmed
+    back = direction.transposed
     net = layout.net(direction.seen[:, direction.row_of])
     current = hardware.device.read_voltage * (net.T if back else net)
     inputs, outputs = current.shape

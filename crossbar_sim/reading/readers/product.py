@@ -30,16 +30,22 @@ class ProductReader(Reader):
         kernel: SameTypes,
     ) -> None:
         (inputs, outputs), grid = programmed.current.shape, programmed.grid
-        self._codes, self._cells, self._kernel = codes, cells, kernel
+        self._codes = codes
+        self._cells = cells
+        self._kernel = kernel
         self._drive = Drive(
             programmed.input_scale, converters.dac_steps, 0.0, converters.serial, programmed.line_conductance
         )
         self._sense = Sense(converters.adc_steps, programmed.tile_scale, programmed.tile_scale, programmed.output_scale)
         self._grid = Grid(inputs, programmed.tile_inputs, programmed.tile_outputs)
-        self._products, self._outputs, self._tiles = inputs * outputs, outputs, grid
+        self._products = inputs * outputs
+        self._outputs = outputs
+        self._tiles = grid
 
     def read(self, x: torch.Tensor, full_drive: float, ranges: Singles, first_read: int) -> Reading:
-        vectors, sense, drive = x.detach().contiguous().numpy(), self._sense, self._drive
+        vectors = x.detach().contiguous().numpy()
+        sense = self._sense
+        drive = self._drive
         count, outputs = len(vectors), self._outputs
         if sense.adc_steps:
             sense = Sense(sense.adc_steps, ranges, sense.tile_scale, sense.output_scale)

@@ -12,7 +12,9 @@ class SlicesReader(Reader):
     """Shift-add of slices and subtraction of references, after another reader's sums."""
 
     def __init__(self, sums: Reader, layout: Layout, transposed: bool) -> None:
-        self._sums, self._layout, self._transposed = sums, layout, transposed
+        self._sums = sums
+        self._layout = layout
+        self._transposed = transposed
 
     def read(self, x: torch.Tensor, full_drive: float, ranges: Singles, first_read: int) -> Reading:
         result = self._sums.read(x, full_drive, ranges, first_read)

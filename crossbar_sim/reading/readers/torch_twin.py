@@ -19,7 +19,9 @@ class TorchReader(Reader):
     """The same as the compiled readers, except for sums on the edge of two codes; noise draws to about 1e-5."""
 
     def __init__(self, programmed: Programmed, converters: Converters, key: Key) -> None:
-        self._programmed, self._converters, self._key = programmed, converters, key
+        self._programmed = programmed
+        self._converters = converters
+        self._key = key
 
     def read(self, x: torch.Tensor, full_drive: float, ranges: Singles, first_read: int) -> Reading:
         programmed, converters = self._programmed, self._converters

@@ -58,7 +58,11 @@ TABLE_BYTES = COLUMNS * 64
 """Of the tables of one group of word lines."""
 COLUMN_BYTES = 192
 """Of one column's settings, see `BitColumns`."""
-FACTOR_AT, SAME_AT, UNCLIPPED_AT, PEAK_AT, CLIPPED_AT = 0, 4, 6, 64, 128
+FACTOR_AT = 0
+SAME_AT = 4
+UNCLIPPED_AT = 6
+PEAK_AT = 64
+CLIPPED_AT = 128
 """Where they are among these bytes."""
 
 

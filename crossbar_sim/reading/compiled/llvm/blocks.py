@@ -164,7 +164,9 @@ def _accumulate(
 def disturb(code: VectorCode, sums: Any, noise: Any) -> Any:
     """sums + sigma * normal numbers, unless there is no noise."""
     builder = code.builder
-    summed, noisy, ready = builder.block, builder.append_basic_block("noisy"), builder.append_basic_block("ready")
+    summed = builder.block
+    noisy = builder.append_basic_block("noisy")
+    ready = builder.append_basic_block("ready")
     builder.cbranch(builder.icmp_signed("!=", noise.sigma, WORD(0)), noisy, ready)
     builder.position_at_end(noisy)
     disturbed: list[list[Any]] = []

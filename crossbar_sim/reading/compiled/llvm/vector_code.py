@@ -113,7 +113,9 @@ class VectorCode:
     def counted_loop(self, count: Any, start: list[Any], body: Callable[[Any, list[Any]], list[Any]]) -> list[Any]:
         """`body(i, values)` for i = 0 ... count - 1 (at least once), from the values `start` on; the last values."""
         builder = self.builder
-        entry, loop, done = builder.block, builder.append_basic_block("loop"), builder.append_basic_block("looped")
+        entry = builder.block
+        loop = builder.append_basic_block("loop")
+        done = builder.append_basic_block("looped")
         builder.branch(loop)
         builder.position_at_end(loop)
         i, values = builder.phi(WORD), [builder.phi(value.type) for value in start]
