@@ -15,14 +15,16 @@ from time import perf_counter
 from typing import Any
 from unittest.mock import patch
 
-from benchmarks.experiments.experiment import calibrate, load_pool, one_thread
+from benchmarks.experiments.experiment import calibrate, one_thread
 from benchmarks.problems.backbones import load_backbone
-from benchmarks.problems.pretrain import POOL_FOLDER
+from benchmarks.problems.pools import POOL_FOLDER, load_pool
 from benchmarks.problems.tasks import few_shot, get_task
 from crossbar_sim import Chip, Hardware, map_model
 from crossbar_sim.chip import simulated as matrix_module
 from crossbar_sim.chip.tile_work import TileWork
 from peft_methods import METHODS, fine_tune
+from peft_methods.methods import read_method
+from peft_methods.methods.pooled import with_pool
 from peft_methods.training.loop import History
 
 TIMED = ("bill_read", "bill_programming")
@@ -72,9 +74,8 @@ def step_times(method: str, hardware: Hardware, steps: int, seed: int) -> list[t
     model = load_backbone()
     chip = map_model(model, TimedChip(hardware, seed))
     calibrate(model, chip)
-    recipe = METHODS[method](**{"steps": steps})
-    pool = load_pool(POOL_FOLDER / "digits_vit") if recipe.needs_pool else None
-    adapter = recipe.attach(model, chip, pool, seed)
+    recipe = with_pool(read_method({"name": method, "steps": steps}), lambda: load_pool(POOL_FOLDER / "digits_vit"))
+    adapter = recipe.attach(model, chip, seed)
     data, marks = few_shot(get_task("rot90"), 5, seed), []
 
     def mark(step: int, history: History) -> None:

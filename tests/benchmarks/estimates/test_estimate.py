@@ -57,11 +57,11 @@ def test_flan_t5_large(method: str, trained: int, pool_cells: int, trained_cells
 
 def test_counts_agree_with_a_simulated_chip(milo: Hardware) -> None:
     from benchmarks.problems.backbones import load_backbone
-    from benchmarks.problems.pretrain import POOL_FOLDER
+    from benchmarks.problems.pools import POOL_FOLDER
 
     model, pool = load_backbone(), Pool.load(POOL_FOLDER / "digits_vit")
     chip = map_model(model, milo)
-    adapter = LoRAFusion().attach(model, chip, pool)
+    adapter = LoRAFusion(pool=pool).attach(model, chip)
     record = estimate("digits-vit", "lorafusion", HARDWARE)
     assert record["trained_values"] == adapter.trained_values
     assert record["tiles"] == chip.plan.tile_count
@@ -201,6 +201,6 @@ def test_refusals() -> None:
         estimate("flan-t5-large", "linear-probe", HARDWARE)
     model = tiny_net()
     chip = map_model(model, Hardware.load(HARDWARE))
-    LoRAFusion().attach(model, chip, tiny_pool(model))
+    LoRAFusion(pool=tiny_pool(model)).attach(model, chip)
     with pytest.raises(MappingError, match="already holds a matrix"):
         chip.matrix("blocks.0.up", model.blocks[0]["up"].base.weight)

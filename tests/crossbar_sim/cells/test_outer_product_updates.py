@@ -13,7 +13,7 @@ from crossbar_sim import Chip, DeviceModel, Hardware, SpecError
 from crossbar_sim.chip.simulated import SimulatedMatrix
 from crossbar_sim.ledger.ledger import Ledger
 from crossbar_sim.spec.errors import MappingError
-from peft_methods.updates.update_rules import StochasticPulses
+from peft_methods.updates.stochastic import StochasticPulses
 from tests.conftest import OTHER_EFFECTS
 
 

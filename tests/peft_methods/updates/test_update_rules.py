@@ -32,7 +32,7 @@ from peft_methods import (
     WriteVerify,
     fine_tune,
 )
-from peft_methods.updates.update_rules import ADAMW, UpdateRule
+from peft_methods.updates.base import ADAMW, UpdateRule
 from tests import ROOT
 from tests.conftest import tiny_net
 
