@@ -147,7 +147,7 @@ class Adapter:
         self._originals: dict[nn.Parameter, torch.Tensor] = {}
         self._tiles_before = set(chip.matrices)
         self._before = chip.mark_writes()
-        chip.ledger.method = method.display_name
+        chip.ledger.labels["method"] = method.display_name
         model.requires_grad_(False)
         if method.train_head:
             self.train(list(head_of(model).parameters()), method.learning_rate, method.weight_decay)

@@ -14,19 +14,19 @@ from torch import nn
 
 from benchmarks.problems.model_file import read_model
 from benchmarks.problems.shapes import EncoderShape, ModelShape, get_shape, pool_shape
-from crossbar_sim import Hardware, map_model
+from crossbar_sim import Hardware, SpecError, map_model
 from crossbar_sim.chip.counted import CountedChip, CountedMatrix
 from crossbar_sim.counting.activity import Activity
 from crossbar_sim.hardware.components import PROGRAMMING
 from crossbar_sim.ledger.datasheet import datasheet
-from crossbar_sim.ledger.ledger import GROUPS, PHASES, Phase
 from crossbar_sim.ledger.pipeline import pipeline
-from crossbar_sim.spec.spec import Spec
+from crossbar_sim.spec.spec import Spec, nearest
 from peft_methods import METHODS, Adapter, LinearProbe, Method, Pool
 from peft_methods.methods import find_method
 from peft_methods.methods.gradient_free import GradientFree
 from peft_methods.methods.pooled import with_pool
 from peft_methods.model_parts import linear_layers
+from peft_methods.phases import GROUPS, PHASES, Phase
 from peft_methods.training.activations import KeptActivations
 from peft_methods.training.digital_operations import DigitalOperations
 from peft_methods.training.loop import bill_optimizer
@@ -128,6 +128,9 @@ def attach(
 ) -> Counted:
     """Deploy, calibrate and attach a method with shapes alone; arguments as in `count`."""
     workload = Workload() if workload is None else workload
+    for phase in () if activity is None else activity.levels:
+        if phase not in PHASES:
+            raise SpecError(f"levels: no phase '{phase}'{nearest(phase, list(PHASES))}")
     exclude = [name for name in digital if name in dict(model.named_modules())]
     chip = map_model(model, CountedChip(hardware, activity=activity), exclude=exclude)
     model.to("meta")
@@ -320,7 +323,7 @@ def record_of(counted: Counted) -> dict[str, Any]:
         "reprogramming_energy_J": ledger.energy("adapt", PROGRAMMING),
         "pool_programming_energy_J": ledger.energy("pool", PROGRAMMING),
         "total_energy_J": ledger.energy(),
-        "energy_by_phase_J": ledger.by_phase(),
+        "energy_by_phase_J": {group: ledger.energy(group) for group in GROUPS},
         "energy_by_component_J": ledger.by_component(),
         "adapt_energy_by_component_J": ledger.by_component("adapt"),
         "latency_s": ledger.time(),

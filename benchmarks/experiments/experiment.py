@@ -32,6 +32,7 @@ from peft_methods import Method, accuracy, fine_tune
 from peft_methods.checkpoints.pool import pool_folder
 from peft_methods.methods import read_method
 from peft_methods.methods.pooled import PoolMethod, with_pool
+from peft_methods.phases import GROUPS
 from peft_methods.training.loop import History, programming_energy
 
 FORMAT = 3  # raise when results computed by older code must not be reused
@@ -202,7 +203,7 @@ def bill(chip: Chip, history: History, task_writes: Mapping[str, NDArray[np.int6
         "reprogramming_energy_J": programming_energy(chip),
         "pool_programming_energy_J": programming_energy(chip, "pool"),
         "total_energy_J": ledger.energy(),
-        "energy_by_phase_J": ledger.by_phase(),
+        "energy_by_phase_J": {group: ledger.energy(group) for group in GROUPS},
         "energy_by_component_J": ledger.by_component(),
         "adapt_energy_by_component_J": ledger.by_component("adapt"),
         "adapt_time_s": ledger.time("adapt"),

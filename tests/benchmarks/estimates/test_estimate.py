@@ -12,6 +12,7 @@ from torch import nn
 
 from benchmarks.estimates.estimate import (
     Workload,
+    attach,
     attach_shape,
     count,
     counts_of,
@@ -187,7 +188,9 @@ def test_a_counting_chip_has_no_cells(milo: Hardware) -> None:
     with pytest.raises(MappingError, match="only counted"):
         simulated(next(iter(chip.matrices.values())))
     with pytest.raises(SpecError, match="did you mean 'deploy'"):
-        Activity(levels={"deplyo": (1.0,)})
+        attach(
+            tiny_net(), LoRA(rank=2), milo, lambda n: torch.empty(n, 6), activity=Activity(levels={"deplyo": (1.0,)})
+        )
     with pytest.raises(SpecError, match="have 9 levels"):
         map_model(tiny_net(), CountedChip(milo, activity=Activity(levels={"deploy": (1.0,)})))
 

@@ -18,10 +18,10 @@ from crossbar_sim.cells.written import Written
 from crossbar_sim.chip.simulated import SimulatedMatrix
 from crossbar_sim.counting.activity import Activity
 from crossbar_sim.hardware.components import PROGRAMMING
-from crossbar_sim.ledger.ledger import PHASES
 from peft_methods import METHODS, Method, accuracy, fine_tune
 from peft_methods.methods.gradient_free import GradientFree
 from peft_methods.methods.pooled import with_pool
+from peft_methods.phases import PHASES
 from tests.conftest import tiny_pool, tiny_transformer
 
 STEPS, BATCH, SAMPLES, INFERENCES = 4, 6, 12, 9
@@ -61,9 +61,9 @@ class Watched:
         return np.rint((conductance - device.g_min) / device.window * (device.levels - 1)).astype(np.int64)
 
     def program(self, matrix: SimulatedMatrix, original: Any) -> Written:
-        before = matrix.target.copy().reshape(-1)
+        before = matrix.targets.target.copy().reshape(-1)
         result: Written = original(matrix)
-        after, cells = matrix.target.reshape(-1), result.cells
+        after, cells = matrix.targets.target.reshape(-1), result.cells
         is_fresh = np.isnan(before[cells])
         counts = self.first.setdefault(matrix.ledger.current_phase, Counter())
         counts.update(self.level(after[cells[is_fresh]]).tolist())

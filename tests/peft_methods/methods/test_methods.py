@@ -276,6 +276,6 @@ def test_full_fine_tuning_stays_inside_the_deployed_range(milo: Hardware) -> Non
     with torch.no_grad():
         layer.weight.mul_(10)
     layer.matrix.program()
-    scale = torch.from_numpy(layer.matrix.scale)[:, None]
+    scale = torch.from_numpy(layer.matrix.targets.scale)[:, None]
     assert (layer.weight.abs() <= scale + 1e-6).all()
     assert adapter.trained_values > 0
