@@ -20,7 +20,8 @@ from crossbar_sim.ledger.read_costs import both_ways
 from crossbar_sim.ledger.update_costs import count_update
 from crossbar_sim.ledger.write_costs import billed_by_cell
 from crossbar_sim.mapping.encoding import CellTargets
-from crossbar_sim.reading.path import ReadPath, Scales
+from crossbar_sim.reading.direction import Scales
+from crossbar_sim.reading.path import ReadPath
 from crossbar_sim.reading.prepared import PreparedReads
 from crossbar_sim.reading.registers import Registers
 from crossbar_sim.runtime.counter_random import stream_key
@@ -117,7 +118,7 @@ class SimulatedMatrix(Matrix):
 
         The master then follows the cells. The next `program()` writes the pulsed cells again, wherever they stand.
         """
-        if self.hardware.tile.mapping != "differential" or self.hardware.tile.slices > 1:
+        if not self.hardware.tile.scheme.one_sided or self.hardware.tile.slices > 1:
             raise MappingError(
                 f"{self.name}: blind pulses need one-sided pairs; set tile.mapping = 'differential' without slices, or "
                 "use the update rule write_verify"
