@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from crossbar_sim.layers import MappedLinear, map_model, unmap
     from crossbar_sim.ledger.ledger import Ledger
     from crossbar_sim.quality.calibration import calibrate
-    from crossbar_sim.quality.report import quality
     from crossbar_sim.spec.citations import bibtex
     from crossbar_sim.wires.exact import effective_conductance
 
@@ -34,7 +33,6 @@ __all__ = [
     "calibrate",
     "effective_conductance",
     "map_model",
-    "quality",
     "unmap",
 ]
 
@@ -49,7 +47,6 @@ _HOMES = {
     "calibrate": "quality.calibration",
     "effective_conductance": "wires.exact",
     "map_model": "layers",
-    "quality": "quality.report",
     "unmap": "layers",
 }
 

@@ -1,17 +1,31 @@
-"""Sphinx reads the Markdown pages beside this file. Formulas are plain text, so the pages need no network."""
+"""How Sphinx builds the pages beside this file. Formulas are plain text and fonts local: no page needs a network."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / "_extensions"))
 
 project = "crossbar-sim"
 author = "the crossbar-sim authors"
 copyright = author
-extensions = ["myst_parser"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "docstrings"]
 exclude_patterns = ["_build"]
-html_theme = "alabaster"
-html_theme_options = {
-    "description": "ReRAM crossbar chips that are fine-tuned on the device",
-    "page_width": "1240px",
-    "body_max_width": "1020px",
-    "code_font_size": "0.85em",
-}
+
+myst_heading_anchors = 3
+
+autodoc_member_order = "bysource"
+autodoc_typehints_format = "short"
+autodoc_default_options = {"members": True, "exclude-members": "model_config, model_post_init"}
+python_use_unqualified_type_hints = True
+python_maximum_signature_line_length = 80
+toc_object_entries_show_parents = "hide"
+
+html_theme = "furo"
+html_title = "crossbar-sim"
+html_static_path = ["_static"]
+html_css_files = ["pages.css"]
+html_theme_options = {"navigation_with_keys": True}
 html_show_sphinx = False
 html_copy_source = False
-myst_heading_anchors = 3

@@ -6,12 +6,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from torch import nn
 
 from crossbar_sim import Chip, SpecError
-from crossbar_sim.chip.simulated import MappedMatrix
+from crossbar_sim.chip.matrix import Matrix
 from crossbar_sim.spec.spec import Spec
 from peft_methods.checkpoints.pool import Pool
 from peft_methods.errors import MethodError
@@ -84,7 +86,7 @@ class Adapter:
     def __init__(self, method: Method, model: nn.Module, chip: Chip | None) -> None:
         self.method, self.model, self.chip = method, model, chip
         self.groups: list[dict[str, Any]] = []
-        self.matrices: list[MappedMatrix] = []
+        self.matrices: list[Matrix] = []
         self.writers: list[Writer] = []
         self.placed: list[tuple[PlacedMatrix, Placement]] = []
         self._replaced: list[tuple[nn.Module, str, nn.Module]] = []
@@ -92,7 +94,7 @@ class Adapter:
         self._originals: dict[nn.Parameter, torch.Tensor] = {}
         self._tiles_before = set(chip.matrices) if chip is not None else set()
         if chip is not None:
-            chip.start_task()
+            self.mark = chip.mark_writes()
             chip.ledger.method = method.display_name
         model.requires_grad_(False)
         if method.train_head:
@@ -119,7 +121,7 @@ class Adapter:
 
     def train_matrix(self, matrix: PlacedMatrix) -> nn.Parameter:
         """Register a placed matrix as trained: `write()` will program it if it is on tiles. Returns its master."""
-        if isinstance(matrix, MappedMatrix):
+        if isinstance(matrix, Matrix):
             self.matrices.append(matrix)
             self.writers.append(self.method.update_rule.writer(matrix))
         return matrix.master
@@ -154,6 +156,13 @@ class Adapter:
                 matrix.program()
             self.writers = [self.method.update_rule.writer(matrix) for matrix in self.matrices]
             self.write()
+
+    def task_writes(self) -> dict[str, NDArray[np.int64]]:
+        """By matrix of the chip, how often each cell (planes, rows, columns) was written since the method was attached;
+        what is programmed once and never changes, a pool, does not count."""
+        trained = {matrix.name for matrix in self.matrices}
+        frozen = {matrix.name for matrix, _ in self.placed} - trained
+        return self.chip.writes_since(self.mark, frozen) if self.chip is not None else {}
 
     @property
     def trained_values(self) -> int:
@@ -190,7 +199,7 @@ class Adapter:
             parameter.copy_(value)
         with ledger_of(self.chip).phase("adapt/update"):
             for matrix in self.matrices:
-                matrix.factors = None
+                matrix.keep_factors(False)
                 if matrix.master in self._originals:
                     matrix.program()
         if self.chip is not None:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from crossbar_sim import Chip
-from crossbar_sim.chip.simulated import MappedMatrix
+from crossbar_sim.chip.matrix import Matrix
 from crossbar_sim.ledger.ledger import Ledger
 
 Placement = Literal["crossbar", "sram"]
@@ -33,7 +33,7 @@ class SramMatrix(nn.Module):
         return self.master.detach()
 
 
-PlacedMatrix = MappedMatrix | SramMatrix
+PlacedMatrix = Matrix | SramMatrix
 
 
 def place(

@@ -173,7 +173,7 @@ def sensitivity(
 ) -> None:
     """Halve and double every assumed number of a design: does the ranking of the methods by energy change?"""
     from benchmarks.estimates import sensitivity as study
-    from crossbar_sim.counting.chip import Activity
+    from crossbar_sim.counting.activity import Activity
 
     kinds = ("assumed", "fitted") if fitted else ("assumed",)
     activity = Activity(changed_share=changed_share)

@@ -6,7 +6,7 @@ from typing import Any
 
 from benchmarks.estimates.estimate import Workload, estimate
 from crossbar_sim import SpecError
-from crossbar_sim.counting.chip import Activity
+from crossbar_sim.counting.activity import Activity
 from crossbar_sim.spec.units import engineering
 from peft_methods import METHODS
 

@@ -15,7 +15,8 @@ from torch import nn
 from benchmarks.problems.model_file import read_model
 from benchmarks.problems.shapes import EncoderShape, ModelShape, get_shape, pool_shape
 from crossbar_sim import Hardware, SpecError, map_model
-from crossbar_sim.counting.chip import Activity, CountedMatrix, CountingChip
+from crossbar_sim.chip.counted import CountedChip, CountedMatrix
+from crossbar_sim.counting.activity import Activity
 from crossbar_sim.hardware.components import PROGRAMMING
 from crossbar_sim.ledger.datasheet import datasheet
 from crossbar_sim.ledger.ledger import GROUPS, PHASES, Phase
@@ -60,7 +61,7 @@ class Counted:
     buffers beside it. `run` adds training and inference to the bill."""
 
     model: nn.Module
-    chip: CountingChip
+    chip: CountedChip
     adapter: Adapter
     backbone: frozenset[str]
     kept_values: int
@@ -70,23 +71,25 @@ class Counted:
     @property
     def matrices(self) -> dict[str, CountedMatrix]:
         """Everything on tiles."""
-        return {name: m for name, m in self.chip.matrices.items() if isinstance(m, CountedMatrix)}
+        return self.chip.matrices
 
     @property
     def trained_cells(self) -> int:
         """Cells that training may rewrite."""
-        return sum(m.cells for m in self.adapter.matrices if isinstance(m, CountedMatrix))
+        return sum(m.cell_count for m in self.adapter.matrices)
 
     @property
     def pool_cells(self) -> int:
         """Cells of frozen matrices that the method adds."""
         trained = {m.name for m in self.adapter.matrices}
-        return sum(m.cells for name, m in self.matrices.items() if name not in self.backbone and name not in trained)
+        return sum(
+            m.cell_count for name, m in self.matrices.items() if name not in self.backbone and name not in trained
+        )
 
     @property
     def backbone_cells(self) -> int:
         """Cells of the model itself."""
-        return sum(m.cells for name, m in self.matrices.items() if name in self.backbone)
+        return sum(m.cell_count for name, m in self.matrices.items() if name in self.backbone)
 
     @property
     def steps(self) -> int:
@@ -124,8 +127,7 @@ def attach(
     """Deploy, calibrate and attach a method with shapes alone; arguments as in `count`."""
     workload = Workload() if workload is None else workload
     exclude = [name for name in digital if name in dict(model.named_modules())]
-    chip = map_model(model, hardware, exclude=exclude, make_chip=lambda h, seed: CountingChip(h, seed, activity))
-    assert isinstance(chip, CountingChip)
+    chip = map_model(model, CountedChip(hardware, activity=activity), exclude=exclude)
     model.to("meta")
     backbone = frozenset(chip.matrices)
     if workload.calibration:
@@ -133,7 +135,7 @@ def attach(
         with torch.no_grad(), chip.ledger.phase("deploy"):
             output_of(model, sample(workload.calibration))
     known = {id(buffer) for buffer in model.buffers()}
-    adapter = method.attach(model, chip, pool)
+    adapter = method.attach(model, chip, pool)  # type: ignore[arg-type]
     kept = sum(buffer.numel() for buffer in model.buffers() if id(buffer) not in known)
     return Counted(model, chip, adapter, backbone, kept, workload)
 
@@ -188,9 +190,11 @@ def output_of(model: nn.Module, given: Any) -> torch.Tensor:
     return next(value for value in values if isinstance(value, torch.Tensor))
 
 
-def _step(model: nn.Module, adapter: Adapter, chip: CountingChip, sample: Callable[[int], Any], batch: int) -> None:
+def _step(model: nn.Module, adapter: Adapter, chip: CountedChip, sample: Callable[[int], Any], batch: int) -> None:
     """One step of `peft_methods.fine_tune`; any scalar stands for the loss, which has no products."""
-    ledger, count_digital, keep = chip.ledger, DigitalOperations(chip), KeptActivations(chip, model)
+    ledger = chip.ledger
+    count_digital = DigitalOperations(chip)  # type: ignore[arg-type]
+    keep = KeptActivations(chip, model)  # type: ignore[arg-type]
     with ledger.phase("adapt/forward"), count_digital("forward", batch):
         with keep.written(batch):
             output = output_of(model, sample(batch))
@@ -199,13 +203,14 @@ def _step(model: nn.Module, adapter: Adapter, chip: CountingChip, sample: Callab
         loss.backward()
         keep.read(batch)
     with ledger.phase("adapt/update"):
-        bill_optimizer(chip, adapter)
+        bill_optimizer(chip, adapter)  # type: ignore[arg-type]
         adapter.write()
 
 
 @torch.no_grad()
-def _evaluate(model: nn.Module, chip: CountingChip, given: Any, samples: int, phase: Phase) -> None:
-    with chip.ledger.phase(phase), DigitalOperations(chip)("forward", samples):
+def _evaluate(model: nn.Module, chip: CountedChip, given: Any, samples: int, phase: Phase) -> None:
+    count_digital = DigitalOperations(chip)  # type: ignore[arg-type]
+    with chip.ledger.phase(phase), count_digital("forward", samples):
         output_of(model, given)
 
 

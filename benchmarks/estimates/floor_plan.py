@@ -128,7 +128,7 @@ def blocks_of(counted: Counted) -> tuple[Block, ...]:
         added: Role = "backbone" if name in counted.backbone else "pool"
         role: Role = "trained" if name in trained else added
         blocks.append(
-            Block(name, role, inputs, outputs, -(-inputs // tile.rows), -(-outputs // tile.outputs), matrix.cells)
+            Block(name, role, inputs, outputs, -(-inputs // tile.rows), -(-outputs // tile.outputs), matrix.cell_count)
         )
     return tuple(blocks)
 

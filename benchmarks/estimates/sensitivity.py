@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.estimates.estimate import Counted, Workload, count_shape, find_shape, make_method
 from crossbar_sim import CrossbarError, Hardware, SpecError
-from crossbar_sim.counting.chip import Activity
+from crossbar_sim.counting.activity import Activity
 from crossbar_sim.devices import ConductancePolynomial, FlickerNoise, TelegraphNoise
 from crossbar_sim.spec.spec import SourcedSpec
 from crossbar_sim.spec.units import engineering

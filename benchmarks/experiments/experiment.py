@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import numba
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import Field, SerializeAsAny, field_serializer, field_validator
 from torch import nn
 
@@ -26,7 +27,7 @@ from crossbar_sim import Chip, CrossbarError, Hardware, SpecError, map_model
 from crossbar_sim.runtime.files import write_json
 from crossbar_sim.spec.spec import Spec, nearest
 from crossbar_sim.wear.statistics import wear
-from peft_methods import METHODS, Adapter, Method, Pool, accuracy, fine_tune
+from peft_methods import METHODS, Method, Pool, accuracy, fine_tune
 from peft_methods.training.loop import History, programming_energy
 
 FORMAT = 3  # raise when results computed by older code must not be reused
@@ -163,18 +164,18 @@ def simulate(experiment: Experiment, seed: int) -> dict[str, Any]:
     if curve and curve[-1]["step"] == method.steps:
         validation = curve[-1]["validation_accuracy"]
     else:
-        with chip.looking():
+        with chip.probing():
             validation = accuracy(model, data.validation_images, data.validation_labels)
     return {
         "seed": seed,
         "accuracy": test,
         "validation_accuracy": validation,
         "trained_values": adapter.trained_values,
-        **bill(chip, adapter, history),
+        **bill(chip, history, adapter.task_writes()),
         "inferences": len(data.test_images),
         "curve": curve,
         "loss": history.loss,
-        "worn_tile": worn_tile(chip),
+        "worn_tile": worn_tile(chip, adapter.task_writes()),
         "ledger": chip.ledger.rows(),
     }
 
@@ -187,10 +188,10 @@ def calibrate(model: nn.Module, chip: Chip) -> None:
         model(base_data().train_images[:CALIBRATION_IMAGES])
 
 
-def bill(chip: Chip, adapter: Adapter, history: History) -> dict[str, Any]:
-    """Energy and wear of everything the chip did."""
+def bill(chip: Chip, history: History, task_writes: Mapping[str, NDArray[np.int64]]) -> dict[str, Any]:
+    """Energy and wear of everything the chip did; task_writes: by matrix, the writes of the adaptation alone."""
     ledger, writes = chip.ledger, wear(chip.writes())
-    task = wear(chip.task_writes())
+    task = wear(np.concatenate([counts.reshape(-1) for counts in task_writes.values()]))
     return {
         "cells": writes.cells,
         "cells_written_per_step": float(np.mean(history.cells_written)),
@@ -216,11 +217,12 @@ def bill(chip: Chip, adapter: Adapter, history: History) -> dict[str, Any]:
     }
 
 
-def worn_tile(chip: Chip) -> dict[str, Any]:
+def worn_tile(chip: Chip, task_writes: Mapping[str, NDArray[np.int64]]) -> dict[str, Any]:
     """Writes per cell in this adaptation on the tile whose worst cell was written most (first if none was)."""
-    matrix = max(chip.matrices.values(), key=lambda candidate: int(candidate.task_writes.max()))
-    tile = max(matrix.tiles, key=lambda one: int(matrix.task_writes[:, one.inputs, one.plane_columns].max()))
-    cells = matrix.task_writes[:, tile.inputs, tile.plane_columns]
+    name = max(task_writes, key=lambda candidate: int(task_writes[candidate].max()))
+    writes = task_writes[name]
+    tile = max(chip.matrices[name].tiles, key=lambda one: int(writes[:, one.inputs, one.plane_columns].max()))
+    cells = writes[:, tile.inputs, tile.plane_columns]
     interleaved = cells.transpose(1, 2, 0).reshape(cells.shape[1], -1)
     return {"tile": tile.name, "rows": tile.rows, "columns": tile.columns, "writes": interleaved.tolist()}
 

@@ -16,7 +16,7 @@ from benchmarks.peers.case import Case, measure
 from benchmarks.peers.products import NOISE, data, hardware
 from benchmarks.reporting.figures.style import PAGE, SPARE, log_axis, new_figure, set_ticks, style, svg
 from crossbar_sim import Hardware
-from crossbar_sim.chip.simulated import MappedMatrix
+from crossbar_sim.chip.simulated import SimulatedMatrix
 from crossbar_sim.ledger.ledger import Ledger
 
 DIGITAL, WHOLE, NOISY, VARIED = "torch float32", "noise-free cells", "read noise", "noise ∝ conductance"
@@ -92,7 +92,7 @@ def reader(
     chip = chip.replace(
         tile=chip.tile.replace(rows=rows, columns=2 * rows), adc=chip.adc.replace(bits=sizes["ADC bits"])
     )
-    matrix = MappedMatrix(chip, Ledger(), 0, "layer", torch.from_numpy(weight)).eval()
+    matrix = SimulatedMatrix(chip, Ledger(), 0, "layer", torch.from_numpy(weight)).eval()
     return lambda: matrix.read(x)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from benchmarks.peers import others
 from benchmarks.peers.case import OURS, Case, DisagreementError, relative_error
 from crossbar_sim import Chip, Hardware
-from crossbar_sim.chip.simulated import MappedMatrix
+from crossbar_sim.chip.simulated import SimulatedMatrix
 from crossbar_sim.devices.laws import ConductancePolynomial
 from crossbar_sim.ledger.ledger import Ledger
 
@@ -57,9 +57,9 @@ def hardware(noise: float = 0.0, *, exact_adc: bool = False) -> Hardware:
     return chip.replace(device=device, tile=tile, adc=chip.adc.replace(exact=exact_adc))
 
 
-def mapped(weight: Singles, chip: Hardware) -> MappedMatrix:
+def mapped(weight: Singles, chip: Hardware) -> SimulatedMatrix:
     """The weights on tiles, their ADC ranges set to RANGE."""
-    matrix = MappedMatrix(chip, Ledger(), 0, "layer", torch.from_numpy(weight)).eval()
+    matrix = SimulatedMatrix(chip, Ledger(), 0, "layer", torch.from_numpy(weight)).eval()
     for transposed in (False, True):
         path = matrix.path(transposed)
         full = RANGE * chip.device.read_voltage * chip.device.window

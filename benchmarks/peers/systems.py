@@ -18,7 +18,7 @@ from benchmarks.peers.products import INPUTS, OUTPUTS, RANGE, VECTORS, hardware
 from benchmarks.problems.backbones import VisionTransformer, load_backbone
 from benchmarks.problems.tasks import few_shot, get_task
 from crossbar_sim import Hardware, map_model
-from crossbar_sim.chip.simulated import MappedMatrix
+from crossbar_sim.chip.simulated import SimulatedMatrix
 from crossbar_sim.ledger.ledger import Ledger
 from crossbar_sim.wires.exact import effective_conductance
 from peft_methods import LoRA
@@ -100,7 +100,7 @@ def case_program() -> Case:
 
     def rewrite(chip: Hardware) -> Callable[[], object]:
         scale = np.full(OUTPUTS, 5.0)
-        matrix = MappedMatrix(chip, Ledger(), 0, "layer", weights[0], scale)
+        matrix = SimulatedMatrix(chip, Ledger(), 0, "layer", weights[0], scale)
         turn = [0]
 
         def run() -> object:
@@ -143,7 +143,7 @@ def backward_case() -> Case:
     """256 vectors forward, and back through the transposed noisy tiles."""
     generator = torch.Generator().manual_seed(0)
     weight, x = torch.randn(OUTPUTS, INPUTS, generator=generator), torch.randn(VECTORS, INPUTS, generator=generator)
-    matrix = MappedMatrix(Hardware.load("milo2021_128x128"), Ledger(), 0, "layer", weight)
+    matrix = SimulatedMatrix(Hardware.load("milo2021_128x128"), Ledger(), 0, "layer", weight)
     forward = f"{OURS}, forward"
     case = Case("backward", "one noisy product, forward and transposed", forward, VECTORS * INPUTS * OUTPUTS)
     case.add(forward, lambda: matrix.read(x))

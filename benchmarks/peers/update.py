@@ -12,7 +12,7 @@ from crossbar_sim import DeviceModel, Hardware
 from crossbar_sim.cells.outer_product import pulse_outer_product, update_scheme
 from crossbar_sim.cells.programming import Programming
 from crossbar_sim.cells.pulse_trains import draw
-from crossbar_sim.chip.simulated import MappedMatrix
+from crossbar_sim.chip.simulated import SimulatedMatrix
 from crossbar_sim.ledger.ledger import Ledger
 
 SIZE, BATCH, RATE = 384, 32, 0.01
@@ -27,13 +27,13 @@ def data() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     return x, goal, ERROR * error
 
 
-def layer() -> MappedMatrix:
+def layer() -> SimulatedMatrix:
     """Weights of a new linear layer on one tile, one cell each against a reference; cells hold weights up to 1."""
     chip = Hardware.load("milo2021_128x128")
     tile = chip.tile.replace(rows=SIZE, columns=SIZE + 1, mapping="offset")
     weight = (2 * torch.rand(SIZE, SIZE, generator=torch.Generator().manual_seed(1)) - 1) / SIZE**0.5
     hardware = chip.replace(device=DeviceModel.load("gong2018_es"), tile=tile)
-    return MappedMatrix(hardware, Ledger(), 0, "layer", weight, np.ones(SIZE)).eval()
+    return SimulatedMatrix(hardware, Ledger(), 0, "layer", weight, np.ones(SIZE)).eval()
 
 
 def case_update() -> Case:
@@ -59,14 +59,14 @@ def case_update() -> Case:
     return case
 
 
-def pulses(matrix: MappedMatrix, result: Programming) -> str:
+def pulses(matrix: SimulatedMatrix, result: Programming) -> str:
     """How many pulses there were, which rule the time."""
     return f" ({result.pulses.sum() / (BATCH * matrix.master.numel()):.2g} pulses per cell and sample)"
 
 
-def update_cells(matrix: MappedMatrix, x: torch.Tensor, error: torch.Tensor) -> Run:
+def update_cells(matrix: SimulatedMatrix, x: torch.Tensor, error: torch.Tensor) -> Run:
     """Trains and pulses, energy and wear per cell; no bill, no refreshed reads."""
-    scheme, crossbar = update_scheme(matrix.hardware), matrix.crossbar
+    scheme, crossbar = update_scheme(matrix.hardware), matrix.cells
     signal, gradient = x.double().numpy(), error.double().numpy()[None] / matrix.limit[:, None]
 
     def run() -> Programming:

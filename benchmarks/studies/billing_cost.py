@@ -21,7 +21,7 @@ from benchmarks.problems.pretrain import POOL_FOLDER
 from benchmarks.problems.tasks import few_shot, get_task
 from crossbar_sim import Chip, Hardware, map_model
 from crossbar_sim.chip import simulated as matrix_module
-from crossbar_sim.chip.energy_by_tile import TileWork
+from crossbar_sim.chip.tile_work import TileWork
 from peft_methods import METHODS, fine_tune
 from peft_methods.training.loop import History
 
@@ -70,8 +70,7 @@ def designs(name: str = "milo2021_128x128") -> dict[str, Hardware]:
 def step_times(method: str, hardware: Hardware, steps: int, seed: int) -> list[tuple[float, float]]:
     """(seconds, of which billing) of every training step but the first, which counts operations."""
     model = load_backbone()
-    chip = map_model(model, hardware, seed=seed, make_chip=TimedChip)
-    assert isinstance(chip, TimedChip)
+    chip = map_model(model, TimedChip(hardware, seed))
     calibrate(model, chip)
     recipe = METHODS[method](**{"steps": steps})
     pool = load_pool(POOL_FOLDER / "digits_vit") if recipe.needs_pool else None

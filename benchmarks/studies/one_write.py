@@ -73,7 +73,7 @@ def one_write(
     model: nn.Module = load_backbone()
     chip = map_model(model, hardware, seed=seed)
     calibrate(model, chip)
-    chip.start_task()
+    mark = chip.mark_writes()
     layers = all_linear_layers(model)
     adapter, parameters = _parameters(model, written, chip, seed)
     model.train()
@@ -97,7 +97,7 @@ def one_write(
         "seed": seed,
         "accuracy": right,
         "trained_values": sum(value.numel() for value in parameters.values()),
-        **bill(chip, adapter, history),  # type: ignore[arg-type]
+        **bill(chip, history, chip.writes_since(mark)),
         "inferences": len(images),
     }
 

@@ -125,7 +125,7 @@ def recalibrate(experiment: Recalibration, seed: int) -> dict[str, Any]:
     chip = map_model(model, experiment.damage.done_to(experiment.hardware), seed=seed)
     calibrate(model, chip)
     chip.wait(experiment.damage.seconds)
-    with chip.looking():
+    with chip.probing():
         damaged = accuracy(model, data.test_images, data.test_labels)
     pool = load_pool(experiment.pool_folder) if method.needs_pool else None
     adapter = method.attach(model, chip, pool, seed)

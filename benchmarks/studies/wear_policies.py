@@ -92,7 +92,7 @@ def study(policy: str, adaptations: int, seed: int = 0, steps: int | None = None
             count
             for name, matrix in chip.matrices.items()
             if name not in backbone
-            for count in matrix.crossbar.writes.reshape(-1).tolist()
+            for count in matrix.cells.writes.reshape(-1).tolist()
         ]
         adapter.detach()
     worn, endurance = wear(adapted), hardware.device.endurance

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -11,21 +11,25 @@ from numpy.typing import NDArray
 
 from crossbar_sim.cells.cells import Crossbar
 from crossbar_sim.chip.energy_by_tile import energy_by_tile
-from crossbar_sim.chip.plan import Plan
-from crossbar_sim.chip.simulated import MappedMatrix
+from crossbar_sim.chip.interface import AnyChip, TiledChip
+from crossbar_sim.chip.matrix import Matrix
+from crossbar_sim.chip.simulated import SimulatedMatrix
+from crossbar_sim.chip.write_mark import WriteMark
 from crossbar_sim.hardware.hardware import Hardware
 from crossbar_sim.ledger.ledger import Ledger
 from crossbar_sim.spec.errors import MappingError
 
 
-class Chip:
+class Chip(TiledChip):
     """Everything that changes while a chip runs; `Hardware` is what never does."""
 
     def __init__(self, hardware: Hardware, seed: int = 0) -> None:
-        self.hardware, self.seed = hardware, seed
+        self.hardware = hardware
+        self.seed = seed
         self.ledger = Ledger()
-        self.matrices: dict[str, MappedMatrix] = {}
-        self.skipped: list[tuple[str, str]] = []
+        self.digital = hardware.digital
+        self.matrices: dict[str, SimulatedMatrix] = {}
+        self.skipped = []
         self._released: dict[str, Crossbar] = {}
 
     def matrix(
@@ -34,29 +38,20 @@ class Chip:
         weight: torch.Tensor,
         scale: NDArray[np.float64] | None = None,
         hardware: Hardware | None = None,
-    ) -> MappedMatrix:
-        """Program a new matrix (outputs, inputs), billed to the current phase; `scale` as in MappedMatrix.
-
-        hardware: of its tiles, where it is not the chip's own.
-        """
+    ) -> SimulatedMatrix:
         if name in self.matrices:
             raise MappingError(f"the chip already holds a matrix called '{name}'; release it first")
         hardware = self.hardware if hardware is None else hardware
         worn = self._released.pop(name, None)
         if worn is not None and worn.device != hardware.device:
             worn = None
-        matrix = MappedMatrix(hardware, self.ledger, self.seed, name, weight, scale, worn)
+        matrix = SimulatedMatrix(hardware, self.ledger, self.seed, name, weight, scale, worn)
         self.matrices[name] = matrix
         return matrix
 
     def release(self, name: str) -> None:
         """Give the tiles of a matrix back; a later matrix of that name and shape gets the same, worn cells."""
-        self._released[name] = self.matrices.pop(name).crossbar
-
-    def start_task(self) -> None:
-        """Count `task_writes` from here."""
-        for matrix in self.matrices.values():
-            matrix.task_writes[:] = 0
+        self._released[name] = self.matrices.pop(name).cells
 
     def wait(self, seconds: float) -> None:
         """Let time pass on the chip: every cell ages by `seconds`, those of released tiles too."""
@@ -66,33 +61,47 @@ class Chip:
             crossbar.wait(seconds)
 
     @contextmanager
-    def looking(self) -> Iterator[None]:
-        """Reads inside are neither billed nor remembered: looking at a run does not change it."""
-        with self.ledger.paused(), unremembered(self.matrices.values()):
+    def probing(self) -> Iterator[None]:
+        with self.ledger.paused(), unrecorded(self.matrices.values()):
             yield
 
     def writes(self) -> NDArray[np.int64]:
         """Program operations of every cell on the chip since it was made (flat)."""
-        return np.concatenate([matrix.crossbar.writes.reshape(-1) for matrix in self.matrices.values()])
+        return np.concatenate([matrix.cells.writes.reshape(-1) for matrix in self.matrices.values()])
 
-    def task_writes(self) -> NDArray[np.int64]:
-        """Program operations of every cell in the 'adapt' phases since `start_task` (flat, same order)."""
-        return np.concatenate([matrix.task_writes.reshape(-1) for matrix in self.matrices.values()])
+    def mark_writes(self) -> WriteMark:
+        """How often each cell has been written so far, those of released tiles too."""
+        every = (*(matrix.cells for matrix in self.matrices.values()), *self._released.values())
+        return WriteMark({cells: cells.writes.copy() for cells in every})
+
+    def writes_since(self, mark: WriteMark, besides: Collection[str] = ()) -> dict[str, NDArray[np.int64]]:
+        """By matrix, the program operations of each cell (planes, rows, columns) since `mark` was made.
+
+        besides: matrices whose writes do not count; their cells have zeros.
+        """
+        return {
+            name: np.zeros_like(matrix.cells.writes)
+            if name in besides
+            else matrix.cells.writes - mark.writes.get(matrix.cells, 0)
+            for name, matrix in self.matrices.items()
+        }
 
     def energy_by_tile(self, phase: str | None = None) -> dict[str, float]:
-        """Joule per tile, and per place for what is on no tile; as in `tile_energy.energy_by_tile`."""
+        """Joule per tile, and per place for what is on no tile; as in `energy_by_tile.energy_by_tile`."""
         return energy_by_tile(self, phase)
 
-    @property
-    def plan(self) -> Plan:
-        """Which cells belong to what."""
-        return Plan(tuple(self.matrices.values()), tuple(self.skipped), self.hardware)
+
+def simulated_chip(chip: AnyChip) -> Chip:
+    """The chip, if its cells are simulated; MappingError else."""
+    if not isinstance(chip, Chip):
+        raise MappingError(f"a {type(chip).__name__} has no cells; simulate to know how often each was written")
+    return chip
 
 
 @contextmanager
-def unremembered(matrices: Iterable[MappedMatrix]) -> Iterator[None]:
+def unrecorded(matrices: Iterable[Matrix]) -> Iterator[None]:
     """Reads inside leave no trace in the counters and range registers of these matrices; they are billed."""
-    states = [(matrix, matrix.read_state()) for matrix in matrices]
+    states = [(matrix, matrix.read_state()) for matrix in matrices if isinstance(matrix, SimulatedMatrix)]
     try:
         yield
     finally:

@@ -4,43 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from crossbar_sim.cells.compiled.row_work import READS, RESET_JOULE, RESETS, SET_JOULE, SETS, VERIFY_JOULE
-from crossbar_sim.cells.programming import Programming
+from crossbar_sim.chip.interface import TiledChip
+from crossbar_sim.chip.simulated import SimulatedMatrix, simulated
 from crossbar_sim.hardware.components import PROGRAMMING
-from crossbar_sim.mapping.layout import Layout
-from crossbar_sim.spec.errors import MappingError
-
-if TYPE_CHECKING:
-    from crossbar_sim.chip.chip import Chip
-    from crossbar_sim.chip.simulated import MappedMatrix
 
 Floats = NDArray[np.float64]
 DRIVEN, SENSED = ("DAC", "registers"), ("ADC", "shift-add", "sample-and-hold")
 
 
-class TileWork:
-    """What programming did to each tile of one matrix, by ledger phase: sums (row tiles, column tiles,
-    row_work.SUMS)."""
-
-    def __init__(self, layout: Layout) -> None:
-        self.layout = layout
-        self.by_phase: dict[str, Floats] = {}
-
-    def add(self, phase: str, result: Programming) -> None:
-        """Add one programming operation; what a single tile did is what its matrix did, and needs no sums."""
-        layout = self.layout
-        if layout.row_tiles == layout.column_tiles == 1:
-            return
-        sums = result.sums
-        self.by_phase[phase] = self.by_phase[phase] + sums if phase in self.by_phase else sums
-
-
-def energy_by_tile(chip: Chip, phase: str | None = None) -> dict[str, float]:
+def energy_by_tile(chip: TiledChip, phase: str | None = None) -> dict[str, float]:
     """Joule per tile ('name[row,column]' as in `chip.plan`), and per place for what is on no tile, of a phase.
 
     Pulses and verify reads: of the cells of each tile. Other programming terms: in proportion to pulses. Conduction of
@@ -52,7 +29,7 @@ def energy_by_tile(chip: Chip, phase: str | None = None) -> dict[str, float]:
     return {name: math.fsum(parts) for name, parts in found.items()}
 
 
-def parts_by_tile(chip: Chip, phase: str | None = None) -> Mapping[tuple[str, tuple[str, str, str]], float]:
+def parts_by_tile(chip: TiledChip, phase: str | None = None) -> Mapping[tuple[str, tuple[str, str, str]], float]:
     """Joule by tile and ledger row (phase, component, place); the parts of a row add up to it exactly (math.fsum).
 
     Raises MappingError for matrices that are only counted.
@@ -67,19 +44,17 @@ def parts_by_tile(chip: Chip, phase: str | None = None) -> Mapping[tuple[str, tu
             parts[place, row] = entry.energy
             continue
         names = [tile.name for tile in matrix.tiles]
-        shares = _shares(matrix, at, component)
+        shares = _shares(simulated(matrix, "; simulate to know the energy of each tile"), at, component)
         parts |= {(name, row): joule for name, joule in zip(names, _shared(entry.energy, shares), strict=True)}
     return parts
 
 
-def _shares(matrix: MappedMatrix, phase: str, component: str) -> Floats:
+def _shares(matrix: SimulatedMatrix, phase: str, component: str) -> Floats:
     """Weight of each tile of the matrix (in the order of `matrix.tiles`) in one component."""
-    work, spec = getattr(matrix, "tile_work", None), matrix.layout.spec
-    if work is None:
-        raise MappingError(f"{matrix.name} is only counted; simulate to know the energy of each tile")
-    if len(matrix.tiles) == 1:
+    work, spec, tiles = matrix.tile_work, matrix.layout.spec, matrix.tiles
+    if len(tiles) == 1:
         return np.ones(1)
-    index = tuple(np.array([(t.inputs.start // spec.rows, t.outputs.start // spec.outputs) for t in matrix.tiles]).T)
+    index = tuple(np.array([(t.inputs.start // spec.rows, t.outputs.start // spec.outputs) for t in tiles]).T)
     if component in PROGRAMMING and phase in work.by_phase:
         sums = work.by_phase[phase][index].T
         done = {
@@ -90,13 +65,13 @@ def _shares(matrix: MappedMatrix, phase: str, component: str) -> Floats:
         }
         return np.asarray(np.maximum(done.get(component, sums[SETS] + sums[RESETS]), 0.0))
     if component == "cell reads":
-        rows = np.add.reduceat(matrix.crossbar.present.sum(axis=0), np.arange(0, matrix.layout.inputs, spec.rows))
+        rows = np.add.reduceat(matrix.cells.present.sum(axis=0), np.arange(0, matrix.layout.inputs, spec.rows))
         return np.asarray(np.add.reduceat(rows, np.arange(0, matrix.layout.columns, spec.plane_columns), axis=1)[index])
     along_inputs = component in (SENSED if phase == "adapt/backward" else DRIVEN)
     if along_inputs or component in (*DRIVEN, *SENSED):
-        lines = [t.inputs if along_inputs else t.outputs for t in matrix.tiles]
+        lines = [t.inputs if along_inputs else t.outputs for t in tiles]
         return np.array([float(line.stop - line.start) for line in lines])
-    return np.ones(len(matrix.tiles))
+    return np.ones(len(tiles))
 
 
 def _shared(total: float, weights: Floats) -> list[float]:

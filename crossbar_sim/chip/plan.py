@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from crossbar_sim.chip.simulated import MappedMatrix
+from crossbar_sim.chip.matrix import Matrix
 from crossbar_sim.hardware import Hardware
 
 
@@ -16,7 +16,7 @@ class Plan:
     hardware: the chip's own; a matrix may sit on tiles of other hardware (`matrix.hardware`).
     """
 
-    matrices: tuple[MappedMatrix, ...]
+    matrices: tuple[Matrix, ...]
     skipped: tuple[tuple[str, str], ...]
     hardware: Hardware
 

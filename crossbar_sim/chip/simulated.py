@@ -1,57 +1,45 @@
-"""MappedMatrix: one weight matrix on tiles; differentiable reads, writes of the cells that changed."""
+"""SimulatedMatrix: one weight matrix on tiles; differentiable reads, writes of the cells that changed."""
 
 from __future__ import annotations
 
 import math
-from functools import cached_property
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from crossbar_sim.cells.cells import Crossbar
 from crossbar_sim.cells.outer_product import pulse_outer_product, update_scheme
 from crossbar_sim.cells.programming import Programming
 from crossbar_sim.cells.pulse_trains import draw
-from crossbar_sim.chip.energy_by_tile import TileWork
-from crossbar_sim.devices.laws import NO_SPREAD
+from crossbar_sim.chip.matrix import Matrix
+from crossbar_sim.chip.tile_work import TileWork
 from crossbar_sim.hardware.hardware import Hardware
 from crossbar_sim.ledger.billing import bill_programming, bill_read, bill_writes
 from crossbar_sim.ledger.ledger import Ledger
+from crossbar_sim.ledger.read_costs import read_costs, read_counts
 from crossbar_sim.ledger.update_costs import count_update
 from crossbar_sim.ledger.write_costs import WriteCounts, billed_by_cell
 from crossbar_sim.mapping.compiled import clamp
 from crossbar_sim.mapping.encoding import read_weights, retarget
-from crossbar_sim.mapping.layout import Layout
 from crossbar_sim.mapping.pulsing import pulsed_cells
-from crossbar_sim.mapping.tiles import Tile, column_scale, cut, tile_scale
-from crossbar_sim.reading.compiled.prepare import BLOCK, prepare_reads
-from crossbar_sim.reading.path import ReadPath, Registers
+from crossbar_sim.mapping.tiles import column_scale, tile_scale
+from crossbar_sim.reading.path import ReadPath, Scales
+from crossbar_sim.reading.prepared import PreparedReads
+from crossbar_sim.reading.registers import Registers
 from crossbar_sim.runtime.counter_random import stream_key
-from crossbar_sim.runtime.threads import in_parts
 from crossbar_sim.spec.errors import MappingError
 from crossbar_sim.wear.levelling import Rows
-from crossbar_sim.wires.tile import SeenCells
-
-NO_NOISE = np.empty((0, 0, 0))
-LEAST_CELLS = 1 << 16
-"""Cells whose preparation for reads is worth a thread of its own."""
 
 
-class MappedMatrix(nn.Module):
-    """y = x W^T through tiles. W (outputs, inputs) is the float master copy; the cells hold its levels.
+class SimulatedMatrix(Matrix):
+    """A matrix whose cells are simulated: it reads what they are, and `program()` writes those whose level differs.
 
     `scale` (outputs,) is the largest |w| each column can hold; None takes it from the weight; `limit` (row tiles,
     outputs) is the same with a scale per tile in it. `worn` are cells that held another matrix before.
-    Gradients reach x through the transposed tiles and `master` as the digital outer product of the
-    output gradient and the input. `program()` writes the cells whose target level differs.
-    `task_writes` counts, per cell, the writes of the 'adapt' phases. Where `factors` is a list, backward passes put
-    (input, output gradient) there for `update` instead of their product into the gradient of `master`.
     """
-
-    factors: list[tuple[torch.Tensor, torch.Tensor]] | None = None
 
     def __init__(
         self,
@@ -63,14 +51,8 @@ class MappedMatrix(nn.Module):
         scale: NDArray[np.float64] | None = None,
         worn: Crossbar | None = None,
     ) -> None:
-        super().__init__()
-        if weight.ndim != 2 or 0 in weight.shape:
-            raise MappingError(f"{name}: only non-empty matrices go on tiles, got shape {tuple(weight.shape)}")
-        self.hardware, self.ledger, self.name = hardware, ledger, name
-        self.master = nn.Parameter(weight.detach().clone().float(), requires_grad=False)
+        super().__init__(hardware, ledger, name, weight)
         outputs, inputs = weight.shape
-        self.layout = Layout(hardware.tile, inputs, outputs)
-        self.tiles: tuple[Tile, ...] = cut(name, inputs, outputs, hardware.tile)
         transposed = weight.detach().cpu().double().numpy().T
         of_tile = tile_scale(transposed if scale is None else np.zeros_like(transposed), hardware.tile)
         if scale is None:
@@ -82,7 +64,7 @@ class MappedMatrix(nn.Module):
             largest = np.repeat(self.limit, hardware.tile.rows, axis=0)[:inputs]
         self._largest = np.ascontiguousarray(largest.T, np.float32)
         fits = worn is not None and worn.conductance.shape == self.layout.shape
-        self.crossbar = (
+        self.cells = (
             worn
             if worn is not None and fits
             else Crossbar(
@@ -95,20 +77,20 @@ class MappedMatrix(nn.Module):
         self.target = np.full(self.layout.shape, np.nan)
         levelling_key = stream_key(seed, name, "wear levelling")
         self.rows = Rows(hardware.wear_levelling, inputs, hardware.tile.rows, levelling_key)
-        self.task_writes = np.zeros(self.crossbar.writes.shape, np.int64)
         self.tile_work = TileWork(self.layout)
-        self._seen = SeenCells(hardware.tile, self.tiles, self.crossbar.present)
-        self._paths = {
-            back: ReadPath(hardware, self.layout, self.scale, of_tile, back, seed, name) for back in (False, True)
-        }
+        forward, back = (read_counts(hardware, self.layout, transposed) for transposed in (False, True))
+        self.read_counts = forward, back
+        self.read_costs = read_costs(hardware, forward), read_costs(hardware, back)
+        self.reads = PreparedReads(
+            hardware,
+            self.layout,
+            self.cells,
+            self.rows,
+            Scales(self.scale, of_tile),
+            (forward.conversions, back.conversions),
+            partial(stream_key, seed, name),
+        )
         self.program()
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """x (..., inputs) -> (..., outputs)."""
-        if x.ndim == 0 or x.shape[-1] != self.layout.inputs:
-            raise MappingError(f"{self.name} reads {self.layout.inputs} inputs per vector, got {tuple(x.shape)}")
-        product: torch.Tensor = _AnalogProduct.apply(x, self.master, self)
-        return product
 
     @property
     def largest_weight(self) -> torch.Tensor:
@@ -118,7 +100,7 @@ class MappedMatrix(nn.Module):
     def weight(self) -> torch.Tensor:
         """The weights (outputs, inputs) that the present conductances stand for."""
         weight = np.empty((self.layout.outputs, self.layout.inputs), np.float32)
-        read_weights(self.crossbar.present, self.limit, self.hardware.device, self.layout, self.rows.row_of, weight)
+        read_weights(self.cells.present, self.limit, self.hardware.device, self.layout, self.rows.row_of, weight)
         return torch.from_numpy(weight).to(self.master)
 
     def program(self) -> Programming:
@@ -138,11 +120,10 @@ class MappedMatrix(nn.Module):
         result = self._write(cells, goals)
         if result.count:
             self._level_wear()
-            self._prepare_reads()
         return result
 
     def _level_wear(self) -> None:
-        moved = self.rows.after_write(self.crossbar.writes)
+        moved = self.rows.after_write(self.cells.writes)
         if moved is None:
             return
         target = self.target.copy()
@@ -152,7 +133,7 @@ class MappedMatrix(nn.Module):
         self._write(cells, target.reshape(-1)[cells])
 
     def _write(self, cells: NDArray[np.int64], goals: NDArray[np.float64]) -> Programming:
-        result = self.crossbar.program(cells, goals, self.hardware.adc.energy, listing=billed_by_cell(self.hardware))
+        result = self.cells.program(cells, goals, self.hardware.adc.energy, listing=billed_by_cell(self.hardware))
         self._written(result)
         return result
 
@@ -167,15 +148,13 @@ class MappedMatrix(nn.Module):
                 f"{self.name}: blind pulses need one-sided pairs; set tile.mapping = 'differential' without slices, or "
                 "use the update rule write_verify"
             )
-        present, rows = self.crossbar.present, self.rows.row_of
+        present, rows = self.cells.present, self.rows.row_of
         cells, counts = pulsed_cells(pulses, present[:, rows], self.hardware.device)
         plane, row, column = np.unravel_index(cells, present.shape)
         cells = np.ravel_multi_index((plane, rows[row], column), present.shape).astype(np.int64)
-        result = self.crossbar.pulse(cells, counts, listing=billed_by_cell(self.hardware))
+        result = self.cells.pulse(cells, counts, listing=billed_by_cell(self.hardware))
         self.target.reshape(-1)[cells] = np.nan
         self._written(result)
-        if result.count:
-            self._prepare_reads()
         self.master.copy_(self.weight())
         return result
 
@@ -205,11 +184,11 @@ class MappedMatrix(nn.Module):
             share / self.limit[:, None],
             learning_rate / scheme.share,
             bits,
-            self.crossbar.key,
-            self.crossbar.samples,
+            self.cells.key,
+            self.cells.samples,
         )
         result = pulse_outer_product(
-            self.crossbar,
+            self.cells,
             trains,
             scheme.cells,
             self.rows.row_of,
@@ -220,7 +199,6 @@ class MappedMatrix(nn.Module):
         np.copyto(self.target, np.nan, where=result.touched)
         self._written(result, count_update(self.hardware, result, trains, self.layout))
         if result.count:
-            self._prepare_reads()
             self.master.copy_(self.weight())
         return result
 
@@ -229,72 +207,27 @@ class MappedMatrix(nn.Module):
         if counts is not None:
             bill_writes(self.hardware, self.ledger, self.name, counts)
         if result.count:
-            if self.ledger.current_phase.startswith("adapt"):
-                result.add_writes(self.task_writes)
             if counts is None:
-                bill_programming(self.hardware, self.ledger, self.name, result, self.crossbar.present)
+                bill_programming(self.hardware, self.ledger, self.name, result, self.cells.present)
             if self.ledger.billing:
                 self.tile_work.add(self.ledger.current_phase, result)
-            if self._seen.wired:
-                self._seen.update(result.moved)
+            self.reads.cells_changed()
 
     def wait(self, seconds: float) -> None:
         """Let the cells age by `seconds`; reads from now on see them as they are then."""
-        self.crossbar.wait(seconds)
+        self.cells.wait(seconds)
         if self.hardware.device.retention is None and not self.hardware.device.noise_grows:
             return
-        self._seen.update(np.arange(self.crossbar.present.size))
-        self._prepare_reads()
-
-    def _prepare_reads(self) -> None:
-        device, layout, seen, present = self.hardware.device, self.layout, self._seen, self.crossbar.present
-        forward, back = (path.programmed for path in self._paths.values())
-        law, sigmas = device.noise_of_state, NO_NOISE
-        if law is None and device.reads_noisy:
-            sigmas = self.crossbar.read_sigma()
-        column_sums = np.empty((-(-layout.inputs // BLOCK), layout.columns))
-        in_parts(
-            prepare_reads,
-            len(column_sums),
-            LEAST_CELLS // (BLOCK * layout.columns) + 1,
-            present,
-            seen.forward,
-            seen.back,
-            seen.forward is seen.back,
-            seen.wired,
-            layout.spec.sides,
-            self.rows.row_of,
-            layout.places,
-            layout.places_back,
-            device.read_voltage,
-            NO_SPREAD if law is None else law.numbers,
-            sigmas,
-            *forward.padded,
-            forward.line_conductance,
-            *back.padded,
-            column_sums,
-        )
-        back.line_conductance[:] = np.add.reduce(column_sums)
-        for path, cells in zip(self._paths.values(), (seen.forward, seen.back), strict=True):
-            path.cells_changed(cells, self.rows.row_of)
-            path.programmed.settle(self._level)
-
-    @cached_property
-    def _level(self) -> float | None:
-        """Ampere between neighbouring levels at full drive, where every cell stands exactly on one."""
-        device, levels = self.hardware.device, self.hardware.cell_levels
-        if levels is None or not self.hardware.cells_stay_on_levels or self.hardware.tile.wired:
-            return None
-        return device.read_voltage * device.window / (levels - 1)
+        self.reads.cells_changed()
 
     def read(self, x: torch.Tensor, transposed: bool = False) -> torch.Tensor:
         """One analog read per vector of x: (vectors, inputs) -> (vectors, outputs), or the reverse."""
-        path = self._paths[transposed]
-        result = path.read(x.float(), tracking=self.training or transposed)
+        result = self.reads.paths[transposed].read(x.float(), tracking=self.training or transposed)
         if not math.isfinite(result.conduction):
             side = "output gradient" if transposed else "input"
             raise MappingError(f"{self.name}: NaN or infinity in its {side}; lower the learning rate or check the data")
-        bill_read(self.hardware, self.ledger, self.name, path.counts, path.costs, result.conduction, x.shape[0])
+        counts, costs = self.read_counts[transposed], self.read_costs[transposed]
+        bill_read(self.hardware, self.ledger, self.name, counts, costs, result.conduction, x.shape[0])
         return result.output
 
     def gradient_to_input(self, gradient: torch.Tensor) -> torch.Tensor:
@@ -302,9 +235,9 @@ class MappedMatrix(nn.Module):
         billed as reads at full drive."""
         if self.hardware.backward == "analog":
             return self.read(gradient, transposed=True)
-        path = self._paths[True]
-        full_drive = len(gradient) * float(path.programmed.line_conductance.sum())
-        bill_read(self.hardware, self.ledger, self.name, path.counts, path.costs, full_drive, len(gradient))
+        full_drive = len(gradient) * float(self.path(True).programmed.line_conductance.sum())
+        counts, costs = self.read_counts[True], self.read_costs[True]
+        bill_read(self.hardware, self.ledger, self.name, counts, costs, full_drive, len(gradient))
         weight = self.weight() if self.hardware.backward == "noise_free" else self.master
         # in numpy, so that torch's operation counter does not take a read of the tiles for digital arithmetic
         product = gradient.detach().cpu().numpy() @ weight.detach().cpu().numpy()
@@ -312,19 +245,19 @@ class MappedMatrix(nn.Module):
 
     def path(self, transposed: bool = False) -> ReadPath:
         """Its forward or transposed reads."""
-        return self._paths[transposed]
+        return self.reads.paths[transposed]
 
     def registers(self, transposed: bool = False) -> Registers:
         """Counters and range registers of one read direction."""
-        return self._paths[transposed].registers
+        return self.reads.paths[transposed].registers
 
     def read_state(self) -> list[Any]:
         """What reads change: counters and range registers."""
-        return [path.state() for path in self._paths.values()]
+        return [path.state() for path in self.reads.paths]
 
     def restore_reads(self, state: list[Any]) -> None:
         """Back to an earlier `read_state()`."""
-        for path, one in zip(self._paths.values(), state, strict=True):
+        for path, one in zip(self.reads.paths, state, strict=True):
             path.restore(one)
 
     def clipped_share(self, transposed: bool = False) -> float:
@@ -332,30 +265,9 @@ class MappedMatrix(nn.Module):
         registers = self.registers(transposed)
         return registers.clipped / registers.conversions if registers.conversions else 0.0
 
-    def extra_repr(self) -> str:
-        outputs, inputs = self.master.shape
-        return f"{self.name}: {inputs} inputs, {outputs} outputs, {len(self.tiles)} tiles"
 
-
-class _AnalogProduct(torch.autograd.Function):
-    """Forward: one analog read. Backward: a transposed read for the input, an outer product for the master."""
-
-    @staticmethod
-    def forward(ctx: Any, x: torch.Tensor, master: torch.Tensor, matrix: MappedMatrix) -> torch.Tensor:
-        flat = x.reshape(-1, x.shape[-1])
-        ctx.matrix, ctx.shape = matrix, x.shape
-        if ctx.needs_input_grad[1]:
-            ctx.save_for_backward(flat)
-        return matrix.read(flat).reshape(*x.shape[:-1], master.shape[0])
-
-    @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None, None]:
-        flat = gradient.reshape(-1, gradient.shape[-1])
-        to_input = ctx.matrix.gradient_to_input(flat).reshape(ctx.shape) if ctx.needs_input_grad[0] else None
-        if not ctx.needs_input_grad[1]:
-            return to_input, None, None
-        (x,) = ctx.saved_tensors
-        if ctx.matrix.factors is not None:
-            ctx.matrix.factors.append((x.detach(), flat))
-            return to_input, None, None
-        return to_input, flat.T @ x, None
+def simulated(matrix: Matrix, reason: str = " and has no cells; use Chip to simulate") -> SimulatedMatrix:
+    """The matrix, if its cells are simulated; else MappingError with the reason why they are needed."""
+    if not isinstance(matrix, SimulatedMatrix):
+        raise MappingError(f"{matrix.name} is only counted{reason}")
+    return matrix

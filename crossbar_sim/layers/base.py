@@ -8,11 +8,11 @@ from typing import Literal
 import torch
 from torch import nn
 
-from crossbar_sim.chip.simulated import MappedMatrix
+from crossbar_sim.chip.matrix import Matrix
 from crossbar_sim.spec.errors import MappingError
 
 Weights = Literal["cells", "master"]
-Program = Callable[[str, torch.Tensor], MappedMatrix]
+Program = Callable[[str, torch.Tensor], Matrix]
 """Puts a matrix (outputs, inputs) on the tiles of the chip, under a name."""
 
 
@@ -24,7 +24,7 @@ class MappedLayer(nn.Module):
     """
 
     def __init__(
-        self, name: str, original: nn.Module | None, held: Mapping[str, Sequence[MappedMatrix]] | None = None
+        self, name: str, original: nn.Module | None, held: Mapping[str, Sequence[Matrix]] | None = None
     ) -> None:
         super().__init__()
         self.name = name

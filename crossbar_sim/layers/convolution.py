@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from crossbar_sim.chip.simulated import MappedMatrix
+from crossbar_sim.chip.matrix import Matrix
 from crossbar_sim.layers.base import MappedLayer, Program
 from crossbar_sim.spec.errors import MappingError
 
@@ -18,7 +18,7 @@ class MappedConvolution(MappedLayer):
     output position reads it once with its patch of the (padded) input. Each group is a matrix of its own.
     """
 
-    def __init__(self, name: str, layer: Convolution, groups: list[MappedMatrix]) -> None:
+    def __init__(self, name: str, layer: Convolution, groups: list[Matrix]) -> None:
         super().__init__(name, layer, {"weight": tuple(groups)})
         self.groups = nn.ModuleList(groups)
         self.bias = layer.bias

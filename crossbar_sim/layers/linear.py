@@ -5,14 +5,14 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from crossbar_sim.chip.simulated import MappedMatrix
+from crossbar_sim.chip.matrix import Matrix
 from crossbar_sim.layers.base import MappedLayer, Program, Weights
 
 
 class MappedLinear(MappedLayer):
     """y = x W^T + b with W on tiles and the bias added digitally."""
 
-    def __init__(self, matrix: MappedMatrix, bias: nn.Parameter | None, original: nn.Linear | None = None) -> None:
+    def __init__(self, matrix: Matrix, bias: nn.Parameter | None, original: nn.Linear | None = None) -> None:
         super().__init__(matrix.name, original, {"weight": (matrix,)})
         self.matrix = matrix
         self.bias = bias

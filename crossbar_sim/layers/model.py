@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, TypeVar, overload
 
 import torch
 from torch import nn
 
 from crossbar_sim.chip.chip import Chip
-from crossbar_sim.chip.simulated import MappedMatrix
+from crossbar_sim.chip.interface import TiledChip
+from crossbar_sim.chip.matrix import Matrix
 from crossbar_sim.hardware.hardware import Hardware
 from crossbar_sim.layers.attention import MappedAttention
 from crossbar_sim.layers.base import MappedLayer, Program, Weights
@@ -34,40 +35,58 @@ KINDS: dict[type[nn.Module], Callable[[str, Any, Program], MappedLayer]] = {
     nn.GRU: MappedRecurrent.of,
 }
 DIGITAL_HEAD = "head"
+AChip = TypeVar("AChip", bound=TiledChip)
+
+
+@overload
+def map_model(
+    model: nn.Module,
+    chip: Hardware,
+    *,
+    seed: int = ...,
+    target: Iterable[str] | None = ...,
+    exclude: Iterable[str] | None = ...,
+    hardware_of: Mapping[str, Hardware] | None = ...,
+) -> Chip: ...
+
+
+@overload
+def map_model(
+    model: nn.Module,
+    chip: AChip,
+    *,
+    target: Iterable[str] | None = ...,
+    exclude: Iterable[str] | None = ...,
+    hardware_of: Mapping[str, Hardware] | None = ...,
+) -> AChip: ...
 
 
 def map_model(
     model: nn.Module,
-    hardware: Hardware,
+    chip: Hardware | TiledChip,
     *,
     seed: int = 0,
     target: Iterable[str] | None = None,
     exclude: Iterable[str] | None = None,
     hardware_of: Mapping[str, Hardware] | None = None,
-    make_chip: Callable[[Hardware, int], Chip] = Chip,
-) -> Chip:
+) -> TiledChip:
     """Move layers of `model` onto tiles, in place, and return the chip that holds them.
 
     On tiles go layers that are exactly nn.Linear, nn.Conv1d, nn.Conv2d, nn.MultiheadAttention, nn.RNN, nn.LSTM, nn.GRU
     and their cells; `chip.skipped` says why others do not. Patterns are dotted names, '*' stands for anything.
 
+    chip: the chip that takes them; a Hardware stands for a new Chip of that design and `seed`.
     target: which of them go; None: all. exclude: which stay digital; None: one called 'head', if there is one.
     hardware_of: other hardware for some layers, by the first pattern that matches; its digital periphery must be that
-    of `hardware`. make_chip: makes another kind of chip from hardware and seed. Programming is billed to the ledger
-    phase 'deploy'. Raises MappingError if nothing can be mapped, a pattern matches nothing or a weight is not finite;
-    the model is then left as it was.
+    of the chip. Programming is billed to the ledger phase 'deploy'. Raises MappingError if nothing can be mapped, a
+    pattern matches nothing or a weight is not finite; the model is then left as it was.
     """
     found = _modules_with_parameters(model)
     mappable = {name: module for name, module in found.items() if type(module) in KINDS}
     targets = None if target is None else _known_patterns("target", target, mappable)
     excludes = (DIGITAL_HEAD,) if exclude is None else _known_patterns("exclude", exclude, found)
-    chip, chosen = make_chip(hardware, seed), {}
-    for name, module in found.items():
-        reason = _reason_to_skip(name, module, targets, excludes)
-        if reason is None:
-            chosen[name] = module
-        else:
-            chip.skipped.append((name, reason))
+    reasons = {name: _reason_to_skip(name, module, targets, excludes) for name, module in found.items()}
+    chosen = {name: module for name, module in found.items() if reasons[name] is None}
     if not chosen:
         raise MappingError(
             f"{type(model).__name__} has no layer to map ({', '.join(kind.__name__ for kind in KINDS)}); excluded: "
@@ -75,7 +94,10 @@ def map_model(
         )
     if "" in chosen:
         raise MappingError(f"the model is a single {type(model).__name__}; wrap it: nn.Sequential(layer)")
-    designs = _designs(hardware, hardware_of or {}, chosen)
+    if isinstance(chip, Hardware):
+        chip = Chip(chip, seed)
+    designs = _designs(chip.hardware, hardware_of or {}, chosen)
+    chip.skipped.extend((name, reason) for name, reason in reasons.items() if reason is not None)
     with chip.ledger.phase("deploy"):
         mapped: dict[nn.Module, MappedLayer] = {
             module: KINDS[type(module)](name, module, _programmer(chip, designs[name]))
@@ -100,7 +122,7 @@ def unmap(model: nn.Module, *, weights: Weights) -> None:
     inside = {part for layer in layers.values() for part in layer.modules()}
     for name, module in model.named_modules():
         moved = isinstance(module, MappedLayer) and not _same_place(name, module.name)
-        if moved or (isinstance(module, MappedMatrix) and module not in inside):
+        if moved or (isinstance(module, Matrix) and module not in inside):
             raise MappingError(
                 f"'{name}' is not where map_model put a layer: something is wrapped around or added to it, such as a "
                 "fine-tuning method; adapter.detach() first"
@@ -138,7 +160,7 @@ def _reason_to_skip(
     name: str, module: nn.Module, targets: tuple[str, ...] | None, excludes: tuple[str, ...]
 ) -> str | None:
     kind = type(module).__name__
-    if isinstance(module, MappedLayer | MappedMatrix):
+    if isinstance(module, MappedLayer | Matrix):
         return f"{kind} is on tiles already"
     if isinstance(module, nn.Embedding):
         return "Embedding is digital: a look-up is a memory read, not a product"
@@ -169,8 +191,8 @@ def _designs(default: Hardware, others: Mapping[str, Hardware], layers: Mapping[
     }
 
 
-def _programmer(chip: Chip, hardware: Hardware) -> Program:
-    def program(name: str, weight: torch.Tensor) -> MappedMatrix:
+def _programmer(chip: TiledChip, hardware: Hardware) -> Program:
+    def program(name: str, weight: torch.Tensor) -> Matrix:
         return chip.matrix(name, weight, hardware=hardware)
 
     return program

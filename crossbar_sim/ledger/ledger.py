@@ -46,6 +46,7 @@ class Ledger:
     cells_written: dict[tuple[str, str], int] = field(default_factory=dict)
     current_phase: str = "infer"
     billing: bool = True
+    times: int = 1
     method: str = ""
 
     @contextmanager
@@ -68,21 +69,31 @@ class Ledger:
         finally:
             self.billing = before
 
+    @contextmanager
+    def repeated(self, times: int) -> Iterator[None]:
+        """Everything billed inside counts `times` times; the innermost number holds."""
+        before, self.times = self.times, times
+        try:
+            yield
+        finally:
+            self.times = before
+
     def add(self, component: str, place: str, energy: float, count: int, time: float = 0.0) -> None:
         """Bill `count` events of `component` at `place` that took `energy` joule and `time` second together."""
         if self.billing:
             entry = self.entries.get((self.current_phase, component, place)) or self._open(component, place)
             if not 0.0 <= energy < math.inf:
                 raise ValueError(f"energy of {component} at {place} must be finite and not negative, got {energy}")
-            entry.energy += energy
-            entry.time += time
-            entry.count += count
+            entry.energy += self.times * energy
+            entry.time += self.times * time
+            entry.count += self.times * count
 
     def add_terms(self, place: str, terms: Iterable[tuple[str, int, float]], times: int = 1) -> None:
         """Bill every (component, events, joule) of `terms` at `place`, `times` times over."""
         if not self.billing:
             return
         phase, find = self.current_phase, self.entries.get
+        times *= self.times
         for component, events, energy in terms:
             entry = find((phase, component, place)) or self._open(component, place)
             joule = times * energy
@@ -102,7 +113,7 @@ class Ledger:
         """Record that `cells` cells were programmed at `place`."""
         if self.billing and cells:
             key = (self.current_phase, place)
-            self.cells_written[key] = self.cells_written.get(key, 0) + cells
+            self.cells_written[key] = self.cells_written.get(key, 0) + self.times * cells
 
     def energy(self, phase: str | None = None, components: tuple[str, ...] = COMPONENTS) -> float:
         """Joule of a phase ('adapt' covers its three parts; None: all) and of some components."""

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from crossbar_sim.chip.simulated import MappedMatrix
+from crossbar_sim.chip.simulated import SimulatedMatrix
 from crossbar_sim.quality.probes import Batches, Loss, Watched, compare, decibels, matrices_of, unbilled, watch
 from crossbar_sim.reading.path import ReadPath
 from crossbar_sim.spec.errors import MappingError
@@ -88,10 +88,10 @@ def calibrate(
         raise MappingError(f"percentile must be 50 to 100 (no clipping), got {percentile:g}")
     matrices = matrices_of(model)
     watched = Watched()
-    covering: dict[tuple[MappedMatrix, bool], Singles] = {}
-    drives: dict[tuple[MappedMatrix, bool], float] = {}
+    covering: dict[tuple[SimulatedMatrix, bool], Singles] = {}
+    drives: dict[tuple[SimulatedMatrix, bool], float] = {}
 
-    def cover(matrix: MappedMatrix, x: torch.Tensor, transposed: bool) -> None:
+    def cover(matrix: SimulatedMatrix, x: torch.Tensor, transposed: bool) -> None:
         """Widen the ranges to these reads before they happen."""
         watched(matrix, x, transposed)
         path = matrix.path(transposed)

@@ -12,39 +12,39 @@ import numpy as np
 import torch
 from torch import nn
 
-from crossbar_sim.chip.simulated import MappedMatrix
+from crossbar_sim.chip.simulated import SimulatedMatrix
 from crossbar_sim.spec.errors import MappingError
 
 Batches = torch.Tensor | Iterable[torch.Tensor]
 """One batch of inputs of a model, or several."""
 Loss = Callable[[Any], torch.Tensor]
-See = Callable[[MappedMatrix, torch.Tensor, bool], None]
+See = Callable[[SimulatedMatrix, torch.Tensor, bool], None]
 
 
 @dataclass
 class Watched:
     """What was read: per (matrix, transposed) the vectors (vectors, inputs), one tensor per read."""
 
-    reads: dict[tuple[MappedMatrix, bool], list[torch.Tensor]] = field(default_factory=dict)
+    reads: dict[tuple[SimulatedMatrix, bool], list[torch.Tensor]] = field(default_factory=dict)
 
-    def __call__(self, matrix: MappedMatrix, x: torch.Tensor, transposed: bool) -> None:
+    def __call__(self, matrix: SimulatedMatrix, x: torch.Tensor, transposed: bool) -> None:
         self.reads.setdefault((matrix, transposed), []).append(x.detach().float())
 
-    def vectors(self) -> dict[tuple[MappedMatrix, bool], torch.Tensor]:
+    def vectors(self) -> dict[tuple[SimulatedMatrix, bool], torch.Tensor]:
         """All vectors of each matrix and direction."""
         return {key: torch.cat(parts) for key, parts in self.reads.items()}
 
 
-def matrices_of(model: nn.Module) -> list[MappedMatrix]:
+def matrices_of(model: nn.Module) -> list[SimulatedMatrix]:
     """Every matrix of the model that is on tiles. Raises MappingError if there is none."""
-    matrices = [module for module in model.modules() if isinstance(module, MappedMatrix)]
+    matrices = [module for module in model.modules() if isinstance(module, SimulatedMatrix)]
     if not matrices:
         raise MappingError(f"{type(model).__name__} has nothing on tiles; map_model(model, hardware) puts it there")
     return matrices
 
 
 @contextmanager
-def unbilled(matrices: Iterable[MappedMatrix]) -> Iterator[None]:
+def unbilled(matrices: Iterable[SimulatedMatrix]) -> Iterator[None]:
     """Nothing that these matrices do inside is billed."""
     with ExitStack() as stack:
         for ledger in {id(matrix.ledger): matrix.ledger for matrix in matrices}.values():
@@ -60,11 +60,11 @@ def watch(model: nn.Module, data: Batches, see: See, loss: Loss | None = None) -
     """
 
     def before_forward(module: nn.Module, arguments: tuple[Any, ...]) -> None:
-        assert isinstance(module, MappedMatrix)
+        assert isinstance(module, SimulatedMatrix)
         see(module, _rows(arguments[0]), False)
 
     def before_backward(module: nn.Module, gradients: Any) -> None:
-        assert isinstance(module, MappedMatrix)
+        assert isinstance(module, SimulatedMatrix)
         see(module, _rows(gradients[0]), True)
 
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -108,7 +108,7 @@ class Comparison:
     adc_use: float | None
 
 
-def compare(matrix: MappedMatrix, x: torch.Tensor, transposed: bool = False) -> Comparison:
+def compare(matrix: SimulatedMatrix, x: torch.Tensor, transposed: bool = False) -> Comparison:
     """Read x (vectors, inputs) once more and compare with the float master copy; counters and registers stay."""
     path, before = matrix.path(transposed), matrix.read_state()
     conversions = path.registers.conversions

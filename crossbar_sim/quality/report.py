@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from crossbar_sim.chip.chip import unremembered
-from crossbar_sim.chip.simulated import MappedMatrix
+from crossbar_sim.chip.chip import unrecorded
+from crossbar_sim.chip.simulated import SimulatedMatrix
 from crossbar_sim.ledger.ledger import Ledger
 from crossbar_sim.quality.probes import Batches, Watched, compare, decibels, matrices_of, unbilled, watch
 
@@ -88,13 +88,13 @@ def quality(model: nn.Module, data: Batches, *, each: bool = False, seed: int = 
     Raises MappingError if nothing is on tiles or there is no data.
     """
     matrices, watched = matrices_of(model), Watched()
-    with unbilled(matrices), unremembered(matrices):
+    with unbilled(matrices), unrecorded(matrices):
         watch(model, data, watched)
         found = [_measure(matrix, x, each, seed) for (matrix, _), x in watched.vectors().items()]
     return Quality(tuple(found))
 
 
-def _measure(matrix: MappedMatrix, x: torch.Tensor, each: bool, seed: int) -> MatrixQuality:
+def _measure(matrix: SimulatedMatrix, x: torch.Tensor, each: bool, seed: int) -> MatrixQuality:
     result = compare(matrix, x)
     outputs, inputs = matrix.master.shape
     error = ((matrix.weight() - matrix.master) / matrix.largest_weight).detach().cpu().double().numpy()
@@ -118,20 +118,20 @@ def _measure(matrix: MappedMatrix, x: torch.Tensor, each: bool, seed: int) -> Ma
     )
 
 
-def _histogram(matrix: MappedMatrix) -> tuple[int, ...]:
+def _histogram(matrix: SimulatedMatrix) -> tuple[int, ...]:
     """Cells by the nearest level."""
     device = matrix.hardware.device
     levels = device.levels if device.levels is not None else BINS + 1
-    share = (matrix.crossbar.present.reshape(-1) - device.g_min) / device.window * (levels - 1)
+    share = (matrix.cells.present.reshape(-1) - device.g_min) / device.window * (levels - 1)
     nearest = np.rint(share) if device.levels is not None else np.floor(share)
     last = levels - 1 if device.levels is not None else BINS - 1
     return tuple(np.bincount(np.clip(nearest, 0, last).astype(np.int64), minlength=last + 1).tolist())
 
 
-def _gains(matrix: MappedMatrix, x: torch.Tensor, seed: int) -> dict[str, float | None]:
+def _gains(matrix: SimulatedMatrix, x: torch.Tensor, seed: int) -> dict[str, float | None]:
     def snr(*off: str) -> float | None:
         hardware = matrix.hardware.without(*off)
-        return compare(MappedMatrix(hardware, Ledger(), seed, matrix.name, matrix.master, matrix.scale), x).snr
+        return compare(SimulatedMatrix(hardware, Ledger(), seed, matrix.name, matrix.master, matrix.scale), x).snr
 
     whole = snr()
     gains: dict[str, float | None] = {}

@@ -2,38 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from crossbar_sim.hardware.hardware import Hardware
-from crossbar_sim.ledger.read_costs import read_costs, read_counts
 from crossbar_sim.mapping.layout import Layout
 from crossbar_sim.reading.adc_circuits import ADCBank
 from crossbar_sim.reading.mvm import Conversion, Programmed, Reading, Singles, read
 from crossbar_sim.reading.readers.bit_serial import SlicedLevels, read_bits
-from crossbar_sim.runtime.counter_random import stream_key
+from crossbar_sim.reading.registers import RANGE_DECAY, Registers
+from crossbar_sim.runtime.counter_random import Key
 
-RANGE_DECAY = np.float32(0.95)  # per batch in training mode: how fast a range register forgets an old peak
+Stream = Callable[..., Key]
+"""The key of the random numbers of a name, or of several names."""
 
 
-@dataclass
-class Registers:
-    """What reading changes: the reads done, the range of each ADC column tile (ampere) and of the DACs (None: not
-    calibrated yet), and how many ADC conversions there were and were clipped."""
+class Scales(NamedTuple):
+    """Digital factors of a matrix.
 
-    reads: int = 0
-    ranges: Singles | None = None
-    full_drive: float | None = None
-    conversions: int = 0
-    clipped: int = 0
+    column (outputs,): the largest weight of each column; tile (row tiles, column tiles): of each tile relative to that.
+    """
 
-    def copy(self) -> Registers:
-        """Another one that stays as it is when this one changes."""
-        return Registers(self.reads, self.ranges, self.full_drive, self.conversions, self.clipped)
+    column: NDArray[np.float64]
+    tile: NDArray[np.float64]
 
 
 class ReadPath:
@@ -43,53 +40,49 @@ class ReadPath:
     batch before: range <- max(0.95 range, peak). A DAC range register follows the largest input in the same way. Both
     stay while `held`. has_registers, has_drive_register: whether the range of the ADCs, and the input that drives a
     line fully, can be set.
-    `scale` (outputs,) is the largest weight of each column.
+    conversions: of one vector; stream: random number keys by name; prepare: called before a read whose cells changed.
     """
 
     def __init__(
         self,
         hardware: Hardware,
         layout: Layout,
-        scale: NDArray[np.float64],
-        tile_scale: NDArray[np.float64],
+        scales: Scales,
         transposed: bool,
-        seed: int,
-        name: str,
+        conversions: int,
+        stream: Stream,
+        prepare: Callable[[], None],
     ) -> None:
         device, tile, dac, adc = hardware.device, hardware.tile, hardware.dac, hardware.adc
         self.hardware, self.layout, self.transposed = hardware, layout, transposed
         direction = "backward" if transposed else "forward"
-        self.key = stream_key(seed, name, direction)
-        self._plane_keys = [self.key, *(stream_key(seed, name, direction, f"bit {bit}") for bit in range(1, dac.reads))]
+        self.key = stream(direction)
+        self._plane_keys = [self.key, *(stream(direction, f"bit {bit}") for bit in range(1, dac.reads))]
         widths = (layout.spec.plane_columns, tile.rows) if transposed else (tile.rows, layout.spec.plane_columns)
-        self.programmed = Programmed.empty(
+        self.cells = Programmed.empty(
             layout.columns if transposed else layout.inputs,
             layout.sensed(transposed),
             *widths,
             device.reads_noisy,
         )
-        self._scale = torch.from_numpy(scale.astype(np.float32))
-        self._set_scales(scale, tile_scale)
-        self.counts = read_counts(hardware, layout, transposed)
-        self.costs = read_costs(hardware, self.counts)
-        self._conversions, self._bits = self.counts.conversions, dac.reads
+        self._scale = torch.from_numpy(scales.column.astype(np.float32))
+        self._set_scales(scales)
+        self._conversions, self._bits, self._prepare = conversions, dac.reads, prepare
         self.dac_steps = 0 if dac.exact else dac.steps
         self.adc_steps = 0 if adc.exact else adc.steps
         self._bank = None
         if not (adc.exact or adc.plain):
             self._bank = ADCBank(
                 adc,
-                self.programmed.tile_outputs,
-                self.programmed.current.shape[1],
-                self.programmed.grid[0],
-                stream_key(seed, name, direction, "adc"),
+                self.cells.tile_outputs,
+                self.cells.current.shape[1],
+                self.cells.grid[0],
+                stream(direction, "adc"),
             )
         most = (
             device.g_max if layout.spec.references and not transposed else device.window
         )  # siemens of one sensed weight
-        self.largest_current = np.full(
-            self.programmed.grid, device.read_voltage * most * self.programmed.tile_inputs, np.float32
-        )
+        self.largest_current = np.full(self.cells.grid, device.read_voltage * most * self.cells.tile_inputs, np.float32)
         self.registers = Registers(ranges=self._fixed_ranges())
         self.held = False
         self.has_registers = self.adc_steps > 0 and adc.range == "calibrated"
@@ -100,7 +93,7 @@ class ReadPath:
         return self._largest(self._driven(x)) if len(x) else 0.0
 
     def _largest(self, x: torch.Tensor) -> float:
-        return float((x * torch.from_numpy(self.programmed.input_scale)).abs().max())
+        return float((x * torch.from_numpy(self.cells.input_scale)).abs().max())
 
     def _driven(self, x: torch.Tensor) -> torch.Tensor:
         """What the lines of x are driven with, where that is more than the kernel's input scale."""
@@ -111,6 +104,7 @@ class ReadPath:
 
     def read(self, x: torch.Tensor, tracking: bool) -> Reading:
         """The products of the vectors x (vectors, inputs); counts the reads and moves the range registers."""
+        self._prepare()
         registers, count, tracking = self.registers, x.shape[0], tracking and not self.held
         x = self._driven(x)
         full_drive = self._full_drive(x, tracking) if self.has_drive_register else 0.0
@@ -146,7 +140,7 @@ class ReadPath:
         """Every sensed sum of every vector, converted; the bits of a serial DAC shifted and added."""
         first = self.registers.reads
         if self._bits == 1:
-            return read(x, self.programmed, conversion, self.key, first)
+            return read(x, self.cells, conversion, self.key, first)
         codes, largest = self._codes(x, conversion.full_drive)
         magnitude, sign = codes.abs().nan_to_num().int(), codes.sign()
         plane = replace(conversion, dac_steps=1, full_drive=1.0)
@@ -171,7 +165,7 @@ class ReadPath:
 
     def _codes(self, x: torch.Tensor, full_drive: float) -> tuple[torch.Tensor, torch.Tensor]:
         """Signed DAC codes (vectors, lines) and the input that the largest code stands for (vectors, 1)."""
-        scaled = x * torch.from_numpy(self.programmed.input_scale)
+        scaled = x * torch.from_numpy(self.cells.input_scale)
         largest = scaled.abs().amax(dim=1, keepdim=True)
         if full_drive:
             largest = torch.full_like(largest, full_drive)
@@ -201,19 +195,29 @@ class ReadPath:
         if levels is None or not on_levels or tile.wired or tile.references or dac.exact:
             return False
         inputs = dac.steps if dac.reads == 1 else 1
-        largest = self.programmed.tile_inputs * (levels - 1) * inputs
+        largest = self.cells.tile_inputs * (levels - 1) * inputs
         return adc.plain and adc.range == "granular" and largest <= adc.steps
 
-    def cells_changed(self, seen: NDArray[np.float64], row_of: NDArray[np.int64]) -> None:
-        """Take note of the conductances (planes, rows, columns) that reads see from now on, and each input's row."""
-        self._seen, self._row_of = seen, row_of
+    @property
+    def programmed(self) -> Programmed:
+        """What reads need, of the cells as they are now."""
+        self._prepare()
+        return self.cells
+
+    def forget(self) -> None:
+        """The cells changed."""
         for derived in ("_whole", "_unscaled", "_serial"):
             self.__dict__.pop(derived, None)
+
+    def settle(self, seen: NDArray[np.float64], row_of: NDArray[np.int64], level: float | None) -> None:
+        """`cells` was filled from the conductances `seen` (planes, rows, columns), each input on its row."""
+        self._seen, self._row_of = seen, row_of
+        self.cells.settle(level)
 
     @cached_property
     def _whole(self) -> Programmed:
         """Slices and references put together into one product."""
-        parts, layout = self.programmed, self.layout
+        parts, layout = self.cells, self.layout
         net = layout.net(self._seen[:, self._row_of])
         current = self.hardware.device.read_voltage * (net.T if self.transposed else net)
         (inputs, outputs), widths = current.shape, (layout.spec.rows, layout.spec.outputs)
@@ -244,16 +248,16 @@ class ReadPath:
 
     @cached_property
     def _unscaled(self) -> Programmed:
-        return replace(self.programmed, input_scale=np.ones_like(self.programmed.input_scale))
+        return replace(self.cells, input_scale=np.ones_like(self.cells.input_scale))
 
-    def _set_scales(self, scale: NDArray[np.float64], tile_scale: NDArray[np.float64]) -> None:
+    def _set_scales(self, scales: Scales) -> None:
         """The digital factors before the DACs and after the ADCs; beyond the kernel where a layout is not plain."""
-        programmed, layout = self.programmed, self.layout
+        programmed, layout, scale = self.cells, self.layout, scales.column
         full = self.hardware.device.read_voltage * self.hardware.device.window * layout.swing
         plain, back = layout.plain, self.transposed
         programmed.input_scale[:] = scale if plain and back else 1.0
         programmed.output_scale[:] = scale / full if plain and not back else 1.0 / full
-        tiles = tile_scale.T if back else tile_scale
+        tiles = scales.tile.T if back else scales.tile
         programmed.tile_scale[:] = np.repeat(tiles, layout.spec.slices, axis=1)
 
     def _fixed_ranges(self) -> Singles | None:
@@ -269,7 +273,7 @@ class ReadPath:
             return self.largest_current
         inputs = dac.steps if dac.reads == 1 and not dac.exact else 1
         one_code = device.read_voltage * device.window / (levels - 1) / inputs
-        return np.full(self.programmed.grid, adc.steps * one_code, np.float32)
+        return np.full(self.cells.grid, adc.steps * one_code, np.float32)
 
     def state(self) -> Registers:
         """A copy of what reading changes."""

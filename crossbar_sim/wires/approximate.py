@@ -1,4 +1,4 @@
-"""What other simulators compute instead of the exact wires: cheap, and wrong by a known amount (docs/physics.md).
+"""What other simulators compute instead of the exact wires: cheap, and wrong by a known amount (docs/physics/wires.md).
 
 Nothing in the simulator uses them; they are here to be compared with `wires.effective_conductance`.
 """

@@ -5,7 +5,7 @@
                         +       +       +           bit lines run down, R_b per segment,
                        R_b     R_b     R_b          and end in R_s and a virtual ground
 
-Word lines are eliminated first, node by node; bit lines then row by row, from the top down (`wires_kernels`). Every
+Word lines are eliminated first, node by node; bit lines then row by row, from the top down (`wires.compiled`). Every
 step is written in resistances, so that each of the four may be zero, exactly.
 """
 

@@ -1,6 +1,6 @@
 """Wires and cells whose current is not proportional to their voltage: Newton's method, one input vector at a time.
 
-Reads of the simulator do not use it; it says what their linear cells leave out (docs/physics.md).
+Reads of the simulator do not use it; it says what their linear cells leave out (docs/physics/wires.md).
 """
 
 from __future__ import annotations

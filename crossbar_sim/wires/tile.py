@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-
-import numba
 import numpy as np
-from numpy.typing import NDArray
 
 from crossbar_sim.hardware.tile import TileSpec
 from crossbar_sim.mapping.tiles import Floats, Tile
+from crossbar_sim.runtime.threads import side_by_side
 from crossbar_sim.wires.exact import effective_conductance
 
 
@@ -27,32 +24,32 @@ class SeenCells:
     def __init__(self, spec: TileSpec, tiles: tuple[Tile, ...], conductance: Floats) -> None:
         self._spec, self._tiles, self._conductance, self.wired = spec, tiles, conductance, spec.wired
         self.forward: Floats = np.zeros_like(conductance) if self.wired else conductance
-        alike = spec.driver_resistance == spec.sense_resistance and not spec.double_sided
-        self.back: Floats = self.forward if alike or not self.wired else np.zeros_like(conductance)
+        one_matrix = spec.driver_resistance == spec.sense_resistance and not spec.double_sided
+        self.back: Floats = self.forward if one_matrix or not self.wired else np.zeros_like(conductance)
+        self._solved: Floats = np.full_like(conductance, np.nan) if self.wired else conductance
 
-    def update(self, cells: NDArray[np.int64]) -> None:
-        """Solve the tiles that hold any of the cells (flat indices of the conductance), which were programmed.
+    def update(self) -> None:
+        """Solve the tiles whose cells are not what they were when they were solved last.
 
         Tiles are solved side by side on numba's number of threads; the result does not depend on it.
         """
         if not self.wired:
             return
-        tiles = self._holding(cells)
+        changed = [tile for tile in self._tiles if self._changed(tile)]
         ways = [(self.forward, self._forward)]
         if self.back is not self.forward:
             ways.append((self.back, self._back))
-        with ThreadPoolExecutor(numba.get_num_threads()) as pool:
-            for seen, solve in ways:
-                for tile, effective in zip(tiles, pool.map(solve, tiles), strict=True):
-                    seen[:, tile.inputs, tile.plane_columns] = effective
 
-    def _holding(self, cells: NDArray[np.int64]) -> list[Tile]:
-        _, inputs, columns = self._conductance.shape
-        tile_columns = self._spec.plane_columns
-        grid_row = cells // columns % inputs // self._spec.rows
-        grid_column = cells % columns // tile_columns
-        across = -(-columns // tile_columns)
-        return [self._tiles[index] for index in np.unique(grid_row * across + grid_column)]
+        def solve(job: int) -> None:
+            tile, (seen, effective) = changed[job // len(ways)], ways[job % len(ways)]
+            seen[:, tile.inputs, tile.plane_columns] = effective(tile)
+
+        side_by_side(solve, len(changed) * len(ways))
+        np.copyto(self._solved, self._conductance)
+
+    def _changed(self, tile: Tile) -> bool:
+        cells = np.s_[:, tile.inputs, tile.plane_columns]
+        return not np.array_equal(self._solved[cells], self._conductance[cells])
 
     def _layout(self, tile: Tile) -> Floats:
         """The used cells as they lie: (rows, columns of all planes) siemens."""

@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import nn
 
 from crossbar_sim import Chip
-from crossbar_sim.chip.simulated import MappedMatrix
+from crossbar_sim.chip.matrix import Matrix
 from peft_methods.base import Adapter, Method
 from peft_methods.checkpoints.pool import Pool
 from peft_methods.placement import Placement
@@ -34,7 +34,7 @@ class FullFineTuning(Method):
     def attach(self, model: nn.Module, chip: Chip | None = None, pool: Pool | None = None, seed: int = 0) -> Adapter:
         adapter = Adapter(self, model, chip)
         for module in model.modules():
-            if isinstance(module, MappedMatrix):
+            if isinstance(module, Matrix):
                 adapter.train_matrix(module)
         adapter.train(list(model.parameters()), self.learning_rate, self.weight_decay)
         return adapter

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import nn
 
 from crossbar_sim import Chip
-from crossbar_sim.chip.simulated import MappedMatrix
+from crossbar_sim.chip.matrix import Matrix
 from peft_methods.base import Adapter, Method
 from peft_methods.checkpoints.lora import LoRAWeights
 from peft_methods.checkpoints.pool import Pool
@@ -80,7 +80,7 @@ class VeRALinear(nn.Module):
 
     def _shared(self, matrix: PlacedMatrix, x: torch.Tensor, outputs: int, inputs: int) -> torch.Tensor:
         """The corner (outputs, inputs) of a shared matrix times x; on tiles the other word lines rest at zero volts."""
-        if isinstance(matrix, MappedMatrix):
+        if isinstance(matrix, Matrix):
             y: torch.Tensor = matrix(nn.functional.pad(x, (0, matrix.master.shape[1] - inputs)))
             return y[..., :outputs]
         bill_sram(self.chip, matrix.name, reads=x.numel() // x.shape[-1] * outputs * inputs)

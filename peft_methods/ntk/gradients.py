@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, jacrev, vmap
 
 from crossbar_sim import Chip
-from crossbar_sim.chip.simulated import MappedMatrix
+from crossbar_sim.chip.matrix import Matrix
 from peft_methods.base import Adapter
 from peft_methods.errors import MethodError
 from peft_methods.model_parts import block_of
@@ -67,7 +67,7 @@ def adapter_subspace(adapter: Adapter) -> Parameters:
 
 def on_tiles(model: nn.Module) -> bool:
     """Whether some product of the model is an analog read."""
-    return any(isinstance(module, MappedMatrix) for module in model.modules())
+    return any(isinstance(module, Matrix) for module in model.modules())
 
 
 def gradients(model: nn.Module, inputs: Tensor, parameters: Parameters, chip: Chip | None = None) -> Tensor:

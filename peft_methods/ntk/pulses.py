@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from crossbar_sim import Chip
-from crossbar_sim.chip.simulated import MappedMatrix
+from crossbar_sim.chip.matrix import Matrix
 from peft_methods.errors import MethodError
 from peft_methods.ntk.gradients import Parameters, differentiable, gradients, on_tiles, split, write_once
 from peft_methods.placement import ledger_of
@@ -65,7 +65,7 @@ class PulseRule:
         return torch.cat(parts)
 
 
-def pulsed_matrices(parameters: Parameters, chip: Chip) -> dict[str, MappedMatrix]:
+def pulsed_matrices(parameters: Parameters, chip: Chip) -> dict[str, Matrix]:
     """The chip's matrices among the parameters, by parameter name; no pulse reaches the other parameters."""
     of_master = {id(matrix.master): matrix for matrix in chip.matrices.values()}
     return {name: of_master[id(value)] for name, value in parameters.items() if id(value) in of_master}
@@ -83,7 +83,7 @@ def chip_steps(parameters: Parameters, chip: Chip) -> dict[str, Tensor]:
 
 
 def chip_limits(parameters: Parameters, chip: Chip) -> dict[str, Tensor]:
-    """The largest |w| that the cells can hold, for the parameters that are on tiles (`MappedMatrix.largest_weight`)."""
+    """The largest |w| that the cells can hold, for the parameters that are on tiles (`Matrix.largest_weight`)."""
     return {name: matrix.largest_weight for name, matrix in pulsed_matrices(parameters, chip).items()}
 
 
@@ -171,7 +171,7 @@ def _step(
 def _look(model: nn.Module, inputs: Tensor, parameters: Parameters, chip: Chip | None) -> Tensor:
     if chip is None:
         return gradients(model, inputs, parameters)
-    with chip.looking():
+    with chip.probing():
         return gradients(model, inputs, parameters, chip)
 
 
@@ -180,6 +180,6 @@ def _outputs(model: nn.Module, inputs: Tensor, chip: Chip | None) -> Tensor:
     if chip is None:
         plain: Tensor = model(inputs)
         return plain
-    with chip.looking():
+    with chip.probing():
         watched: Tensor = model(inputs)
     return watched

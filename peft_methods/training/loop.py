@@ -57,7 +57,7 @@ def fine_tune(
 
     def report(step: int) -> None:
         if on_step is not None:
-            with chip.looking() if chip is not None else nullcontext():
+            with chip.probing() if chip is not None else nullcontext():
                 on_step(step, history)
 
     if isinstance(method, GradientFree):

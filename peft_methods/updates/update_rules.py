@@ -17,7 +17,8 @@ from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, mode
 
 from crossbar_sim.cells.compiled.stochastic_update import SLOTS
 from crossbar_sim.cells.outer_product import update_scheme
-from crossbar_sim.chip.simulated import MappedMatrix
+from crossbar_sim.chip.matrix import Matrix
+from crossbar_sim.chip.simulated import SimulatedMatrix, simulated
 from crossbar_sim.runtime.counter_random import stream_key, uniforms_at
 from crossbar_sim.spec.spec import Spec
 
@@ -36,6 +37,11 @@ class StepCosts:
 ADAMW = StepCosts(kept=3, reads=4, writes=3, adds=5, multiplies=9)
 """Kept and written: value, two moments; the gradient is read too. Moments 2 + 4, bias correction 2, root, quotient,
 update."""
+
+
+BLIND = ": blind pulses depend on data; simulate, or write with verify"
+TRAINS = ": pulse trains depend on data; simulate, or write with verify"
+"""Why a matrix has to be simulated."""
 
 
 class UpdateRule(Spec, ABC):
@@ -60,14 +66,14 @@ class UpdateRule(Spec, ABC):
         """Digital work per trained value on tiles and step."""
 
     @abstractmethod
-    def writer(self, matrix: MappedMatrix) -> Writer:
+    def writer(self, matrix: Matrix) -> Writer:
         """What carries the updates of one matrix to its cells."""
 
 
 class Writer(ABC):
     """One matrix under a rule."""
 
-    def __init__(self, matrix: MappedMatrix) -> None:
+    def __init__(self, matrix: Matrix) -> None:
         self.matrix = matrix
 
     @abstractmethod
@@ -97,14 +103,14 @@ class WriteVerify(UpdateRule):
             return ADAMW
         return StepCosts(ADAMW.kept + 1, ADAMW.reads + 1, ADAMW.writes, ADAMW.adds + 1, ADAMW.multiplies)
 
-    def writer(self, matrix: MappedMatrix) -> Writer:
+    def writer(self, matrix: Matrix) -> Writer:
         return VerifiedWriter(matrix, self)
 
 
 class VerifiedWriter(Writer):
     """`WriteVerify` of one matrix."""
 
-    def __init__(self, matrix: MappedMatrix, rule: WriteVerify) -> None:
+    def __init__(self, matrix: Matrix, rule: WriteVerify) -> None:
         super().__init__(matrix)
         self.rule, self.steps = rule, 0
         self.held = matrix.master.detach().clone() if rule.threshold else None
@@ -139,12 +145,14 @@ class SignPulses(UpdateRule):
     def costs(self) -> StepCosts:
         return StepCosts(kept=0, reads=1, writes=0, adds=0, multiplies=0)
 
-    def writer(self, matrix: MappedMatrix) -> Writer:
-        return SignWriter(matrix)
+    def writer(self, matrix: Matrix) -> Writer:
+        return SignWriter(simulated(matrix, BLIND))
 
 
 class SignWriter(Writer):
     """`SignPulses` of one matrix."""
+
+    matrix: SimulatedMatrix
 
     def write(self, last: bool) -> int:
         gradient = self.matrix.master.grad
@@ -171,8 +179,8 @@ class OpenLoopPulses(UpdateRule):
     def costs(self) -> StepCosts:
         return StepCosts(ADAMW.kept - 1, ADAMW.reads - 1, ADAMW.writes - 1, ADAMW.adds - 1, ADAMW.multiplies + 1)
 
-    def writer(self, matrix: MappedMatrix) -> Writer:
-        return PulseWriter(matrix, self.rounding)
+    def writer(self, matrix: Matrix) -> Writer:
+        return PulseWriter(simulated(matrix, BLIND), self.rounding)
 
 
 class MixedPrecision(UpdateRule):
@@ -192,8 +200,8 @@ class MixedPrecision(UpdateRule):
     def costs(self) -> StepCosts:
         return StepCosts(ADAMW.kept, ADAMW.reads, ADAMW.writes, ADAMW.adds, ADAMW.multiplies + 1)
 
-    def writer(self, matrix: MappedMatrix) -> Writer:
-        return AccumulatingWriter(matrix, self.granularity)
+    def writer(self, matrix: Matrix) -> Writer:
+        return AccumulatingWriter(simulated(matrix, BLIND), self.granularity)
 
 
 class StochasticPulses(UpdateRule):
@@ -216,32 +224,35 @@ class StochasticPulses(UpdateRule):
     def costs(self) -> StepCosts:
         return StepCosts(kept=0, reads=0, writes=0, adds=0, multiplies=0)
 
-    def writer(self, matrix: MappedMatrix) -> Writer:
-        return OuterProductWriter(matrix, self)
+    def writer(self, matrix: Matrix) -> Writer:
+        return OuterProductWriter(simulated(matrix, TRAINS), self)
 
 
 class OuterProductWriter(Writer):
     """`StochasticPulses` of one matrix."""
 
-    def __init__(self, matrix: MappedMatrix, rule: StochasticPulses) -> None:
+    matrix: SimulatedMatrix
+
+    def __init__(self, matrix: SimulatedMatrix, rule: StochasticPulses) -> None:
         super().__init__(matrix)
         update_scheme(matrix.hardware)  # refuses what cannot be updated before the first step
         self.rule = rule
-        self.factors: list[tuple[torch.Tensor, torch.Tensor]] = []
-        matrix.factors = self.factors
+        matrix.keep_factors()
 
     def write(self, last: bool) -> int:
-        if not self.factors:
+        factors = self.matrix.take_factors()
+        if not factors:
             return 0
-        x, error = (torch.cat(parts) for parts in zip(*self.factors, strict=True))
-        self.factors.clear()
+        x, error = (torch.cat(parts) for parts in zip(*factors, strict=True))
         return self.matrix.update(x, error, self.rule.learning_rate, self.rule.bits).count
 
 
 class ChangeWriter(Writer):
     """A writer that turns the change of the master since its last write into blind pulses."""
 
-    def __init__(self, matrix: MappedMatrix) -> None:
+    matrix: SimulatedMatrix
+
+    def __init__(self, matrix: SimulatedMatrix) -> None:
         super().__init__(matrix)
         self.held = matrix.master.detach().clone()
         self.steps = 0
@@ -270,10 +281,10 @@ class ChangeWriter(Writer):
 class PulseWriter(ChangeWriter):
     """`OpenLoopPulses` of one matrix."""
 
-    def __init__(self, matrix: MappedMatrix, rounding: str) -> None:
+    def __init__(self, matrix: SimulatedMatrix, rounding: str) -> None:
         super().__init__(matrix)
         self.rounding = rounding
-        self.key = stream_key(int(matrix.crossbar.key[0]), matrix.name, "update")
+        self.key = stream_key(int(matrix.cells.key[0]), matrix.name, "update")
 
     def pulses(self, change: torch.Tensor) -> torch.Tensor:
         if self.rounding == "nearest":
@@ -285,7 +296,7 @@ class PulseWriter(ChangeWriter):
 class AccumulatingWriter(ChangeWriter):
     """`MixedPrecision` of one matrix; chi is in units of the mean pulse."""
 
-    def __init__(self, matrix: MappedMatrix, granularity: int) -> None:
+    def __init__(self, matrix: SimulatedMatrix, granularity: int) -> None:
         super().__init__(matrix)
         self.granularity = granularity
         self.chi = torch.zeros(matrix.master.shape, dtype=torch.float64)

@@ -22,7 +22,7 @@ from benchmarks.cli.app import app, main
 from benchmarks.estimates.estimate import Workload
 from benchmarks.problems.model_file import LayerShape, ModelFile
 from crossbar_sim import DeviceModel, Hardware
-from crossbar_sim.counting.chip import Activity
+from crossbar_sim.counting.activity import Activity
 from crossbar_sim.devices import (
     Arrhenius,
     CurrentVoltage,
@@ -40,12 +40,18 @@ from crossbar_sim.hardware.components import COMPONENTS
 from crossbar_sim.hardware.converters import ADC, DAC
 from crossbar_sim.hardware.digital import ActivationMemory, Digital
 from crossbar_sim.hardware.tile import TileSpec
+from crossbar_sim.layers.model import KINDS
 from crossbar_sim.ledger.ledger import PHASES
 from crossbar_sim.spec.spec import Spec
 from peft_methods import METHODS
 from tests import ROOT
 
-PAGES = [page for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))) if page.is_file()]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted(page for page in (ROOT / "docs").rglob("*.md") if "_build" not in page.parts),
+]
+NAMES = [page.relative_to(ROOT).as_posix() for page in PAGES]
 BLOCK = re.compile(
     r"(?:<!-- (?P<mark>output|file: \S+) -->\n\s*)?^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.M | re.S
 )
@@ -82,13 +88,13 @@ def run(block: Block, page: Path, namespace: dict[str, Any]) -> str:
     return printed.getvalue()
 
 
-@pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
 def test_examples_run_and_print_what_they_say(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     module = ModuleType("docs_page")  # classes defined on a page look their annotations up in their module
     monkeypatch.setitem(sys.modules, module.__name__, module)
     printed = None
-    with mock.patch.dict(METHODS):  # an example may register a method
+    with mock.patch.dict(METHODS), mock.patch.dict(KINDS):  # an example may register a method or a layer
         for block in blocks(page):
             if block.mark == "output":
                 assert printed is not None, f"{page.name}, line {block.line}: no example above this output"
@@ -164,7 +170,7 @@ def test_every_key_of_a_record_is_described(tmp_path: Path) -> None:
 
 def test_every_method_component_phase_and_command_is_described() -> None:
     assert missing("methods.md", list(METHODS)) == []
-    assert missing("physics.md", [*COMPONENTS, *PHASES]) == []
+    assert missing("physics/ledger.md", [*COMPONENTS, *PHASES]) == []
     commands = re.search(r"\{([\w,]+)\}", help_text())
     assert commands is not None
     assert [name for name in commands[1].split(",") if f"`xbar {name}" not in text_of("command-line.md")] == []

@@ -5,18 +5,18 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from crossbar_sim.chip.simulated import MappedMatrix
+from crossbar_sim.chip.simulated import SimulatedMatrix
 from crossbar_sim.reading.mvm import Conversion, Reading
 from crossbar_sim.reading.readers.bit_serial import SlicedLevels
 
 
-def naive_forward(matrix: MappedMatrix, x: np.ndarray, ranges: np.ndarray | None) -> np.ndarray:
+def naive_forward(matrix: SimulatedMatrix, x: np.ndarray, ranges: np.ndarray | None) -> np.ndarray:
     """x (vectors, inputs) -> (vectors, outputs) through the cells; ranges (row tiles, column tiles x slices) of the
     mid-tread ADCs in ampere, None: exact."""
     hardware = matrix.hardware
     tile_spec, device, dac = hardware.tile, hardware.device, hardware.dac
     volt, steps, base = device.read_voltage, hardware.adc.steps, 2 ** (tile_spec.slice_bits or 1)
-    conductance = matrix.crossbar.conductance
+    conductance = matrix.cells.conductance
     y = np.zeros((len(x), matrix.master.shape[0]))
     for b, vector in enumerate(x.astype(float)):
         largest = np.abs(vector).max()

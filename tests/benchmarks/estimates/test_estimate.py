@@ -22,7 +22,10 @@ from benchmarks.estimates.estimate import (
 )
 from crossbar_sim import MappingError, SpecError, map_model
 from crossbar_sim.cells.cells import Crossbar
-from crossbar_sim.counting.chip import Activity, CountingChip
+from crossbar_sim.chip.chip import simulated_chip
+from crossbar_sim.chip.counted import CountedChip
+from crossbar_sim.chip.simulated import simulated
+from crossbar_sim.counting.activity import Activity
 from crossbar_sim.counting.weight_levels import gaussian_drive, gaussian_levels
 from crossbar_sim.counting.write_samples import cell_write, expected_largest
 from crossbar_sim.hardware.hardware import Hardware
@@ -178,15 +181,15 @@ def test_the_sample_of_writes_agrees_with_the_array_it_stands_for(milo: Hardware
 
 def test_a_counting_chip_has_no_cells(milo: Hardware) -> None:
     model = tiny_net()
-    chip = map_model(model, milo, make_chip=CountingChip)
+    chip = map_model(model, CountedChip(milo))
     with pytest.raises(MappingError, match="has no cells"):
-        chip.writes()
+        simulated_chip(chip)
     with pytest.raises(MappingError, match="only counted"):
-        _ = next(iter(chip.matrices.values())).crossbar
+        simulated(next(iter(chip.matrices.values())))
     with pytest.raises(SpecError, match="did you mean 'deploy'"):
         Activity(levels={"deplyo": (1.0,)})
     with pytest.raises(SpecError, match="have 9 levels"):
-        map_model(tiny_net(), milo, make_chip=lambda h, s: CountingChip(h, s, Activity(levels={"deploy": (1.0,)})))
+        map_model(tiny_net(), CountedChip(milo, activity=Activity(levels={"deploy": (1.0,)})))
 
 
 def test_refusals() -> None:

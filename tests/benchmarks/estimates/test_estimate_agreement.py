@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from benchmarks.estimates.estimate import Counted, Workload, count
 from crossbar_sim import Chip, Hardware, map_model
 from crossbar_sim.cells.programming import Programming
-from crossbar_sim.chip.simulated import MappedMatrix
-from crossbar_sim.counting.chip import Activity
+from crossbar_sim.chip.simulated import SimulatedMatrix
+from crossbar_sim.counting.activity import Activity
 from crossbar_sim.hardware.components import PROGRAMMING
 from crossbar_sim.ledger.ledger import PHASES
 from peft_methods import METHODS, Method, accuracy, fine_tune
@@ -59,7 +59,7 @@ class Watched:
         assert device.levels is not None
         return np.rint((conductance - device.g_min) / device.window * (device.levels - 1)).astype(np.int64)
 
-    def program(self, matrix: MappedMatrix, original: Any) -> Programming:
+    def program(self, matrix: SimulatedMatrix, original: Any) -> Programming:
         before = matrix.target.copy().reshape(-1)
         result: Programming = original(matrix)
         after, cells = matrix.target.reshape(-1), result.cells
@@ -95,8 +95,8 @@ def drive(chip: Chip, counted: Counted, back: bool) -> float:
 
 
 def simulate(method: Method, hardware: Hardware, monkeypatch: pytest.MonkeyPatch) -> tuple[Chip, Watched, int]:
-    model, watched, original = tiny_transformer(), Watched(hardware), MappedMatrix.program
-    monkeypatch.setattr(MappedMatrix, "program", lambda matrix: watched.program(matrix, original))
+    model, watched, original = tiny_transformer(), Watched(hardware), SimulatedMatrix.program
+    monkeypatch.setattr(SimulatedMatrix, "program", lambda matrix: watched.program(matrix, original))
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(SAMPLES, 4, 4, generator=generator)
     labels = torch.arange(SAMPLES) % 3
@@ -108,7 +108,7 @@ def simulate(method: Method, hardware: Hardware, monkeypatch: pytest.MonkeyPatch
     fine_tune(model, adapter, images, labels)
     accuracy(model, images[:INFERENCES], labels[:INFERENCES], chip)
     monkeypatch.undo()
-    return chip, watched, sum(matrix.crossbar.writes.size for matrix in adapter.matrices)
+    return chip, watched, sum(matrix.cells.writes.size for matrix in adapter.matrices)
 
 
 def counted_bill(method: Method, hardware: Hardware, activity: Activity) -> Counted:

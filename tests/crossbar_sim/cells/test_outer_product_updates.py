@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from crossbar_sim import Chip, DeviceModel, Hardware, SpecError
-from crossbar_sim.chip.simulated import MappedMatrix
+from crossbar_sim.chip.simulated import SimulatedMatrix
 from crossbar_sim.ledger.ledger import Ledger
 from crossbar_sim.spec.errors import MappingError
 from peft_methods.updates.update_rules import StochasticPulses
@@ -42,7 +42,7 @@ def test_mean_and_variance_of_an_update(milo: Hardware, mapping: str, steps: int
     hardware = linear(milo, 400.0, mapping, spread)
     scale, error = np.resize([1.0, 2.0, 0.5], size), np.resize([0.6, -1.5, 0.3], size)
     start = 0.5 * torch.from_numpy(scale).float()[:, None].expand(size, size)
-    matrix = MappedMatrix(hardware, Ledger(), 0, "w", start, scale)
+    matrix = SimulatedMatrix(hardware, Ledger(), 0, "w", start, scale)
     before = matrix.weight().diagonal().double().numpy()
     matrix.update(torch.full((1, size), x), torch.from_numpy(error)[None], rate)
     change = matrix.weight().diagonal().double().numpy() - before
@@ -66,7 +66,9 @@ def test_fine_steps_approach_the_digital_update(milo: Hardware, mapping: str, st
     rate, samples, errors = 7e-5 * steps, 64, []
     digital = -rate * samples * error[:, None] * x
     for pulses in (400.0, 6400.0, 102400.0):
-        matrix = MappedMatrix(linear(milo, pulses, mapping), Ledger(), 0, "w", torch.full((16, 24), 0.5), np.ones(16))
+        matrix = SimulatedMatrix(
+            linear(milo, pulses, mapping), Ledger(), 0, "w", torch.full((16, 24), 0.5), np.ones(16)
+        )
         before = matrix.weight()
         matrix.update(x.expand(samples, 24), error.expand(samples, 16), rate)
         errors.append(float((matrix.weight() - before - digital).norm() / digital.norm()))
@@ -74,7 +76,7 @@ def test_fine_steps_approach_the_digital_update(milo: Hardware, mapping: str, st
     assert errors[1] < 0.4 * errors[0] and errors[2] < 0.4 * errors[1] and errors[2] < 0.1
 
 
-def chips_matrix(hardware: Hardware, outputs: int = 150, inputs: int = 140) -> tuple[Chip, MappedMatrix]:
+def chips_matrix(hardware: Hardware, outputs: int = 150, inputs: int = 140) -> tuple[Chip, SimulatedMatrix]:
     chip = Chip(hardware)
     with chip.ledger.phase("deploy"):
         weight = torch.randn(outputs, inputs, generator=torch.Generator().manual_seed(1)) / 10
@@ -87,7 +89,8 @@ def test_an_update_is_billed_counted_and_read_back(milo: Hardware, mapping: str)
     generator = torch.Generator().manual_seed(2)
     x, error = torch.randn(5, 140, generator=generator), torch.randn(5, 150, generator=generator)
     read_before, ledger = matrix.read(x), chip.ledger
-    writes_before, column_of = matrix.crossbar.writes.copy(), set(matrix.layout.column_of)
+    mark, column_of = chip.mark_writes(), set(matrix.layout.column_of)
+    writes_before = matrix.cells.writes.copy()
     with ledger.phase("adapt/update"):
         result = matrix.update(x, error, 1e-3)
     components = ledger.by_component("adapt")
@@ -98,10 +101,10 @@ def test_an_update_is_billed_counted_and_read_back(milo: Hardware, mapping: str)
     by_tile = chip.energy_by_tile("adapt")
     assert len(by_tile) == len(matrix.tiles)
     assert math.fsum(by_tile.values()) == pytest.approx(ledger.energy("adapt"), rel=1e-15)
-    assert ledger.writes("adapt") == result.count == matrix.task_writes.sum()
-    assert (matrix.crossbar.writes - writes_before == matrix.task_writes).all()
+    assert ledger.writes("adapt") == result.count == chip.writes_since(mark)["w"].sum()
+    assert (matrix.cells.writes - writes_before == chip.writes_since(mark)["w"]).all()
     assert np.isnan(matrix.target.reshape(-1)[result.cells]).all()
-    assert set(np.unravel_index(result.cells, matrix.crossbar.writes.shape)[2]) <= column_of  # no reference
+    assert set(np.unravel_index(result.cells, matrix.cells.writes.shape)[2]) <= column_of  # no reference
     assert torch.equal(matrix.master.detach(), matrix.weight())
     assert not torch.equal(matrix.read(x), read_before)
     assert matrix.program().count >= result.count and not np.isnan(matrix.target).any()
@@ -132,11 +135,11 @@ def test_lines_and_time_are_billed_by_the_trains(milo: Hardware) -> None:
 
 def test_updates_without_a_pulse_change_nothing(milo: Hardware) -> None:
     chip, matrix = chips_matrix(milo)
-    before = matrix.crossbar.conductance.copy()
+    before = matrix.cells.conductance.copy()
     with chip.ledger.phase("adapt/update"):
         for x, error in ((torch.zeros(4, 140), torch.ones(4, 150)), (torch.empty(0, 140), torch.empty(0, 150))):
             assert matrix.update(x, error, 1.0).count == 0
-    assert (matrix.crossbar.conductance == before).all() and chip.ledger.energy("adapt") == 0
+    assert (matrix.cells.conductance == before).all() and chip.ledger.energy("adapt") == 0
 
 
 @pytest.mark.parametrize(
@@ -191,7 +194,10 @@ def test_backward_passes_hand_over_factors_while_a_rule_wants_them(milo: Hardwar
     writer = StochasticPulses(learning_rate=1e-9).writer(matrix)
     x = torch.randn(2, 5, 4, generator=torch.Generator().manual_seed(0))
     (matrix(x) + matrix(2 * x)).sum().backward()
-    assert matrix.master.grad is None and matrix.factors is not None
-    assert [tuple(part.shape) for pair in matrix.factors for part in pair] == [(10, 4), (10, 3)] * 2
-    assert writer.write(last=False) == writer.write(last=True) == 0 and matrix.factors == []
-    assert matrix.crossbar.samples == 20
+    assert matrix.master.grad is None and matrix.keeps_factors
+    factors = matrix.take_factors()
+    assert [tuple(part.shape) for pair in factors for part in pair] == [(10, 4), (10, 3)] * 2
+    for x, error in factors:
+        matrix.put_factors(x, error)
+    assert writer.write(last=False) == writer.write(last=True) == 0 and matrix.take_factors() == []
+    assert matrix.cells.samples == 20

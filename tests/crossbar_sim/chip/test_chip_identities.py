@@ -163,7 +163,7 @@ def test_what_does_not_change_is_not_written_and_nothing_leaves_the_window(
     weight = torch.rand(outputs, inputs, generator=torch.Generator().manual_seed(seed)) * 2 - 1
     chip = Chip(hardware, seed)
     matrix = chip.matrix("w", weight)
-    energy, cells = chip.ledger.energy(), matrix.crossbar.conductance.copy()
+    energy, cells = chip.ledger.energy(), matrix.cells.conductance.copy()
     assert matrix.program().count == 0 and chip.ledger.energy() == energy
     with torch.no_grad():
         for index in range(min(changed, inputs)):
@@ -173,9 +173,9 @@ def test_what_does_not_change_is_not_written_and_nothing_leaves_the_window(
     assert (chip.ledger.energy() > energy) == (written.count > 0)
     untouched = torch.ones(cells.size, dtype=torch.bool)
     untouched[torch.from_numpy(written.cells)] = False
-    assert (matrix.crossbar.conductance.reshape(-1) == cells.reshape(-1))[untouched.numpy()].all()
+    assert (matrix.cells.conductance.reshape(-1) == cells.reshape(-1))[untouched.numpy()].all()
     device = hardware.device
-    inside = (matrix.crossbar.conductance >= device.g_min * (1 - 1e-12)) & (
-        matrix.crossbar.conductance <= device.g_max * (1 + 1e-12)
+    inside = (matrix.cells.conductance >= device.g_min * (1 - 1e-12)) & (
+        matrix.cells.conductance <= device.g_max * (1 + 1e-12)
     )
     assert inside.all()

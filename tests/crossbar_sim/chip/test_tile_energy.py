@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from crossbar_sim import Chip, Hardware, MappingError
-from crossbar_sim.chip.energy_by_tile import parts_by_tile
-from crossbar_sim.counting.chip import CountingChip
+from crossbar_sim.chip.counted import CountedChip
+from crossbar_sim.chip.energy_by_tile import energy_by_tile, parts_by_tile
 from peft_methods import LoRA
 from tests.conftest import tiny_net
 
@@ -59,7 +59,7 @@ def test_programming_is_that_of_the_cells_of_each_tile(milo: Hardware) -> None:
     assert rewritten == {tiles[0].name} and (tiles[0].inputs.start, tiles[0].outputs.start) == (0, 0)
     other = milo.replace(tile=milo.tile.replace(rows=16, columns=24))
     matrix = Chip(other, seed=3).matrix("w", torch.randn(29, 40, generator=torch.Generator().manual_seed(0)))
-    fresh = matrix.crossbar.__class__(other.device, matrix.layout.shape, matrix.crossbar.key)
+    fresh = matrix.cells.__class__(other.device, matrix.layout.shape, matrix.cells.key)
     cells = torch.arange(matrix.target.size).numpy()
     done = fresh.program(cells, matrix.target.reshape(-1).copy(), other.adc.energy)
     joule = (done.set_energy + done.reset_energy).reshape(matrix.layout.shape)
@@ -71,10 +71,10 @@ def test_programming_is_that_of_the_cells_of_each_tile(milo: Hardware) -> None:
 
 
 def test_counted_matrices_have_no_tiles_to_tell_apart(milo: Hardware) -> None:
-    chip = CountingChip(milo)
+    chip = CountedChip(milo)
     chip.matrix("w", torch.empty(5, 7, device="meta"))
     with pytest.raises(MappingError, match="only counted"):
-        chip.energy_by_tile()
+        energy_by_tile(chip)
 
 
 def test_the_ledger_names_the_attached_method(milo: Hardware) -> None:

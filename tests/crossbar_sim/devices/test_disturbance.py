@@ -120,7 +120,7 @@ def test_off_is_exactly_off_and_reads_see_it_when_on(milo: Hardware) -> None:
             result = matrix.program()
             outcomes.append((matrix, matrix(torch.eye(6)), result))
         (_, disturbed, felt), (quiet, calm, none) = outcomes
-        assert felt.disturbed.size > 0 and none.disturbed.size == 0 and quiet.crossbar.disturbed is None
+        assert felt.disturbed.size > 0 and none.disturbed.size == 0 and quiet.cells.disturbed is None
         assert not torch.equal(disturbed, calm)
         assert felt.count == none.count == 2
     never = Chip(on.replace(device=on.device.replace(disturbance=None))).matrix("m", weight)

@@ -105,7 +105,7 @@ def test_reads_have_the_variance_of_their_cells(ideal: Hardware, name: str, seco
     reads = 20_000
     y = matrix(x.expand(reads, -1)).double().numpy()
     per_siemens = x[:, None].double().numpy() * matrix.scale / hardware.device.window
-    sigma = np.sqrt((per_siemens**2 * (matrix.crossbar.read_sigma() ** 2).sum(axis=0)).sum(axis=0))
+    sigma = np.sqrt((per_siemens**2 * (matrix.cells.read_sigma() ** 2).sum(axis=0)).sum(axis=0))
     mean = (matrix.weight().double() @ x.double()).numpy()
     low, high = stats.chi2.interval(CONFIDENCE, reads - 1) / np.float64(reads - 1)
     assert ((y.var(axis=0, ddof=1) / sigma**2 > low) & (y.var(axis=0, ddof=1) / sigma**2 < high)).all()
@@ -124,7 +124,7 @@ def test_reads_of_every_device_spread_by_state(ideal: Hardware, name: str) -> No
     y = matrix(torch.ones(reads, 1)).double().numpy()
     device, law = matrix.hardware.device, matrix.hardware.device.read_noise
     assert law is not None
-    pair = matrix.crossbar.present[:, 0]
+    pair = matrix.cells.present[:, 0]
     age = (HOUR,) if isinstance(law, FlickerNoise) else ()
     sigma = np.hypot(*(law(side, *age) for side in pair)) / device.window
     if not age:

@@ -234,7 +234,7 @@ def test_models_on_tiles_age(milo: Hardware) -> None:
     for hardware in (quiet, wired, quiet.without("retention")):
         chip = Chip(hardware)
         matrix = chip.matrix("m", torch.linspace(-1, 1, 30).reshape(5, 6))
-        released = chip.matrix("r", torch.ones(2, 2)).crossbar
+        released = chip.matrix("r", torch.ones(2, 2)).cells
         chip.release("r")
         before, energy = matrix(x), chip.ledger.energy()
         chip.wait(0.0)
@@ -252,7 +252,7 @@ def test_models_on_tiles_age(milo: Hardware) -> None:
             torch.testing.assert_close(back, matrix.weight(), rtol=1e-4, atol=1e-5)
         matrix.master.mul_(0.5)
         matrix.program()
-        assert np.array_equal(matrix.crossbar.age == 0, matrix.crossbar.writes == 2)
+        assert np.array_equal(matrix.cells.age == 0, matrix.cells.writes == 2)
 
 
 def test_only_devices_with_a_published_law_forget() -> None:

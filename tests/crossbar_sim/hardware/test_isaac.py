@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from crossbar_sim import Chip, Hardware
-from crossbar_sim.chip.simulated import MappedMatrix
+from crossbar_sim.chip.simulated import SimulatedMatrix
 
 
-def mapped(hardware: Hardware, inputs: int) -> tuple[MappedMatrix, torch.Tensor, torch.Tensor]:
+def mapped(hardware: Hardware, inputs: int) -> tuple[SimulatedMatrix, torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(inputs)
     weight = 0.3 * torch.randn(20, inputs, generator=generator)  # two column tiles of 15 outputs
     return Chip(hardware).matrix("a", weight), weight.double(), torch.randn(12, inputs, generator=generator)

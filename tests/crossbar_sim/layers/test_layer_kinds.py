@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn.utils.rnn import pack_sequence
 
 from crossbar_sim import Hardware, MappingError, map_model, unmap
-from crossbar_sim.chip.simulated import MappedMatrix
+from crossbar_sim.chip.simulated import SimulatedMatrix
 from crossbar_sim.layers import MappedLayer
 from peft_methods import FullFineTuning, LoRA, fine_tune
 from tests.oracles.on_threads import on_threads
@@ -302,7 +302,7 @@ def test_deep_copies_read_their_own_cells(milo: Hardware) -> None:
     model, _ = model_of("conv2d")
     map_model(model, milo)
     twin = copy.deepcopy(model)
-    assert {m for m in twin.modules() if isinstance(m, MappedMatrix)}.isdisjoint(model.modules())
+    assert {m for m in twin.modules() if isinstance(m, SimulatedMatrix)}.isdisjoint(model.modules())
     unmap(twin, weights="cells")
     assert type(twin.layer) is nn.Conv2d and isinstance(model.layer, MappedLayer)
 

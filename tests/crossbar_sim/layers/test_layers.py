@@ -103,16 +103,16 @@ def test_only_changed_levels_are_written(milo: Hardware) -> None:
     model = tiny_net()
     chip = map_model(model, milo)
     matrix = chip.matrices["blocks.0.up"]
-    before = matrix.crossbar.conductance.copy()
+    before = matrix.cells.conductance.copy()
     assert matrix.program().count == 0
     largest = int(matrix.master[2].abs().argmax())
     with torch.no_grad():
         matrix.master[2, largest] *= -1  # from one end of the range to the other: both cells of the pair move
     written = matrix.program()
-    changed = matrix.crossbar.conductance != before
+    changed = matrix.cells.conductance != before
     assert written.count == 2 and changed.sum() == 2 and changed[:, largest, 2].all()
     assert chip.ledger.writes() == chip.plan.cells_used + 2
-    assert matrix.crossbar.writes.sum() == matrix.crossbar.writes.size + 2
+    assert matrix.cells.writes.sum() == matrix.cells.writes.size + 2
 
 
 def test_energy_grows_with_reads_and_is_additive_over_layers(milo: Hardware) -> None:

@@ -108,4 +108,4 @@ def test_some_layers_on_other_hardware(milo: Hardware) -> None:
 def test_worn_cells_of_other_hardware_are_not_given_again(milo: Hardware) -> None:
     chip = map_model(nn.Sequential(nn.Linear(2, 2)), milo)
     chip.release("0")
-    assert chip.matrix("0", torch.ones(2, 2), hardware=milo.ideal()).crossbar.writes.max() == 1
+    assert chip.matrix("0", torch.ones(2, 2), hardware=milo.ideal()).cells.writes.max() == 1

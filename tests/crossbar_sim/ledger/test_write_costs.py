@@ -296,8 +296,8 @@ def test_what_does_not_change_costs_nothing_and_a_rewrite_in_place_costs_its_ver
     matrix = chip.matrix("a", torch.rand(5, 7) - 0.5)
     before = chip.ledger.rows()
     assert matrix.program().count == 0 and chip.ledger.rows() == before
-    cells = np.arange(matrix.crossbar.conductance.size)
-    again = matrix.crossbar.program(cells, matrix.crossbar.conductance.reshape(-1).copy(), 1e-12)
+    cells = np.arange(matrix.cells.conductance.size)
+    again = matrix.cells.program(cells, matrix.cells.conductance.reshape(-1).copy(), 1e-12)
     assert again.pulses.sum() == 0 and (again.verify_reads == 1).all()
     assert again.set_energy.sum() == again.reset_energy.sum() == 0 < again.verify_energy.min()
 

@@ -25,7 +25,7 @@ def currents(chip: Chip, name: str, x: torch.Tensor) -> torch.Tensor:
     """|current| of every conversion, from the conductances: (vectors, outputs) of a matrix on one row of tiles."""
     matrix = chip.matrices[name]
     device = matrix.hardware.device
-    plus, minus = (torch.from_numpy(side) for side in matrix.crossbar.conductance)
+    plus, minus = (torch.from_numpy(side) for side in matrix.cells.conductance)
     volts = device.read_voltage * x.double() / x.double().abs().amax(dim=1, keepdim=True)
     return (volts @ (plus - minus)).abs()
 
@@ -117,7 +117,7 @@ def test_a_percentile_pays_when_outliers_are_rare(milo: Hardware) -> None:
 
     def error(percentile: float) -> float:
         calibrate(model, x, percentile=percentile)
-        with torch.no_grad(), chip.looking():
+        with torch.no_grad(), chip.probing():
             y = model.eval()(ordinary) - model[0].bias
             exact = ordinary @ model[0].weight.T
         return float((y - exact).norm() / exact.norm())

@@ -14,14 +14,14 @@ from torch import nn
 from benchmarks.reporting.figures.quality import mapping_quality
 from benchmarks.reporting.figures.style import svg
 from crossbar_sim import Chip, Hardware, map_model
-from crossbar_sim.chip.simulated import MappedMatrix
+from crossbar_sim.chip.simulated import SimulatedMatrix
 from crossbar_sim.quality.calibration import calibrate
 from crossbar_sim.quality.report import Quality, quality
 from tests import ROOT
 from tests.conftest import tiny_net
 
 
-def _counts(matrix: MappedMatrix) -> tuple[object, ...]:
+def _counts(matrix: SimulatedMatrix) -> tuple[object, ...]:
     registers = matrix.path().registers
     return registers.reads, registers.conversions, registers.clipped, registers.full_drive
 

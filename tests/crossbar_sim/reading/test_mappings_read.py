@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crossbar_sim import Chip, Hardware
-from crossbar_sim.chip.simulated import MappedMatrix
+from crossbar_sim.chip.simulated import SimulatedMatrix
 from tests.oracles.reads import naive_forward
 
 MAPPINGS = ("differential", "two_sided", "offset")
@@ -21,7 +21,7 @@ SCALES = ("column", "tile", "matrix")
 DRIVES = ("multi_level", "bit_serial")
 
 
-def build(hardware: Hardware, inputs: int = 40, outputs: int = 11, seed: int = 0, **tile: Any) -> MappedMatrix:
+def build(hardware: Hardware, inputs: int = 40, outputs: int = 11, seed: int = 0, **tile: Any) -> SimulatedMatrix:
     """A matrix on several small tiles, the last ones partly used."""
     spec = hardware.tile.replace(**{"rows": 16, "columns": 40, **tile})
     weight = torch.randn(outputs, inputs, generator=torch.Generator().manual_seed(seed))
@@ -140,23 +140,22 @@ def test_bill_of_bits_and_slices(milo: Hardware) -> None:
     """7 magnitude bits and 4 slices make 28 conversions where there was one; a transposed read takes slice after
     slice."""
     plain, sliced = build(milo), build(milo.replace(dac=milo.dac.replace(drive="bit_serial")), **SLICES[1])
-    one, many = plain.path(False), sliced.path(False)
-    assert one.counts.conversions == 11 * 3  # three row tiles
-    assert many.counts.conversions == 11 * 3 * 28
-    assert many.costs.time == pytest.approx(7 * one.costs.time)
-    assert sliced.path(True).costs.time == pytest.approx(28 * one.costs.time)
-    assert sliced.path(True).counts.drives == 11 * 8 * 3
+    assert plain.read_counts[False].conversions == 11 * 3  # three row tiles
+    assert sliced.read_counts[False].conversions == 11 * 3 * 28
+    assert sliced.read_costs[False].time == pytest.approx(7 * plain.read_costs[False].time)
+    assert sliced.read_costs[True].time == pytest.approx(28 * plain.read_costs[False].time)
+    assert sliced.read_counts[True].drives == 11 * 8 * 3
 
 
 def test_the_reference_costs_a_column_and_is_written_once(milo: Hardware) -> None:
     matrix = build(milo, mapping="offset", columns=8)
     assert matrix.layout.shape == (1, 40, 13)  # 7 outputs and a reference, then 4 and one
-    assert matrix.crossbar.writes.tolist() == np.ones((1, 40, 13), int).tolist()
+    assert matrix.cells.writes.tolist() == np.ones((1, 40, 13), int).tolist()
     with torch.no_grad():
         matrix.master *= 0.5
     matrix.program()
     references = np.unique(matrix.layout.reference_of)
-    assert (matrix.crossbar.writes[:, :, references] == 1).all() and matrix.crossbar.writes.max() == 2
+    assert (matrix.cells.writes[:, :, references] == 1).all() and matrix.cells.writes.max() == 2
 
 
 def test_a_sliced_cell_needs_levels_for_its_digits(milo: Hardware) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from crossbar_sim import Hardware
-from crossbar_sim.chip.simulated import MappedMatrix
+from crossbar_sim.chip.simulated import SimulatedMatrix
 from crossbar_sim.ledger.ledger import Ledger
 from crossbar_sim.reading.compiled import tiles as mvm_kernels
 from crossbar_sim.reading.compiled.llvm import noise_block
@@ -196,17 +196,17 @@ def test_a_mapped_matrix_finds_its_levels(milo: Hardware) -> None:
     exact = milo.without("programming_error", "read_noise", "faults")
     x = torch.randn(30, 70, generator=torch.Generator().manual_seed(0))
     weight = torch.randn(40, 70, generator=torch.Generator().manual_seed(1))
-    whole, current = (MappedMatrix(exact, Ledger(), 0, "layer", weight) for _ in range(2))
-    for path in current._paths.values():
-        path.programmed.settle(None)
+    whole, current = (SimulatedMatrix(exact, Ledger(), 0, "layer", weight) for _ in range(2))
     for transposed in (False, True):
-        assert whole._paths[transposed].programmed.levels is not None
+        current.path(transposed).programmed.settle(None)
+    for transposed in (False, True):
+        assert whole.path(transposed).programmed.levels is not None
         ours, same = (matrix.read(x if not transposed else x[:, :40], transposed) for matrix in (whole, current))
         apart = (ours - same).abs() > 1e-5 * same.abs().max()
         assert apart.float().mean() < 5e-3
     for inexact in (milo, exact.replace(tile=exact.tile.replace(word_line_resistance=1.0))):
-        matrix = MappedMatrix(inexact, Ledger(), 0, "layer", weight)
-        assert all(path.programmed.levels is None for path in matrix._paths.values())
+        matrix = SimulatedMatrix(inexact, Ledger(), 0, "layer", weight)
+        assert all(matrix.path(transposed).programmed.levels is None for transposed in (False, True))
 
 
 @pytest.mark.parametrize(("inputs", "outputs", "tile"), [(300, 131, (128, 64)), (5, 40, (1, 7))])

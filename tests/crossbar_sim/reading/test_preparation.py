@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from crossbar_sim import Chip, Hardware
-from crossbar_sim.chip import simulated as matrices
-from crossbar_sim.chip.simulated import MappedMatrix
+from crossbar_sim.chip.simulated import SimulatedMatrix
 from crossbar_sim.mapping import encoding
 from crossbar_sim.mapping.layout import Layout
+from crossbar_sim.reading import prepared as prepared_reads
 from tests.oracles.on_threads import on_threads
 
 SLICED = {"slices": 3, "slice_bits": 1}
@@ -23,17 +23,17 @@ ALIKE = {**WIRES, "sense_resistance": 50.0}  # one effective matrix for both dir
 @pytest.fixture(params=[1, 2])
 def threads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """Every block of inputs, and every line, is worth a thread."""
-    monkeypatch.setattr(matrices, "LEAST_CELLS", 1)
+    monkeypatch.setattr(prepared_reads, "LEAST_CELLS", 1)
     monkeypatch.setattr(encoding, "LEAST_WEIGHTS", 1)
     with on_threads(request.param):
         yield request.param
 
 
-def prepared(matrix: MappedMatrix, transposed: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def prepared(matrix: SimulatedMatrix, transposed: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """current and variance (lines, sensed) and line conductance (lines,) of one direction, cell by cell of numpy."""
     layout, rows = matrix.layout, matrix.rows.row_of
-    seen = (matrix._seen.back if transposed else matrix._seen.forward)[:, rows]
-    conductance, sigma = matrix.crossbar.present[:, rows], matrix.crossbar.read_sigma()[:, rows]
+    seen = (matrix.reads.seen.back if transposed else matrix.reads.seen.forward)[:, rows]
+    conductance, sigma = matrix.cells.present[:, rows], matrix.cells.read_sigma()[:, rows]
     voltage, sides = matrix.hardware.device.read_voltage, layout.spec.sides
     cell_variance = np.minimum(seen / conductance, 1.0) ** 2 * sigma**2
     sums = np.zeros((2, layout.inputs, layout.columns, layout.spec.slices))
@@ -73,7 +73,7 @@ def test_both_directions_are_prepared_as_by_numpy(milo: Hardware, tile: dict, no
     hardware = hardware.replace(device=hardware.device.replace(levels=2 if "slices" in tile else None, **noise))
     matrix = Chip(hardware).matrix("w", torch.randn(18, 41, generator=torch.Generator().manual_seed(0)))
     matrix.rows.row_of = np.random.default_rng(0).permutation(41)
-    matrix._prepare_reads()
+    matrix.reads.cells_changed()
     for transposed in (False, True):
         current, variance, lines = prepared(matrix, transposed)
         programmed = matrix.path(transposed).programmed

@@ -20,7 +20,7 @@ from benchmarks.experiments.experiment import Experiment
 from benchmarks.problems.model_file import LayerShape, ModelFile
 from benchmarks.studies.recalibration import Damage, Recalibration
 from crossbar_sim import DeviceModel, Hardware
-from crossbar_sim.counting.chip import Activity
+from crossbar_sim.counting.activity import Activity
 from crossbar_sim.devices import Arrhenius, Lifetime, device_names
 from crossbar_sim.hardware.architecture import WriteCircuits
 from crossbar_sim.hardware.hardware import hardware_names

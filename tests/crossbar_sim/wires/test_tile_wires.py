@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from crossbar_sim import Chip, Hardware
-from crossbar_sim.chip.simulated import MappedMatrix
+from crossbar_sim.chip.simulated import SimulatedMatrix
 from crossbar_sim.mapping.tiles import Tile
 from crossbar_sim.wires import tile as tile_wires
 from crossbar_sim.wires.exact import effective_conductance
@@ -31,14 +31,14 @@ def wired(milo: Hardware, **changes: float | bool) -> Hardware:
     return milo.without("read_noise", "dac", "adc").replace(tile=tile)
 
 
-def random_matrix(hardware: Hardware, outputs: int = 10, inputs: int = 15) -> MappedMatrix:
+def random_matrix(hardware: Hardware, outputs: int = 10, inputs: int = 15) -> SimulatedMatrix:
     weight = torch.randn(outputs, inputs, generator=torch.Generator().manual_seed(0))
     return Chip(hardware).matrix("w", weight)
 
 
-def laid_out(matrix: MappedMatrix, tile: Tile) -> np.ndarray:
+def laid_out(matrix: SimulatedMatrix, tile: Tile) -> np.ndarray:
     """Every cell of the physical tile, plus and minus side by side, the unused ones open: above and to the right."""
-    pairs = matrix.crossbar.conductance[:, tile.inputs, tile.outputs]
+    pairs = matrix.cells.conductance[:, tile.inputs, tile.outputs]
     rows, outputs = pairs.shape[1:]
     cells = np.zeros((tile.rows, tile.columns))
     for k in range(rows):
@@ -47,7 +47,7 @@ def laid_out(matrix: MappedMatrix, tile: Tile) -> np.ndarray:
     return cells
 
 
-def terminations(matrix: MappedMatrix, transposed: bool) -> tuple[Wires, bool]:
+def terminations(matrix: SimulatedMatrix, transposed: bool) -> tuple[Wires, bool]:
     """The wires of a tile read one way or the other, and whether bit lines are driven at their upper ends too."""
     spec = matrix.hardware.tile
     at_rows, at_columns = spec.driver_resistance, spec.sense_resistance
@@ -58,9 +58,9 @@ def terminations(matrix: MappedMatrix, transposed: bool) -> tuple[Wires, bool]:
     return Wires(*segments, at_rows, at_columns, both and not transposed), both and transposed
 
 
-def nodal_weights(matrix: MappedMatrix, transposed: bool) -> np.ndarray:
+def nodal_weights(matrix: SimulatedMatrix, transposed: bool) -> np.ndarray:
     """Weights (inputs, outputs) that reads see: every node of every tile, its terminals driven one after the other."""
-    seen = np.zeros(matrix.crossbar.conductance.shape[1:])
+    seen = np.zeros(matrix.cells.conductance.shape[1:])
     for tile in matrix.tiles:
         wires, tops = terminations(matrix, transposed)
         terminals = -nodal_terminals(laid_out(matrix, tile), wires, tops)
@@ -90,7 +90,7 @@ def test_reads_both_ways_are_the_nodal_solution_of_the_tiles(
 def test_what_is_seen_is_the_nodal_solution_to_a_dozen_digits(milo: Hardware, double_sided: bool) -> None:
     """In double precision, before reads round to single."""
     matrix = random_matrix(wired(milo, double_sided=double_sided))
-    for transposed, seen in ((False, matrix._seen.forward), (True, matrix._seen.back)):
+    for transposed, seen in ((False, matrix.reads.seen.forward), (True, matrix.reads.seen.back)):
         weights = (seen[0] - seen[1]) * matrix.scale / matrix.hardware.device.window
         np.testing.assert_allclose(weights, nodal_weights(matrix, transposed), atol=1e-11)
 
@@ -110,19 +110,19 @@ def test_pairs_of_a_tile_equal_ngspice_both_ways(
         volts = np.zeros(20)
         volts[0:16:2], volts[1:16:2] = drive, -drive
         spice = ngspice_currents(cells, wires, volts, tmp_path, transposed=True, tops=tops)[7:]
-        ours = (matrix._seen.back[0] - matrix._seen.back[1]) @ drive
+        ours = (matrix.reads.seen.back[0] - matrix.reads.seen.back[1]) @ drive
     else:
         volts = np.concatenate([np.zeros(7), drive])
         columns = ngspice_currents(cells, wires, volts, tmp_path)
         spice = columns[0:16:2] - columns[1:16:2]
-        ours = drive @ (matrix._seen.forward[0] - matrix._seen.forward[1])
+        ours = drive @ (matrix.reads.seen.forward[0] - matrix.reads.seen.forward[1])
     np.testing.assert_allclose(ours, spice, rtol=1e-6, atol=1e-6 * np.abs(spice).max())
 
 
 def test_the_number_of_threads_changes_nothing(milo: Hardware) -> None:
     with on_threads(2):
-        two = random_matrix(wired(milo))._seen
-    one = random_matrix(wired(milo))._seen
+        two = random_matrix(wired(milo)).reads.seen
+    one = random_matrix(wired(milo)).reads.seen
     assert np.array_equal(one.forward, two.forward) and np.array_equal(one.back, two.back)
 
 
@@ -134,13 +134,13 @@ def test_only_tiles_with_changed_cells_are_solved_again(milo: Hardware, monkeypa
         solved.append(cells.shape)
         return effective_conductance(cells, **wires)
 
-    monkeypatch.setattr(tile_wires, "effective_conductance", counting)
     before = matrix.read(torch.eye(15))
+    monkeypatch.setattr(tile_wires, "effective_conductance", counting)
     with torch.no_grad():
         matrix.master[9, 13] *= -1  # in the last tile, which is 3 rows by 2 pairs
     assert matrix.program().count > 0
-    assert solved == [(3, 4)]
     changed = matrix.read(torch.eye(15)) != before
+    assert solved == [(3, 4)]
     assert changed[12:, 8:].any() and not changed[:12].any() and not changed[:, :8].any()
     np.testing.assert_allclose(matrix.read(torch.eye(15)), nodal_weights(matrix, False), rtol=2e-5, atol=1e-6)
 
@@ -148,10 +148,10 @@ def test_only_tiles_with_changed_cells_are_solved_again(milo: Hardware, monkeypa
 def test_without_wires_nothing_is_solved_and_nothing_copied(milo: Hardware, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tile_wires, "effective_conductance", None)
     matrix = random_matrix(wired(milo).without("wires"))
-    conductance = matrix.crossbar.conductance
-    assert matrix._seen.forward is conductance and matrix._seen.back is conductance
+    conductance = matrix.cells.conductance
+    assert matrix.reads.seen.forward is conductance and matrix.reads.seen.back is conductance
     current = (milo.device.read_voltage * (conductance[0] - conductance[1])).astype(np.float32)
-    assert np.array_equal(matrix._paths[False].programmed.current, current)
+    assert np.array_equal(matrix.path().programmed.current, current)
 
 
 def test_gradients_pass_through_the_wires(milo: Hardware) -> None:
@@ -175,10 +175,10 @@ def test_first_order_read_noise_against_drawing_every_cell(milo: Hardware, drive
     matrix = random_matrix(hardware, outputs=8, inputs=24)
     generator = np.random.default_rng(1)
     drives = np.ones(24) if drive == "equal" else generator.uniform(-1, 1, 24)
-    programmed = matrix._paths[False].programmed
+    programmed = matrix.path().programmed
     assert programmed.variance is not None
     first_order = drives**2 @ programmed.variance.astype(float)
-    pairs = matrix.crossbar.conductance
+    pairs = matrix.cells.conductance
     cells = pairs.transpose(1, 2, 0).reshape(24, 16)
     sigma = law(cells)
     currents = []

@@ -1,4 +1,4 @@
-"""The cheap laws are what they say, and as wrong as docs/physics.md says (its table is executed)."""
+"""The cheap laws are what they say, and as wrong as docs/physics/wires.md says (its table is executed)."""
 
 from __future__ import annotations
 

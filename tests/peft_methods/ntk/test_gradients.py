@@ -214,10 +214,11 @@ def test_one_write_of_a_linear_head_is_the_linearised_prediction(ideal: Hardware
     solution = training_kernel(model, x, parameters, chip=chip).ridge(torch.arange(8) % 3, 1e-3)
     probes = draw(20, 6, seed=4, dtype=torch.float32)
     predicted = solution.predict(model, probes, parameters, chip).detach()
+    mark = chip.mark_writes()
     assert chip.ledger.writes("adapt") == 0  # fitting reads and does not write
     written = write_once(model, parameters, solution.written(), chip)
     torch.testing.assert_close(model(probes).detach(), predicted, rtol=1e-4, atol=1e-4)
-    changed = matrix.task_writes
+    changed = chip.writes_since(mark)["head"]
     assert written == chip.ledger.writes("adapt") == changed.sum() > 0 and changed.max() == 1
     assert written <= 2 * 18  # two cells per weight, each at most once
     assert chip.ledger.energy("adapt/update", ("SET pulses",)) > 0

@@ -59,10 +59,10 @@ def test_on_ideal_tiles_the_change_is_written_once_beside_the_backbone(ideal: Ha
     parameters, change = moved(digital)
     mapped = copy.deepcopy(digital)
     chip = map_model(mapped, ideal)
-    backbone = {name: matrix.crossbar.conductance.copy() for name, matrix in chip.matrices.items()}
+    backbone = {name: matrix.cells.conductance.copy() for name, matrix in chip.matrices.items()}
     parts = split(parameters, change)
     expected = changed(digital, parts)(x)
-    chip.start_task()
+    mark = chip.mark_writes()
     with chip.ledger.phase("adapt/update"):
         products: dict[str, nn.Module] = {
             name.removesuffix(".weight"): chip.matrix(f"{name}.change", part)
@@ -73,6 +73,6 @@ def test_on_ideal_tiles_the_change_is_written_once_beside_the_backbone(ideal: Ha
     found = linearise(mapped, all_linear_layers(mapped), products, shifts)(x)
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)
     for name, before in backbone.items():
-        assert np.array_equal(chip.matrices[name].crossbar.conductance, before)
-    assert chip.task_writes().max() == 1
+        assert np.array_equal(chip.matrices[name].cells.conductance, before)
+    assert max(writes.max() for writes in chip.writes_since(mark).values()) == 1
     assert chip.ledger.writes("adapt") == 2 * sum(p.numel() for n, p in parts.items() if n.endswith("weight"))

@@ -14,7 +14,7 @@ from torch import nn
 from crossbar_sim import DeviceModel, Hardware, SpecError, map_model
 from crossbar_sim.cells.cells import Crossbar
 from crossbar_sim.chip.chip import Chip
-from crossbar_sim.chip.simulated import MappedMatrix
+from crossbar_sim.chip.simulated import SimulatedMatrix
 from crossbar_sim.mapping.pulsing import pulsed_cells
 from crossbar_sim.runtime.counter_random import stream_key
 from peft_methods import (
@@ -137,7 +137,7 @@ def test_pulses_move_every_weight_the_right_way(pairs: list[tuple[float, int]]) 
     np.testing.assert_allclose((after - weight)[counted], (pulses * step)[counted], atol=1e-6)
 
 
-def descend(hardware: Hardware, rule: UpdateRule, steps: int = 200) -> tuple[Chip, MappedMatrix, torch.Tensor]:
+def descend(hardware: Hardware, rule: UpdateRule, steps: int = 200) -> tuple[Chip, SimulatedMatrix, torch.Tensor]:
     """Least squares of one matrix towards another, under a rule; the gradient is exact."""
     chip = Chip(hardware)
     generator = torch.Generator().manual_seed(0)
@@ -149,8 +149,8 @@ def descend(hardware: Hardware, rule: UpdateRule, steps: int = 200) -> tuple[Chi
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 - step / steps)
         for step in range(1, steps + 1):
             matrix.master.grad = matrix.weight() - goal
-            if matrix.factors is not None:
-                matrix.factors.append((torch.eye(10), matrix.master.grad.T))
+            if matrix.keeps_factors:
+                matrix.put_factors(torch.eye(10), matrix.master.grad.T)
             if rule.uses_optimizer:
                 optimizer.step()
                 schedule.step()
