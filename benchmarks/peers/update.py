@@ -10,8 +10,8 @@ from benchmarks.peers import others
 from benchmarks.peers.case import OURS, Case, Run
 from crossbar_sim import DeviceModel, Hardware
 from crossbar_sim.cells.outer_product import pulse_outer_product, update_scheme
-from crossbar_sim.cells.programming import Programming
 from crossbar_sim.cells.pulse_trains import draw
+from crossbar_sim.cells.written import Written
 from crossbar_sim.chip.simulated import SimulatedMatrix
 from crossbar_sim.ledger.ledger import Ledger
 
@@ -48,7 +48,7 @@ def case_update() -> Case:
     )
     case.add(f"{OURS}, billed and ready to read", lambda: whole.update(x, error, RATE))
 
-    def step() -> Programming:
+    def step() -> Written:
         y = trained.read(x)
         return trained.update(x, (y - goal) * (2 / y.numel()), RATE)
 
@@ -59,7 +59,7 @@ def case_update() -> Case:
     return case
 
 
-def pulses(matrix: SimulatedMatrix, result: Programming) -> str:
+def pulses(matrix: SimulatedMatrix, result: Written) -> str:
     """How many pulses there were, which rule the time."""
     return f" ({result.pulses.sum() / (BATCH * matrix.master.numel()):.2g} pulses per cell and sample)"
 
@@ -69,7 +69,7 @@ def update_cells(matrix: SimulatedMatrix, x: torch.Tensor, error: torch.Tensor) 
     scheme, crossbar = update_scheme(matrix.hardware), matrix.cells
     signal, gradient = x.double().numpy(), error.double().numpy()[None] / matrix.limit[:, None]
 
-    def run() -> Programming:
+    def run() -> Written:
         trains = draw(signal, gradient, RATE / scheme.share, 31, crossbar.key, crossbar.samples)
         return pulse_outer_product(
             crossbar, trains, scheme.cells, matrix.rows.row_of, matrix.layout.column_of, matrix.layout.spec.rows

@@ -1,26 +1,30 @@
-"""The pulsed outer product on a crossbar: cells take a pulse wherever trains on their row and their column coincide."""
+"""The stochastic update, a pulsed outer product: cells take a pulse wherever trains on both of their lines have one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from crossbar_sim.cells.cells import Crossbar
-from crossbar_sim.cells.compiled import row_work
+from crossbar_sim.cells.cells import Cells
+from crossbar_sim.cells.compiled.arguments import CellState
+from crossbar_sim.cells.compiled.row_work import COLUMN, SUMS
 from crossbar_sim.cells.compiled.stochastic_update import (
     BOTH_CELLS,
     CELL_OF_THE_SIGN,
     ONE_CELL,
+    DrivenRows,
+    UpdateRequest,
+    UpdateResults,
     list_columns,
-    pulse_coincidences,
+    update_rows,
 )
-from crossbar_sim.cells.programming import CellLists, Programming
-from crossbar_sim.cells.pulse_trains import PulseTrains, pulse_law
+from crossbar_sim.cells.pulse_trains import PulseTrains
+from crossbar_sim.cells.update_law import UpdateLaw, update_law
+from crossbar_sim.cells.written import CellLists, CellsOnDemand, Written
 from crossbar_sim.devices import DeviceModel
 from crossbar_sim.hardware.hardware import Hardware
 from crossbar_sim.runtime.counter_random import stream_key
@@ -33,8 +37,11 @@ LEAST_ROWS = 32
 
 @dataclass(frozen=True)
 class Scheme:
-    """What a coincidence does to a weight: `cells`, which of its cells take a pulse (ONE_CELL, BOTH_CELLS or
-    CELL_OF_THE_SIGN of `coincidence_kernels`), and `share`, the mean move of the weight as a share of the largest."""
+    """What a pulse on both lines does to a weight.
+
+    cells: which of its cells take it: ONE_CELL, BOTH_CELLS or CELL_OF_THE_SIGN
+    share: the mean move of the weight as a share of the largest
+    """
 
     cells: int
     share: float
@@ -83,124 +90,100 @@ def check_device(device: DeviceModel) -> None:
 
 
 def pulse_outer_product(
-    crossbar: Crossbar,
+    cells: Cells,
     trains: PulseTrains,
     scheme: int,
     row_of: NDArray[np.int64],
     column_of: NDArray[np.int64],
     tile_rows: int,
     tile_columns: int | None = None,
-) -> PulsedCells:
+) -> Written:
     """Apply a batch to cells (planes, rows, columns), sample by sample and slot by slot: one write of every cell that
     takes pulses, however many.
 
-    scheme: which cells a coincidence reaches, as in `Scheme`; row_of (inputs,), column_of (outputs,): where the lines
-    of the trains are; each `tile_rows` inputs have columns of their own, and each `tile_columns` columns (None: all)
-    sums of their own in the result. Cells that take no pulse stay bit-identical. Where cells end does not depend on the
-    number of threads, nor on how samples are cut into batches. Raises SpecError for devices whose pulses the parallel
-    update cannot give.
+    scheme: which cells a pulse on both lines reaches, as in `Scheme`; row_of (inputs,), column_of (outputs,): where the
+    lines of the trains are; each `tile_rows` inputs have columns of their own, and each `tile_columns` columns (None:
+    all) sums of their own in the result. Cells that take no pulse stay bit-identical. Where cells end does not depend
+    on the number of threads, nor on how samples are cut into batches. Raises SpecError for devices whose pulses the
+    parallel update cannot give.
     """
-    check_device(crossbar.device)
-    inputs, columns = trains.rows.shape[1], crossbar.present.shape[2]
-    width = columns if tile_columns is None else tile_columns
-    before, first_sample, clock = crossbar.present.copy(), crossbar.samples, crossbar.clock
-    key = stream_key(int(crossbar.key[0]), str(int(crossbar.key[1])), "coincidences")
-    law = pulse_law(crossbar.device)
-    pace = np.empty((0, 0, 0)) if crossbar.pace is None else crossbar.pace
-    stuck = np.empty((0, 0, 0), np.bool_) if crossbar.stuck is None else crossbar.stuck
-    kept = (crossbar.conductance, crossbar.writes, crossbar.pulses, crossbar.swing, crossbar.written_at)
-    touched = np.empty(before.shape, np.bool_)
-    sums = np.zeros((-(-inputs // tile_rows), -(-columns // width), row_work.SUMS))
-
-    def pulse(present: NDArray[np.float64], listing: bool, done: Done) -> None:
-        starts = np.zeros((len(trains.slots), int(trains.slots.max(initial=0)) + 1), np.int64)
-        listed = np.empty(1 + int(np.bitwise_count(trains.columns).sum(axis=(1, 2)).max()), np.uint32)
-        for tile, top in enumerate(range(0, inputs, tile_rows)):
-            list_columns(trains.columns[tile], trains.slots, column_of, starts, listed)
-            rows = row_of[top : top + tile_rows]
-            of_rows = np.zeros((rows.size, sums.shape[1], row_work.RESET_JOULE + 1))
-            arguments = (
-                rows,
-                np.ascontiguousarray(trains.rows[:, top : top + tile_rows].T),
-                starts,
-                listed,
-                trains.slots,
-                scheme,
-                present,
-                pace,
-                stuck,
-                law,
-                key,
-                first_sample,
-                top,
-                clock,
-                kept,
-                touched,
-                of_rows,
-                width,
-                listing,
-                *done,
-            )
-            in_parts(pulse_coincidences, rows.size, LEAST_ROWS, *arguments)
-            if not listing:
-                sums[tile, :, : of_rows.shape[2]] = of_rows.sum(axis=0)
-
-    def again() -> CellLists:
-        after, done, cells = before.copy(), Done.empty(before.shape), result.cells
-        pulse(after, True, done)
-        lists = CellLists.empty(before.reshape(-1)[cells], cells.size)
-        lists.achieved[:], lists.swing[:] = after.reshape(-1)[cells], done.swing.reshape(-1)[cells]
-        lists.counts[2], lists.joules[2] = 0, 0.0  # no verify reads
-        for kind in range(2):
-            lists.counts[kind] = done.pulses[kind].reshape(-1)[cells]
-            lists.joules[kind] = done.energy[kind].reshape(-1)[cells]
-        return lists
-
-    pulse(crossbar.present, False, Done.empty((0, 0, 0)))
-    crossbar.samples += len(trains.slots)
-    device = crossbar.device
-    square = device.set_voltage**2 * sums[..., row_work.SETS] + device.reset_voltage**2 * sums[..., row_work.RESETS]
-    sums[..., row_work.SQUARED] = square
-    result = PulsedCells(touched, sums, again)
-    if crossbar.lifetime is not None:
+    device = cells.device
+    check_device(device)
+    columns = cells.present.shape[2]
+    key = stream_key(int(cells.key[0]), str(int(cells.key[1])), "coincidences")
+    request = UpdateRequest(scheme, key, cells.clock, columns if tile_columns is None else tile_columns)
+    update = ParallelUpdate(trains, row_of, column_of, tile_rows, request, update_law(device), cells.samples)
+    before, touched = cells.present.copy(), np.empty(cells.present.shape, np.bool_)
+    sums = update.run(cells.grid_state, UpdateResults(touched, no_sums, False, *no_lists))
+    cells.samples += len(trains.slots)
+    squared = device.set_voltage**2 * sums[..., COLUMN.set_pulses]
+    sums[..., COLUMN.squared_volts] = squared + device.reset_voltage**2 * sums[..., COLUMN.reset_pulses]
+    on_demand = CellsOnDemand(partial(update.replay, cells.grid_state, before, touched))
+    count = int(sums[..., COLUMN.cells].sum())
+    result = Written(count, touched=touched, array_sums=sums, on_demand=on_demand)
+    if cells.lifetime is not None:
         lists = result.lists  # made before cells are stuck
-        crossbar.wear_out(result.cells)
-        lists.achieved[:] = crossbar.conductance.reshape(-1)[result.cells]
+        cells.wear_out(result.cells)
+        lists.achieved[:] = cells.conductance.reshape(-1)[result.cells]
     return result
 
 
-class Done(NamedTuple):
-    """What the pulses of a batch did: pulses and joule (2, planes, rows, columns; SET first), and siemens moved."""
+class ListsOfAll(NamedTuple):
+    """What every cell took: pulses and joule (2, planes, rows, columns; SET first), and siemens moved either way."""
 
     pulses: NDArray[np.int32]
     energy: NDArray[np.float32]
-    swing: NDArray[np.float64]
+    conductance_travel: NDArray[np.float64]
 
     @classmethod
-    def empty(cls, shape: tuple[int, ...]) -> Done:
+    def empty(cls, shape: tuple[int, ...]) -> ListsOfAll:
         """Room for cells (planes, rows, columns)."""
         return cls(np.empty((2, *shape), np.int32), np.empty((2, *shape), np.float32), np.empty(shape))
 
 
-class PulsedCells(Programming):
-    """What a parallel update did; touched (planes, rows, columns): the cells that took pulses. There is no `work` of
-    single rows, since all are driven at once."""
+no_lists, no_sums = ListsOfAll.empty((0, 0, 0)), np.empty((0, 0, 0))
 
-    def __init__(self, touched: NDArray[np.bool_], sums: NDArray[np.float64], again: Callable[[], CellLists]) -> None:
-        self.touched, self._sums, self._again, self.disturbed = touched, sums, again, np.empty(0, np.int64)
 
-    @property
-    def sums(self) -> NDArray[np.float64]:
-        return self._sums
+@dataclass(frozen=True)
+class ParallelUpdate:
+    """One batch of trains on cells; arguments as of `pulse_outer_product`."""
 
-    @cached_property
-    def cells(self) -> NDArray[np.int64]:  # type: ignore[override]
-        """Listed when it is first asked for."""
-        return np.flatnonzero(self.touched)
+    trains: PulseTrains
+    row_of: NDArray[np.int64]
+    column_of: NDArray[np.int64]
+    tile_rows: int
+    request: UpdateRequest
+    law: UpdateLaw
+    first_sample: int
 
-    @property
-    def count(self) -> int:
-        return int(self._sums[..., row_work.CELLS].sum())
+    def run(self, state: CellState, results: UpdateResults) -> NDArray[np.float64]:
+        """Change `state`, fill `results`; the sums (row tiles, column tiles, SUMS), without squared volts."""
+        trains, inputs = self.trains, self.trains.rows.shape[1]
+        starts = np.zeros((len(trains.slots), int(trains.slots.max(initial=0)) + 1), np.int64)
+        listed = np.empty(1 + int(np.bitwise_count(trains.columns).sum(axis=(1, 2)).max()), np.uint32)
+        column_tiles = -(-state.present.shape[2] // self.request.tile_columns)
+        sums = np.zeros((-(-inputs // self.tile_rows), column_tiles, SUMS))
+        for tile, top in enumerate(range(0, inputs, self.tile_rows)):
+            list_columns(trains.columns[tile], trains.slots, self.column_of, starts, listed)
+            rows = self.row_of[top : top + self.tile_rows]
+            of_rows = np.zeros((rows.size, column_tiles, COLUMN.reset_joule + 1))
+            row_trains = np.ascontiguousarray(trains.rows[:, top : top + self.tile_rows].T)
+            driven = DrivenRows(rows, row_trains, starts, listed, trains.slots, self.first_sample, top)
+            into = results._replace(sums=of_rows)
+            in_parts(update_rows, rows.size, LEAST_ROWS, driven, self.request, state, self.law, into)
+            sums[tile, :, : of_rows.shape[2]] = of_rows.sum(axis=0)
+        return sums
 
-    def add_writes(self, counts: NDArray[np.int64]) -> None:
-        counts += self.touched
+    def replay(self, state: CellState, before: NDArray[np.float64], touched: NDArray[np.bool_]) -> CellLists:
+        """What the update did to each cell that it touched, of cells like those of `state` that stood at `before`."""
+        after, all_cells = before.copy(), ListsOfAll.empty(before.shape)
+        self.run(state._replace(present=after), UpdateResults(touched, no_sums, True, *all_cells))
+        cells = np.flatnonzero(touched)
+        lists = CellLists.empty(before.reshape(-1)[cells], cells.size)
+        lists.achieved[:] = after.reshape(-1)[cells]
+        lists.conductance_travel[:] = all_cells.conductance_travel.reshape(-1)[cells]
+        lists.verify_reads[:] = 0
+        lists.verify_energy[:] = 0.0
+        lists.set_pulses[:], lists.reset_pulses[:] = (pulses.reshape(-1)[cells] for pulses in all_cells.pulses)
+        lists.set_energy[:], lists.reset_energy[:] = (energy.reshape(-1)[cells] for energy in all_cells.energy)
+        return lists

@@ -1,4 +1,4 @@
-"""The pulsed outer product: stochastic pulse trains on rows and columns, and the pulses of cells where they coincide.
+"""Stochastic pulse trains on rows and columns; cells take a pulse where those of their lines coincide.
 
 Gokmen and Vlasov (2016): for every sample each row carries a random train with the probability p_x = C_x |x| of a pulse
 in each of its `slots`, each column one with p_d = C_d |d|. A cell takes a pulse in every slot in which both have one,
@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossbar_sim.cells.compiled.stochastic_update import SLOTS, draw_trains
-from crossbar_sim.devices.device_model import DeviceModel
 from crossbar_sim.runtime.counter_random import Key, stream_key
+from crossbar_sim.spec.errors import MappingError
 
 Floats = NDArray[np.float64]
 Words = NDArray[np.uint32]
@@ -58,7 +58,7 @@ def draw(x: Floats, error: Floats, pulses_per_product: float, bits: int, key: Ke
     A train depends on its line and on the number of its sample, counted from first_sample, alone.
     """
     if not 1 <= bits <= SLOTS:
-        raise ValueError(f"a pulse train has 1 to {SLOTS} bits, got {bits}")
+        raise MappingError(f"a pulse train has 1 to {SLOTS} bits, got {bits}")
     slots, c_x, c_d = train_lengths(x, error, pulses_per_product, bits)
     rows, columns = np.empty(x.shape, np.uint32), np.empty(error.shape, np.uint32)
     row_key, column_key = (stream_key(int(key[0]), str(int(key[1])), side) for side in ("rows", "columns"))
@@ -66,39 +66,3 @@ def draw(x: Floats, error: Floats, pulses_per_product: float, bits: int, key: Ke
     for tile, signal in enumerate(error):
         draw_trains(signal, c_d, slots, column_key, first_sample, tile * error.shape[2], columns[tile])
     return PulseTrains(slots, rows, columns)
-
-
-def pulse_law(device: DeviceModel) -> Floats:
-    """The numbers `coincidence_kernels.pulse_coincidences` needs, in its order.
-
-    Siemens: g_min, g_max, above what a cell of a pair holds a weight. In windows, for SET and for RESET: a pulse at x
-    from its starting end moves by a + b x + c exp(d x), and takes e joule in a conductance of one window. Then spreads,
-    the smallest factor of a step, g_min, the access resistance, and the compliance voltage over that of SET.
-    """
-    window, polarities = device.window, []
-    for steps, voltage, width in (
-        (device.steps(), device.set_voltage, device.pulse_width),
-        (device.steps(reset=True), device.reset_voltage, device.reset_width),
-    ):
-        polarities += [
-            (steps.step + steps.rate * steps.reach) / window,
-            -steps.rate,
-            steps.bulge / window,
-            -steps.fall * window,
-            voltage**2 * width * window,
-        ]
-    compliance = device.set_compliance_voltage
-    return np.array(
-        [
-            device.g_min,
-            device.g_max,
-            device.g_min + 0.5 * device.pulse_step,
-            *polarities,
-            device.cycle_to_cycle,
-            device.cycle_to_cycle_window or 0.0,
-            -np.inf if device.pulses_may_reverse else 0.0,
-            device.g_min / window,
-            device.access_resistance * window,
-            np.inf if compliance is None else compliance / device.set_voltage,
-        ]
-    )

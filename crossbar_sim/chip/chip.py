@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from crossbar_sim.cells.cells import Crossbar
+from crossbar_sim.cells.cells import Cells
 from crossbar_sim.chip.energy_by_tile import energy_by_tile
 from crossbar_sim.chip.interface import AnyChip, TiledChip
 from crossbar_sim.chip.matrix import Matrix
@@ -30,7 +30,7 @@ class Chip(TiledChip):
         self.digital = hardware.digital
         self.matrices: dict[str, SimulatedMatrix] = {}
         self.skipped = []
-        self._released: dict[str, Crossbar] = {}
+        self._released: dict[str, Cells] = {}
 
     def matrix(
         self,

@@ -6,12 +6,12 @@ Models and methods run unchanged on torch's meta device; what depends on data is
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from crossbar_sim.cells.written import Written
 from crossbar_sim.chip.interface import TiledChip
 from crossbar_sim.chip.matrix import Matrix
 from crossbar_sim.chip.write_mark import WriteMark
@@ -104,7 +104,7 @@ class CountedMatrix(Matrix):
         """Shape only."""
         return self.master.detach()
 
-    def program(self) -> ExpectedWrite:
+    def program(self) -> Written:
         """Bill the expected rewrite of the share of the cells that changes."""
         given = self.activity.changes
         changes = neighbours(self.levels, self.hardware.device)
@@ -127,18 +127,11 @@ class CountedMatrix(Matrix):
         counts, costs = self.read_costs[transposed]
         bill_read(self.hardware, self.ledger, self.name, counts, costs, vectors * drive * self.conductance, vectors)
 
-    def _write_share(self, changes: Changes, share: float) -> ExpectedWrite:
+    def _write_share(self, changes: Changes, share: float) -> Written:
         if share == 0:
-            return ExpectedWrite(0)
+            return Written(0)
         write = self.costs.of_a_write(self.hardware, changes)
         written = expected_writing(self.hardware, write, self.layout, share, self.ledger.times)
         with self.ledger.repeated(1):
             bill_writes(self.hardware, self.ledger, self.name, written)
-        return ExpectedWrite(written.cells)
-
-
-@dataclass(frozen=True)
-class ExpectedWrite:
-    """How many cells were programmed; nothing is known of any single one."""
-
-    count: int
+        return Written(written.cells)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from crossbar_sim.cells.compiled.row_work import READS, RESET_JOULE, RESETS, SET_JOULE, SETS, VERIFY_JOULE
+from crossbar_sim.cells.compiled.row_work import COLUMN
 from crossbar_sim.chip.interface import TiledChip
 from crossbar_sim.chip.simulated import SimulatedMatrix, simulated
 from crossbar_sim.hardware.components import PROGRAMMING
@@ -58,12 +58,12 @@ def _shares(matrix: SimulatedMatrix, phase: str, component: str) -> Floats:
     if component in PROGRAMMING and phase in work.by_phase:
         sums = work.by_phase[phase][index].T
         done = {
-            "SET pulses": sums[SET_JOULE],
-            "RESET pulses": sums[RESET_JOULE],
-            "verify sensing": sums[READS],
-            "verify reads": sums[VERIFY_JOULE] - sums[READS] * matrix.hardware.adc.energy,
+            "SET pulses": sums[COLUMN.set_joule],
+            "RESET pulses": sums[COLUMN.reset_joule],
+            "verify sensing": sums[COLUMN.verify_reads],
+            "verify reads": sums[COLUMN.verify_joule] - sums[COLUMN.verify_reads] * matrix.hardware.adc.energy,
         }
-        return np.asarray(np.maximum(done.get(component, sums[SETS] + sums[RESETS]), 0.0))
+        return np.asarray(np.maximum(done.get(component, sums[COLUMN.set_pulses] + sums[COLUMN.reset_pulses]), 0.0))
     if component == "cell reads":
         rows = np.add.reduceat(matrix.cells.present.sum(axis=0), np.arange(0, matrix.layout.inputs, spec.rows))
         return np.asarray(np.add.reduceat(rows, np.arange(0, matrix.layout.columns, spec.plane_columns), axis=1)[index])

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import nn
 
+from crossbar_sim.cells.written import Written
 from crossbar_sim.hardware.hardware import Hardware
 from crossbar_sim.ledger.ledger import Ledger
 from crossbar_sim.mapping.layout import Layout
@@ -16,14 +17,6 @@ from crossbar_sim.spec.errors import MappingError
 
 Factors = tuple[torch.Tensor, torch.Tensor]
 """x (samples, inputs) and the gradient of the loss by the output (samples, outputs)."""
-
-
-class Counted(Protocol):
-    """What every write says of itself."""
-
-    @property
-    def count(self) -> int:
-        """Cells programmed."""
 
 
 class Matrix(nn.Module, ABC):
@@ -57,7 +50,7 @@ class Matrix(nn.Module, ABC):
         reads at full drive."""
 
     @abstractmethod
-    def program(self) -> Counted:
+    def program(self) -> Written:
         """Write the cells whose target level differs from what they were last programmed to."""
 
     @abstractmethod

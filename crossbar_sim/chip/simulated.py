@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from crossbar_sim.cells.cells import Crossbar
+from crossbar_sim.cells.cells import Cells
 from crossbar_sim.cells.outer_product import pulse_outer_product, update_scheme
-from crossbar_sim.cells.programming import Programming
 from crossbar_sim.cells.pulse_trains import draw
+from crossbar_sim.cells.written import Written
 from crossbar_sim.chip.matrix import Matrix
 from crossbar_sim.chip.tile_work import TileWork
 from crossbar_sim.hardware.hardware import Hardware
@@ -49,7 +49,7 @@ class SimulatedMatrix(Matrix):
         name: str,
         weight: torch.Tensor,
         scale: NDArray[np.float64] | None = None,
-        worn: Crossbar | None = None,
+        worn: Cells | None = None,
     ) -> None:
         super().__init__(hardware, ledger, name, weight)
         outputs, inputs = weight.shape
@@ -67,7 +67,7 @@ class SimulatedMatrix(Matrix):
         self.cells = (
             worn
             if worn is not None and fits
-            else Crossbar(
+            else Cells(
                 hardware.device,
                 self.layout.shape,
                 stream_key(seed, name, "program"),
@@ -103,7 +103,7 @@ class SimulatedMatrix(Matrix):
         read_weights(self.cells.present, self.limit, self.hardware.device, self.layout, self.rows.row_of, weight)
         return torch.from_numpy(weight).to(self.master)
 
-    def program(self) -> Programming:
+    def program(self) -> Written:
         """Write the cells whose target level differs from what they were last programmed to; returns what the write of
         the weights did (wear levelling, which may follow, is billed and counted but not returned)."""
         master = self.master.detach()
@@ -132,13 +132,13 @@ class SimulatedMatrix(Matrix):
         self.rows.row_of, self.target = moved, target
         self._write(cells, target.reshape(-1)[cells])
 
-    def _write(self, cells: NDArray[np.int64], goals: NDArray[np.float64]) -> Programming:
+    def _write(self, cells: NDArray[np.int64], goals: NDArray[np.float64]) -> Written:
         result = self.cells.program(cells, goals, self.hardware.adc.energy, listing=billed_by_cell(self.hardware))
         self._written(result)
         return result
 
     @torch.no_grad()
-    def pulse(self, pulses: NDArray[np.int64]) -> Programming:
+    def pulse(self, pulses: NDArray[np.int64]) -> Written:
         """Blind pulses, |pulses| per weight (outputs, inputs): positive ones raise it, negative ones lower it.
 
         The master then follows the cells. The next `program()` writes the pulsed cells again, wherever they stand.
@@ -159,7 +159,7 @@ class SimulatedMatrix(Matrix):
         return result
 
     @torch.no_grad()
-    def update(self, x: torch.Tensor, error: torch.Tensor, learning_rate: float, bits: int = 31) -> Programming:
+    def update(self, x: torch.Tensor, error: torch.Tensor, learning_rate: float, bits: int = 31) -> Written:
         """W <- W - learning_rate error^T x by stochastic pulse trains on all rows and columns at once.
 
         x (samples, inputs), error (samples, outputs) dL/dy, learning_rate in weight per (x error); trains of at most
@@ -196,13 +196,13 @@ class SimulatedMatrix(Matrix):
             self.layout.spec.rows,
             self.layout.spec.plane_columns,
         )
-        np.copyto(self.target, np.nan, where=result.touched)
+        result.forget_targets(self.target)
         self._written(result, count_update(self.hardware, result, trains, self.layout))
         if result.count:
             self.master.copy_(self.weight())
         return result
 
-    def _written(self, result: Programming, counts: WriteCounts | None = None) -> None:
+    def _written(self, result: Written, counts: WriteCounts | None = None) -> None:
         """Count and bill what was written; counts: of operations that are not billed cell by cell."""
         if counts is not None:
             bill_writes(self.hardware, self.ledger, self.name, counts)

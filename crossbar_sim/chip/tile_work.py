@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from crossbar_sim.cells.programming import Programming
+from crossbar_sim.cells.written import Written
 from crossbar_sim.mapping.layout import Layout
 
 
@@ -17,7 +17,7 @@ class TileWork:
         self.layout = layout
         self.by_phase: dict[str, NDArray[np.float64]] = {}
 
-    def add(self, phase: str, result: Programming) -> None:
+    def add(self, phase: str, result: Written) -> None:
         """Add one programming operation; what a single tile did is what its matrix did, and needs no sums."""
         layout = self.layout
         if layout.row_tiles == layout.column_tiles == 1:

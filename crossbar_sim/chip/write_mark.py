@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from crossbar_sim.cells.cells import Crossbar
+from crossbar_sim.cells.cells import Cells
 
 
 @dataclass(frozen=True)
@@ -18,4 +18,4 @@ class WriteMark:
     Cells, not matrices, are counted: a matrix that gets the worn cells of another goes on where that one stopped.
     """
 
-    writes: Mapping[Crossbar, NDArray[np.int64]]
+    writes: Mapping[Cells, NDArray[np.int64]]

@@ -8,8 +8,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from crossbar_sim.cells.cells import Crossbar
-from crossbar_sim.cells.programming import Programming
+from crossbar_sim.cells.cells import Cells
+from crossbar_sim.cells.written import Written
 from crossbar_sim.counting.weight_levels import level_count
 from crossbar_sim.devices import DeviceModel
 from crossbar_sim.hardware.hardware import Hardware
@@ -103,11 +103,11 @@ def cell_write(hardware: Hardware, changes: Changes) -> CellWrite:
 @cache
 def _sample(
     device: DeviceModel, levels: int, sense_energy: float, pairs: tuple[tuple[int | None, int], ...]
-) -> Programming:
+) -> Written:
     """SAMPLE cells for every pair: written to the first level (unless fresh), then to the second."""
     grid = np.linspace(0.0, 1.0, levels)
     cells = np.arange(len(pairs) * SAMPLE)
-    crossbar = Crossbar(device, (cells.size, 1), stream_key(0, "write sample"), array=(1, 1))
+    crossbar = Cells(device, (cells.size, 1), stream_key(0, "write sample"), array=(1, 1))
 
     def targets(chosen: list[int]) -> Floats:
         return np.repeat(device.g_min + device.window * grid[chosen], SAMPLE)

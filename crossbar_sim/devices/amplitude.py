@@ -1,8 +1,8 @@
-"""Incremental amplitude: each further pulse of one polarity is a step stronger than the one before."""
+"""Incremental step pulse programming (ISPP): each further pulse of a polarity is a step stronger than the last."""
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
@@ -11,8 +11,25 @@ from crossbar_sim.spec.errors import SpecError
 from crossbar_sim.spec.units import Volt, engineering
 
 
+class AmplitudeSteps(NamedTuple):
+    """Incremental step pulse programming (ISPP) for compiled code, all in volt.
+
+    increment: what each further pulse of one polarity has more
+    growth_voltage: a pulse so much stronger moves e times as far
+    set_start, set_stop: first and highest amplitude of SET pulses
+    reset_start, reset_stop: of RESET pulses
+    """
+
+    increment: float
+    growth_voltage: float
+    set_start: float
+    set_stop: float
+    reset_start: float
+    reset_stop: float
+
+
 class IncrementalAmplitude(SourcedLaw):
-    """V_k = min(start + k increment, stop) for the k-th pulse of one polarity in a row, k = 0, 1, ...; a change of
+    """ISPP: V_k = min(start + k increment, stop) for the k-th pulse of a polarity in a row, k = 0, 1, ...; a change of
     polarity starts anew. A pulse at V moves exp((V - V_nominal) / growth_voltage) times as far as one at V_nominal, the
     device's `set_voltage` or `reset_voltage`.
     """
@@ -38,9 +55,16 @@ class IncrementalAmplitude(SourcedLaw):
         return self
 
     @property
-    def numbers(self) -> tuple[float, float, float, float, float, float]:
-        """Increment, growth voltage, SET and RESET range, for compiled code."""
-        return (self.increment, self.growth_voltage, self.set_start, self.set_stop, self.reset_start, self.reset_stop)
+    def numbers(self) -> AmplitudeSteps:
+        """The law for compiled code."""
+        return AmplitudeSteps(
+            increment=self.increment,
+            growth_voltage=self.growth_voltage,
+            set_start=self.set_start,
+            set_stop=self.set_stop,
+            reset_start=self.reset_start,
+            reset_stop=self.reset_stop,
+        )
 
     def __str__(self) -> str:
         ranges = (self.set_start, self.set_stop, self.reset_start, self.reset_stop)

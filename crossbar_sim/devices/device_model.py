@@ -16,8 +16,10 @@ from crossbar_sim.devices.amplitude import IncrementalAmplitude
 from crossbar_sim.devices.current_voltage import CurrentVoltage
 from crossbar_sim.devices.disturbance import Disturbance
 from crossbar_sim.devices.laws import ConductancePolynomial, Lifetime
-from crossbar_sim.devices.pulse_response.labelled import LABELS, Steps, labelled_steps, travelled
-from crossbar_sim.devices.pulse_response.step_laws import ExponentialStep, StepLaw
+from crossbar_sim.devices.pulse_law import Polarity, PulseLaw
+from crossbar_sim.devices.pulse_response import StepLaw
+from crossbar_sim.devices.pulse_response.base import Steps
+from crossbar_sim.devices.pulse_response.labelled import LABELS, labelled_steps, travelled
 from crossbar_sim.devices.read_noise import FlickerNoise, ReadNoise, TelegraphNoise
 from crossbar_sim.devices.retention import Arrhenius, Retention
 from crossbar_sim.library import shelf_names, shelf_path
@@ -28,7 +30,7 @@ from crossbar_sim.spec.units import Joule, Ohm, One, Second, Siemens, Volt, engi
 Positive = Field(gt=0)
 NotNegative = Field(ge=0)
 Share = Field(ge=0, le=1)
-SLOWEST_PACE = 0.05
+LEAST_FACTOR = 0.05
 """Of a cell, with a normal spread of steps from device to device."""
 FINEST = 1e-6
 """Of g_max: what a verify read is at least asked to tell; pulses are simulated ten times finer."""
@@ -60,65 +62,104 @@ Law = (
 
 
 class DeviceModel(SourcedSpec):
-    """A programmable conductance between `g_min` and `g_max`.
-
-    None switches an effect off: `levels` (continuous conductance), `programming_error` (the target is
-    reached exactly), `read_noise` (reads repeat exactly), `set_compliance_voltage` (SET current not limited),
-    the non-linearities (straight pulse response), `cycle_to_cycle_window` and `device_to_device` (no such
-    spread), `stuck_at_lrs` and `stuck_at_hrs` (no faults), `lifetime` (cells never fail), `retention`
-    (conductances stay), `heat` (retention at the temperature of its measurement), `telegraph_noise` (no cell toggles),
-    `incremental_amplitude` (pulses of one voltage), `disturbance` (other cells stay while one is programmed),
-    `current_voltage` (not known; reads do not use it), `step_law` (steps by the non-linearities).
-    `reset_pulse_width` and `reset_full_swing_pulses` None: the same as for SET. `pulses_may_reverse`: a pulse whose
-    relative spread exceeds its mean moves the cell backwards; otherwise it does not move it.
-    """
+    """A programmable conductance between `g_min` and `g_max`; None switches an effect off."""
 
     name: str
+    """Of the device; that of its TOML file."""
     description: str = ""
+    """What it is, and where it was published."""
     g_min: Annotated[Siemens, Field(ge=0)]
+    """Lower end of the window; freshly formed cells stand here."""
     g_max: Annotated[Siemens, Positive]
+    """Upper end of the window."""
     levels: Annotated[int, Field(ge=2)] | None = None
+    """Conductances that a cell is led to, evenly spaced in the window; None: a continuous conductance."""
     programming_error: ConductancePolynomial | None = None
+    """Spread of where a write ends around its target; None: the target is reached exactly."""
     read_noise: ReadNoise | None = None
+    """Spread of a cell from read to read; None: reads repeat exactly."""
     telegraph_noise: TelegraphNoise | None = None
+    """Cells with a trap toggle between two conductances; None: no cell toggles."""
     read_voltage: Annotated[Volt, Positive]
+    """Across a cell that is read at full drive, and in a verify read."""
     read_time: Annotated[Second, Positive]
+    """Of one read."""
     set_voltage: Annotated[Volt, Positive]
+    """Of a SET pulse, which raises the conductance."""
     reset_voltage: Annotated[Volt, Positive]
+    """Of a RESET pulse, which lowers it; its size."""
     pulse_width: Annotated[Second, Positive]
+    """Of a SET pulse."""
     reset_pulse_width: Annotated[Second, Positive] | None = None
+    """Of a RESET pulse; None: as for SET."""
     access_resistance: Annotated[Ohm, Field(ge=0)] = 0.0
+    """In series with the cell while it is programmed."""
     set_compliance_voltage: Annotated[Volt, Positive] | None = None
+    """Limits the current of a SET pulse to this times the conductance; None: not limited."""
     programming: Literal["write_verify", "erase_write_verify", "open_loop"] = "write_verify"
+    """How a cell is led to its target: pulses and verify reads, the same after a RESET, or a train without reads."""
     full_swing_pulses: Annotated[One, Positive]
+    """SET pulses from g_min to g_max; with a `step_law` the window over the nominal step."""
     reset_full_swing_pulses: Annotated[One, Positive] | None = None
+    """RESET pulses from g_max to g_min; None: as for SET."""
     set_nonlinearity: One | None = None
+    """Label of the bend of the SET pulse response; None: a straight one."""
     reset_nonlinearity: One | None = None
+    """Label of the bend of the RESET pulse response; None: a straight one."""
     step_law: StepLaw | None = None
+    """How far one pulse moves a cell; None: as the non-linearities say."""
     cycle_to_cycle: Annotated[One, Field(ge=0)] = 0.0
+    """Standard deviation of one pulse's move, relative to its mean."""
     pulses_may_reverse: bool = False
+    """Whether a pulse whose relative spread exceeds its mean moves the cell backwards; else it does not move it."""
     cycle_to_cycle_window: Annotated[One, NotNegative] | None = None
+    """Standard deviation of one pulse's move as a share of the window; None: no such spread."""
     device_to_device: Annotated[One, NotNegative] | None = None
+    """Standard deviation of the steps of a cell, relative to the device's; None: all cells alike."""
     device_to_device_distribution: Literal["normal", "log_normal"] = "normal"
+    """Of these steps."""
     verify_acceptance: Annotated[Siemens, Positive] | None = None
+    """A verify read accepts a cell so near to its target; the open loop needs none."""
     max_pulses: Annotated[int, Field(ge=1, le=1500)] = 500
+    """After so many pulses a write-verify loop gives up."""
     endurance: Annotated[One, Positive]
+    """Writes that a cell takes, as published."""
     lifetime: Lifetime | None = None
+    """How writes until a failure are distributed; None: cells never fail."""
     stuck_at_lrs: Annotated[One, Share] | None = None
+    """Share of cells that are stuck at g_max from the start; None: none."""
     stuck_at_hrs: Annotated[One, Share] | None = None
+    """Share of cells that are stuck at g_min from the start; None: none."""
     retention: Retention | None = None
+    """How conductances move with time; None: they stay."""
     heat: Arrhenius | None = None
+    """How much faster they move at the chip's temperature; None: as measured."""
     incremental_amplitude: IncrementalAmplitude | None = None
+    """Incremental step pulse programming (ISPP); None: pulses of one voltage."""
     disturbance: Disturbance | None = None
+    """How far other cells move while one is programmed; None: they stay."""
     current_voltage: CurrentVoltage | None = None
+    """How the current grows with the voltage; None: not known. Reads do not use it."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        self._check_window()
+        self._check_verify()
+        self._check_disturbance()
+        self._check_pulse_response()
+        if (self.stuck_at_lrs or 0.0) + (self.stuck_at_hrs or 0.0) > 1:
+            raise SpecError("DeviceModel: stuck_at_lrs and stuck_at_hrs add up to more than 1; lower one")
+        return self
+
+    def _check_window(self) -> None:
         if self.g_min >= self.g_max:
             raise SpecError(
                 f"DeviceModel: g_min ({engineering(self.g_min, 'S')}) must be below g_max "
                 f"({engineering(self.g_max, 'S')}); swap them or widen the window"
             )
+
+    def _check_verify(self) -> None:
+        """What the loop needs, and what the open loop cannot have."""
         if self.programming != "open_loop" and self.verify_acceptance is None:
             raise SpecError(
                 f"DeviceModel: programming = '{self.programming}' needs verify_acceptance (siemens); "
@@ -135,15 +176,23 @@ class DeviceModel(SourcedSpec):
                 "DeviceModel: incremental_amplitude needs a verify read between pulses; choose programming = "
                 "'write_verify' or 'erase_write_verify', or leave it out"
             )
-        if self.disturbance is not None and self.incremental_amplitude is not None:
+
+    def _check_disturbance(self) -> None:
+        """Weak pulses are added up in closed form."""
+        if self.disturbance is None:
+            return
+        if self.incremental_amplitude is not None:
             raise SpecError(
                 "DeviceModel: disturbance is stated for pulses of one voltage; leave out it or incremental_amplitude"
             )
-        if self.disturbance is not None and isinstance(self.step_law, ExponentialStep):
+        if self.step_law is not None and not self.step_law.adds_up:
             raise SpecError(
-                "DeviceModel: disturbance adds weak pulses up in closed form, and an exponential step_law has none; "
-                "leave out one of them, or choose law = 'soft_bounds'"
+                f"DeviceModel: disturbance adds weak pulses up in closed form, and an {self.step_law.law} step_law has "
+                "none; leave out one of them, or choose law = 'soft_bounds'"
             )
+
+    def _check_pulse_response(self) -> None:
+        """One statement of it, with labels that exist."""
         if self.step_law is not None and not (self.set_nonlinearity is None and self.reset_nonlinearity is None):
             raise SpecError(
                 "DeviceModel: step_law and set_nonlinearity or reset_nonlinearity both state the pulse response; "
@@ -156,9 +205,6 @@ class DeviceModel(SourcedSpec):
                     f"DeviceModel: {key} must lie between 0.01 and 8 in size (got {label:g}); "
                     "leave it out for a straight pulse response"
                 )
-        if (self.stuck_at_lrs or 0.0) + (self.stuck_at_hrs or 0.0) > 1:
-            raise SpecError("DeviceModel: stuck_at_lrs and stuck_at_hrs add up to more than 1; lower one")
-        return self
 
     @property
     def window(self) -> float:
@@ -207,12 +253,12 @@ class DeviceModel(SourcedSpec):
             return self.step_law.steps(pulses, self.window, reset)
         return labelled_steps(self.reset_nonlinearity if reset else self.set_nonlinearity, pulses, self.window)
 
-    def pace(self, own: NDArray[np.float64]) -> NDArray[np.float64]:
+    def device_to_device_factor(self, own: NDArray[np.float64]) -> NDArray[np.float64]:
         """The steps of cells relative to the device's, given one standard normal number of each."""
         spread = self.device_to_device or 0.0
         if self.device_to_device_distribution == "log_normal":
             return np.exp(spread * own)
-        return np.maximum(1 + spread * own, SLOWEST_PACE)
+        return np.maximum(1 + spread * own, LEAST_FACTOR)
 
     def response(self, pulses: NDArray[np.float64], reset: bool = False) -> NDArray[np.float64]:
         """Mean conductance (siemens) after `pulses` SET pulses from g_min, or RESET pulses from g_max."""
@@ -224,34 +270,23 @@ class DeviceModel(SourcedSpec):
             return self.g_max - gone
         return self.g_min + travelled(pulses, self.set_nonlinearity, self.full_swing_pulses, self.window)
 
-    def law(self, sense_energy: Joule) -> NDArray[np.float64]:
-        """The numbers `kernels.program_cells` needs, in its order."""
-        acceptance = self.verify_acceptance if self.verify_acceptance is not None else 0.0
-        compliance = self.set_compliance_voltage if self.set_compliance_voltage is not None else 0.0
-        up, down = self.steps(), self.steps(reset=True)
-        return np.array(
-            [
-                self.g_min,
-                self.g_max,
-                self.cycle_to_cycle,
-                (self.cycle_to_cycle_window or 0.0) * self.window,
-                acceptance,
-                self.max_pulses,
-                *up[:3],
-                *down[:3],
-                self.set_voltage,
-                self.reset_voltage,
-                self.pulse_width,
-                self.reset_width,
-                self.access_resistance,
-                compliance,
-                self.read_voltage,
-                self.read_time,
-                sense_energy,
-                *up[3:],
-                *down[3:],
-                -math.inf if self.pulses_may_reverse else 0.0,
-            ]
+    def pulse_law(self, sense_energy: Joule) -> PulseLaw:
+        """The numbers that compiled programming needs; sense_energy: of sensing one verify read, joule."""
+        return PulseLaw(
+            g_min=self.g_min,
+            g_max=self.g_max,
+            cycle_to_cycle=self.cycle_to_cycle,
+            window_spread=(self.cycle_to_cycle_window or 0.0) * self.window,
+            least_factor=-math.inf if self.pulses_may_reverse else 0.0,
+            up=Polarity(self.steps(), self.set_voltage, self.pulse_width),
+            down=Polarity(self.steps(reset=True), self.reset_voltage, self.reset_width),
+            access_resistance=self.access_resistance,
+            compliance_voltage=math.inf if self.set_compliance_voltage is None else self.set_compliance_voltage,
+            acceptance=self.verify_acceptance if self.verify_acceptance is not None else 0.0,
+            most_pulses=float(self.max_pulses),
+            read_voltage=self.read_voltage,
+            read_time=self.read_time,
+            sense_energy=float(sense_energy),
         )
 
     @classmethod

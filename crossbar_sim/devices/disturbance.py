@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from crossbar_sim.devices.laws import SourcedLaw
-from crossbar_sim.devices.pulse_response.labelled import Steps
+from crossbar_sim.devices.pulse_response.base import Steps
 from crossbar_sim.spec.units import Volt
 
 Floats = NDArray[np.float64]
@@ -84,13 +84,13 @@ def _felt(
     return felt
 
 
-def disturbed(gone: Floats, law: Steps, share: Floats, pulses: Counts) -> Floats:
-    """Siemens gone from the starting end after `pulses` weak pulses, each `share` of the device's mean step.
+def disturbed(distance: Floats, steps: Steps, share: Floats, pulses: Counts) -> Floats:
+    """Siemens from the starting end after `pulses` weak pulses of a cell that was at `distance`.
 
-    The step must be linear in the state (no bulge), so n weak pulses sum up in closed form.
+    Each moves it by `share` of the device's mean step, which must be linear in the state (no bulge): n weak pulses then
+    add up in closed form.
     """
-    step, rate, reach = law[:3]
-    if rate == 0.0:
-        return np.asarray(gone + share * step * pulses)
-    end = reach + step / rate
-    return np.asarray(gone + (end - gone) * -np.expm1(pulses * np.log1p(-share * rate)))
+    if steps.rate == 0.0:
+        return np.asarray(distance + share * steps.step * pulses)
+    end = steps.reach + steps.step / steps.rate
+    return np.asarray(distance + (end - distance) * -np.expm1(pulses * np.log1p(-share * steps.rate)))

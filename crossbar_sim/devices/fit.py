@@ -77,7 +77,7 @@ def _shown(value: float | None) -> str:
 def simulate(device: DeviceModel, cells: int, key: Key) -> PulseData:
     """Pulse trains of simulated cells across the whole window, each pulse with its spread."""
     up, down = round(device.full_swing_pulses), round(device.reset_pulses_full_swing)
-    pace = device.pace(normals(np.full(cells, up + down, np.uint32), key)[0])
+    pace = device.device_to_device_factor(normals(np.full(cells, up + down, np.uint32), key)[0])
     trains = np.full((cells, 1 + up + down), device.g_min)
     least = -np.inf if device.pulses_may_reverse else 0.0
     for pulse in range(up + down):

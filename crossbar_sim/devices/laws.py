@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 from scipy.special import ndtri
 
-from crossbar_sim.devices.compiled import polynomial
+from crossbar_sim.devices.compiled import spread_of_all
 from crossbar_sim.spec.spec import Spec
 from crossbar_sim.spec.units import One, Siemens
 
@@ -26,7 +26,20 @@ class SourcedLaw(Spec):
     valid: str = ""
 
 
-NO_SPREAD: tuple[float, Floats, float] = (1.0, np.empty(0), 1.0)
+class SpreadLaw(NamedTuple):
+    """sigma(G) = sigma_scale * max(sum_k c_k (G / conductance_scale)^k, 0), for compiled code.
+
+    conductance_scale: siemens
+    coefficients: c_k
+    sigma_scale: siemens
+    """
+
+    conductance_scale: float
+    coefficients: Floats
+    sigma_scale: float
+
+
+NO_SPREAD = SpreadLaw(1.0, np.empty(0), 1.0)
 """In place of `ConductancePolynomial.numbers` where there is no such law."""
 
 
@@ -43,12 +56,13 @@ class ConductancePolynomial(SourcedLaw):
     def __call__(self, conductance: Floats) -> Floats:
         """sigma in siemens, same shape as `conductance` (siemens)."""
         x = np.ascontiguousarray(conductance, dtype=np.float64)
-        return polynomial(x.reshape(-1), *self.numbers).reshape(x.shape)
+        spread: Floats = spread_of_all(x.reshape(-1), self.numbers)
+        return spread.reshape(x.shape)
 
     @property
-    def numbers(self) -> tuple[float, Floats, float]:
-        """Conductance scale, coefficients and sigma scale, for compiled code."""
-        return self.conductance_scale, np.array(self.coefficients), self.sigma_scale
+    def numbers(self) -> SpreadLaw:
+        """The law for compiled code."""
+        return SpreadLaw(self.conductance_scale, np.array(self.coefficients), self.sigma_scale)
 
     def __str__(self) -> str:
         return f"polynomial {list(self.coefficients)}"

@@ -12,6 +12,7 @@ from pydantic import Field
 from crossbar_sim.devices.laws import SourcedLaw, StateLaw
 from crossbar_sim.runtime.counter_random import Key, normals
 from crossbar_sim.runtime.draws import DRAWS_PER_WRITE, RETENTION_DRAW
+from crossbar_sim.spec.errors import SpecError
 from crossbar_sim.spec.units import Joule, Second, Siemens
 
 Floats = NDArray[np.float64]
@@ -106,15 +107,15 @@ def relaxed(
     """Conductances (siemens, any shape) `seconds` after they were programmed; the argument is left as it is.
 
     `seconds` is one number or one per cell, `writes` the number of writes of each cell (default 1): a rewritten cell
-    draws anew. None as law: no change. Raises ValueError for a negative time, and below 1 s for log-time relaxation.
+    draws anew. None as law: no change. Raises SpecError for a negative time, and below 1 s for log-time relaxation.
     """
     age = np.broadcast_to(np.asarray(seconds, np.float64), conductance.shape)
     if not (np.isfinite(age) & (age >= 0)).all():
-        raise ValueError(f"the time since programming must be zero or more seconds, got {seconds!r}")
+        raise SpecError(f"the time since programming must be zero or more seconds, got {seconds!r}")
     if law is None:
         return conductance.copy()
     if age.size and age.min() < law.earliest:
-        raise ValueError(f"log-time relaxation holds from 1 s after programming, got {age.min():g} s")
+        raise SpecError(f"log-time relaxation holds from 1 s after programming, got {age.min():g} s")
     last = np.zeros(conductance.size, np.int64) if writes is None else np.maximum(writes.reshape(-1) - 1, 0)
     own = normals((last * DRAWS_PER_WRITE + RETENTION_DRAW).astype(np.uint32), key)[0]
     return law.apply(conductance, age, own.reshape(conductance.shape))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from crossbar_sim.cells.programming import Programming
+from crossbar_sim.cells.written import Written
 from crossbar_sim.hardware.hardware import Hardware
 from crossbar_sim.ledger.ledger import Ledger
 from crossbar_sim.ledger.read_costs import ReadCosts, ReadCounts, cell_energy
@@ -13,7 +13,7 @@ from crossbar_sim.ledger.write_costs import WriteCounts, count_writes, write_cos
 
 
 def bill_programming(
-    hardware: Hardware, ledger: Ledger, place: str, result: Programming, conductance: NDArray[np.float64]
+    hardware: Hardware, ledger: Ledger, place: str, result: Written, conductance: NDArray[np.float64]
 ) -> None:
     """Bill one programming operation at `place` on cells that now stand at `conductance` (planes, rows, columns)."""
     bill_writes(hardware, ledger, place, count_writes(hardware, result, conductance.shape, conductance))

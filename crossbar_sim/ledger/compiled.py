@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from crossbar_sim.cells.compiled.row_work import CELLS, LONGEST, READS, RESETS, SETS, SLOTS, SUMS
+from crossbar_sim.cells.compiled.row_work import COLUMN, SUMS
 from crossbar_sim.runtime.compiling import entry, part
 
 
@@ -21,13 +21,14 @@ def write_totals(work, tile_rows, serial, set_width, longer, read_time):
         for top in range(0, len(work), tile_rows):
             seconds = 0.0
             for row in work[top : top + tile_rows, tile]:
-                if row[CELLS] == 0.0:
+                if row[COLUMN.cells] == 0.0:
                     continue
-                pulses = row[SETS] + row[RESETS]
+                pulses = row[COLUMN.set_pulses] + row[COLUMN.reset_pulses]
                 rows += 1
-                slots += pulses if serial else row[SLOTS]
-                one_by_one = pulses * set_width + row[RESETS] * longer + row[READS] * read_time
-                seconds += one_by_one if serial else row[LONGEST]
+                slots += pulses if serial else row[COLUMN.slots]
+                one_by_one = pulses * set_width + row[COLUMN.reset_pulses] * longer
+                one_by_one += row[COLUMN.verify_reads] * read_time
+                seconds += one_by_one if serial else row[COLUMN.seconds]
                 for field in range(SUMS):
                     sums[field] += row[field]
             slowest = max(slowest, seconds)

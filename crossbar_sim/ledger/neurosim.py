@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from crossbar_sim.cells.programming import Programming
+from crossbar_sim.cells.written import Written
 from crossbar_sim.hardware.hardware import Hardware
 
 Floats = NDArray[np.float64]
@@ -76,7 +76,7 @@ def line_write_energy(
     return word_line * gate_voltage**2 * (slots_set + slots_reset) + squared * lines
 
 
-def neurosim_writes(hardware: Hardware, result: Programming, shape: tuple[int, ...]) -> NeurosimWrites:
+def neurosim_writes(hardware: Hardware, result: Written, shape: tuple[int, ...]) -> NeurosimWrites:
     """The bill of one programming operation on cells of `shape` (planes, inputs, columns), tile by tile."""
     device, tile, circuits = hardware.device, hardware.tile, hardware.write_circuits
     assert circuits is not None

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from crossbar_sim.cells.outer_product import PulsedCells
 from crossbar_sim.cells.pulse_trains import PulseTrains
+from crossbar_sim.cells.written import Written
 from crossbar_sim.hardware.hardware import Hardware
 from crossbar_sim.ledger.compiled import line_charges
 from crossbar_sim.ledger.write_costs import WriteCounts
 from crossbar_sim.mapping.layout import Layout
 
 
-def count_update(hardware: Hardware, result: PulsedCells, trains: PulseTrains, layout: Layout) -> WriteCounts:
+def count_update(hardware: Hardware, result: Written, trains: PulseTrains, layout: Layout) -> WriteCounts:
     """Counts of one batch: every row and column of every tile is driven at once, samples follow one another.
 
     A sample has a phase for the rows with a positive input and one for those with a negative one, if there are any,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from crossbar_sim.cells.programming import Programming
+from crossbar_sim.cells.written import Written
 from crossbar_sim.hardware.hardware import Hardware
 from crossbar_sim.ledger.compiled import half_selected, write_totals
 from crossbar_sim.ledger.neurosim import neurosim_writes
@@ -109,7 +109,7 @@ def billed_by_cell(hardware: Hardware) -> bool:
 
 
 def count_writes(
-    hardware: Hardware, result: Programming, shape: tuple[int, ...], conductance: Floats | None = None
+    hardware: Hardware, result: Written, shape: tuple[int, ...], conductance: Floats | None = None
 ) -> WriteCounts:
     """Counts of one programming operation on cells of `shape` (planes, rows, columns).
 
@@ -162,7 +162,7 @@ def count_writes(
     )
 
 
-def half_select_energy(hardware: Hardware, result: Programming, conductance: Floats) -> float:
+def half_select_energy(hardware: Hardware, result: Written, conductance: Floats) -> float:
     """Joule in the cells of a passive array that are not selected while others are programmed.
 
     Each stands at its present conductance (planes, rows, columns). 'V/2': in every pulse slot of a row, the row's

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossbar_sim.devices import DeviceModel
+from crossbar_sim.spec.errors import MappingError
 
 
 def pulsed_cells(
@@ -19,7 +20,7 @@ def pulsed_cells(
     """
     wanted = np.asarray(pulses, np.int64).T
     if wanted.shape != conductance.shape[1:]:
-        raise ValueError(f"pulses must have the shape of the weights, {conductance.shape[:0:-1]}, got {pulses.shape}")
+        raise MappingError(f"pulses must have the shape of the weights, {conductance.shape[:0:-1]}, got {pulses.shape}")
     holds = conductance > device.g_min + 0.5 * device.pulse_step
     plus = holds[0] & (conductance[0] >= conductance[1])
     minus = holds[1] & (conductance[1] > conductance[0])

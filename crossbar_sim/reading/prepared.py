@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from crossbar_sim.cells.cells import Crossbar
+from crossbar_sim.cells.cells import Cells
 from crossbar_sim.devices.laws import NO_SPREAD
 from crossbar_sim.hardware.hardware import Hardware
 from crossbar_sim.mapping.layout import Layout
@@ -41,7 +41,7 @@ class PreparedReads:
         self,
         hardware: Hardware,
         layout: Layout,
-        cells: Crossbar,
+        cells: Cells,
         rows: RowOrder,
         scales: Scales,
         conversions: tuple[int, int],

@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit
 
 from crossbar_sim import DeviceModel
-from crossbar_sim.devices.pulse_response.labelled import Steps
+from crossbar_sim.devices.pulse_response.base import Steps
 from crossbar_sim.runtime.counter_random import Key, normal_pair
 
 
@@ -33,7 +33,7 @@ class Slow:
     set_energy: float = 0.0
     reset_energy: float = 0.0
     verify_energy: float = 0.0
-    swing: float = 0.0
+    conductance_travel: float = 0.0
     squared: float = 0.0
 
     def to(self, after: float, rising: bool, voltage: float) -> None:
@@ -49,7 +49,7 @@ class Slow:
         else:
             self.reset_energy += voltage * current * device.reset_width
             self.resets += 1
-        self.swing += abs(after - self.g)
+        self.conductance_travel += abs(after - self.g)
         self.squared += voltage**2
         self.g = after
 

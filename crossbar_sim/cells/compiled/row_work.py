@@ -1,15 +1,39 @@
-"""What programming did to each row of each array of a crossbar: sums over its cells, and the most that one took."""
+"""What a write did to each row of each array of cells: sums over its cells, and the most that one took."""
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from crossbar_sim.runtime.compiling import part
 
-CELLS, SETS, RESETS, SET_JOULE, RESET_JOULE, READS, VERIFY_JOULE, SQUARED = range(8)
-"""Sums: cells programmed, SET pulses, RESET pulses, joule of both, verify reads and their joule, V^2 of all pulses."""
-SLOTS, LONGEST = range(8, 10)
-"""Maxima: pulses of one cell, which are the word-line slots if the row shares them, and its seconds of pulses and
-verify reads."""
-SUMS, FIELDS = 8, 10
+
+class RowWork(NamedTuple):
+    """The columns of an array (rows, column arrays, FIELDS), sums first.
+
+    cells: cells written
+    set_pulses, reset_pulses: how many
+    set_joule, reset_joule: of these
+    verify_reads, verify_joule: how many, and theirs
+    squared_volts: sum of V^2 over all pulses
+    slots: most pulses of one cell, which are the word-line slots if the row shares them
+    seconds: most seconds of pulses and verify reads of one cell
+    """
+
+    cells: int
+    set_pulses: int
+    reset_pulses: int
+    set_joule: int
+    reset_joule: int
+    verify_reads: int
+    verify_joule: int
+    squared_volts: int
+    slots: int
+    seconds: int
+
+
+FIELDS, SUMS = 10, 8
+COLUMN = RowWork(*range(FIELDS))
+"""Where each stands; the first SUMS are sums, the others maxima."""
 
 
 @part(error_model="numpy")
@@ -21,39 +45,49 @@ def _locate(cell, rows, columns, array_columns):
 
 
 @part(error_model="numpy")
-def add_cells(cells, done, erased, verified, rising, law, columns, array_columns, work):
-    """Add what was done to cells (flat indices; rows of `columns`, cut into arrays of `array_columns`) to
-    `work` (rows, column arrays, FIELDS). `verified`: a read before each pulse, unless an erasing one, and one after the
-    last; `rising`: pulses of a rising amplitude; law: `DeviceModel.law`."""
-    set_square, reset_square = law[12] * law[12], law[13] * law[13]
-    set_seconds, reset_seconds, read_seconds = law[14], law[15], law[19]
-    sets, pulses, set_joule, reset_joule, seen, _, squared, _ = done
+def add_cells(request, cells, done, erased, method, law, work):
+    """Add what was done to `cells` of a request to `work` (rows, column arrays, FIELDS).
+
+    done: `lanes.Done` of the cells; erased: which had a RESET pulse first, without a verify read before it; law:
+    `PulseLaw`.
+    """
+    set_square, reset_square = law.up.voltage * law.up.voltage, law.down.voltage * law.down.voltage
     i = 0
     while i < cells.size:
-        row, array, last = _locate(cells[i], len(work), columns, array_columns)
+        row, array, last = _locate(cells[i], len(work), request.columns, request.array_columns)
         first, all_sets, all_pulses, all_reads, most, longest = i, 0.0, 0.0, 0.0, 0.0, 0.0
         all_set_joule, all_reset_joule, all_seen, all_squared = 0.0, 0.0, 0.0, 0.0
         while i < cells.size and cells[first] <= cells[i] < last:
-            resets, reads = pulses[i] - sets[i], pulses[i] + 1.0 - erased[i] if verified else 0.0
-            all_sets, all_pulses, all_reads = all_sets + sets[i], all_pulses + pulses[i], all_reads + reads
-            all_set_joule, all_reset_joule = all_set_joule + set_joule[i], all_reset_joule + reset_joule[i]
-            all_seen, all_squared = all_seen + seen[i], all_squared + squared[i]
-            most = max(most, pulses[i])
-            longest = max(longest, sets[i] * set_seconds + resets * reset_seconds + reads * read_seconds)
+            sets, pulses = done.set_pulses[i], done.pulses[i]
+            resets, reads = pulses - sets, pulses + 1.0 - erased[i] if method.closed_loop else 0.0
+            all_sets += sets
+            all_pulses += pulses
+            all_reads += reads
+            all_set_joule += done.set_joule[i]
+            all_reset_joule += done.reset_joule[i]
+            all_seen += done.seen[i]
+            all_squared += done.squared_volts[i]
+            most = max(most, pulses)
+            longest = max(longest, sets * law.up.width + resets * law.down.width + reads * law.read_time)
             i += 1
+        all_resets = all_pulses - all_sets
+        rising_amplitude = method.ispp is not None
         here = work[row, array]
-        here[CELLS] += i - first
-        here[SETS] += all_sets
-        here[RESETS] += all_pulses - all_sets
-        here[SET_JOULE] += all_set_joule
-        here[RESET_JOULE] += all_reset_joule
-        here[READS] += all_reads
-        here[VERIFY_JOULE] += verify_joule(all_seen, all_reads, law)
-        here[SQUARED] += all_squared if rising else all_sets * set_square + (all_pulses - all_sets) * reset_square
-        here[SLOTS], here[LONGEST] = max(here[SLOTS], most), max(here[LONGEST], longest)
+        here[COLUMN.cells] += i - first
+        here[COLUMN.set_pulses] += all_sets
+        here[COLUMN.reset_pulses] += all_resets
+        here[COLUMN.set_joule] += all_set_joule
+        here[COLUMN.reset_joule] += all_reset_joule
+        here[COLUMN.verify_reads] += all_reads
+        here[COLUMN.verify_joule] += verify_joule(all_seen, all_reads, law)
+        here[COLUMN.squared_volts] += (
+            all_squared if rising_amplitude else all_sets * set_square + all_resets * reset_square
+        )
+        here[COLUMN.slots] = max(here[COLUMN.slots], most)
+        here[COLUMN.seconds] = max(here[COLUMN.seconds], longest)
 
 
 @part(inline="always")
 def verify_joule(seen, reads, law):
-    """Joule of verify reads that saw `seen` siemens in all; law: `DeviceModel.law`."""
-    return law[18] * law[18] * law[19] * seen + reads * law[20] if reads > 0.0 else 0.0
+    """Joule of `reads` verify reads that saw `seen` siemens in all; law: `PulseLaw`."""
+    return law.read_voltage * law.read_voltage * law.read_time * seen + reads * law.sense_energy if reads > 0.0 else 0.0

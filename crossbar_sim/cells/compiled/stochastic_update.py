@@ -1,4 +1,4 @@
-"""Numba kernels of the pulsed outer product: pulse trains on rows and columns, and what cells do where they coincide.
+"""Compiled stochastic update: pulse trains on rows and columns, and what cells do where both have a pulse.
 
 The columns that have a pulse are listed once per sample and slot, so that every row with a pulse finds them side by
 side: its cells are gathered, pulsed in one vectorised pass, and put back.
@@ -6,10 +6,14 @@ side: its cells are gathered, pulsed in one vectorised pass, and put back.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
+from crossbar_sim.cells.compiled.row_work import COLUMN
+from crossbar_sim.cells.compiled.single import single_update_law
+from crossbar_sim.devices.pulse_response.compiled import exponential_move, folded_pulse_energy, linear_move
 from crossbar_sim.runtime.compiling import entry, part
 from crossbar_sim.runtime.counter_random import bits_to_float, normal_pair, threefry
 
@@ -17,7 +21,77 @@ SLOTS = 31  # of a train, one bit each; bit 31 of its word is the sign
 COUNTS_PER_SAMPLE = 32  # counter stride: one count per slot, or per two slots where trains are drawn
 LANES = 256  # columns whose cells are pulsed together; the counter sets a pair of normal numbers aside for each
 BLOCK = 32  # lanes are padded to whole blocks: loops over them have no remainder
-ONE_CELL, BOTH_CELLS, CELL_OF_THE_SIGN = 0, 1, 2
+ONE_CELL, BOTH_CELLS, CELL_OF_THE_SIGN = range(3)
+"""Which cells of a weight take a pulse: see `outer_product.Scheme`."""
+
+
+class DrivenRows(NamedTuple):
+    """The trains of some rows and of all columns.
+
+    rows: (driven,) the rows of the cells
+    trains: (driven, samples) a bit per slot, bit 31 the sign
+    starts, listed: the columns that have a pulse, from `list_columns`
+    slots: (samples,) of each train
+    first_sample: number of the first sample, for random numbers
+    first_line: number of the first row among all rows
+    """
+
+    rows: NDArray[np.int64]
+    trains: NDArray[np.uint32]
+    starts: NDArray[np.int64]
+    listed: NDArray[np.uint32]
+    slots: NDArray[np.int64]
+    first_sample: int
+    first_line: int
+
+
+class UpdateRequest(NamedTuple):
+    """What an update does with pulses.
+
+    scheme: which cells of a weight take one: ONE_CELL, BOTH_CELLS or CELL_OF_THE_SIGN
+    key: of the cells' random numbers
+    clock: now, seconds
+    tile_columns: each so many columns have sums of their own
+    """
+
+    scheme: int
+    key: tuple[np.uint32, np.uint32]
+    clock: float
+    tile_columns: int
+
+
+class UpdateResults(NamedTuple):
+    """What an update leaves behind besides the cells; cells are (planes, rows, columns).
+
+    touched: receives which cells took a pulse
+    sums: (driven, column tiles, RESET joule and before) added to, the first columns of `row_work.RowWork`
+    listing: the write is not counted, and the three lists below receive what each cell took; else they may be empty
+    pulses, energy: (2, planes, rows, columns) how many and joule, SET first
+    conductance_travel: siemens moved either way
+    """
+
+    touched: NDArray[np.bool_]
+    sums: NDArray[np.float64]
+    listing: bool
+    pulses: NDArray[np.int32]
+    energy: NDArray[np.float32]
+    conductance_travel: NDArray[np.float64]
+
+
+class Row(NamedTuple):
+    """The cells of one row, planes side by side (width = planes * columns).
+
+    siemens: (width,) where they stand
+    factors: (width,) their steps relative to the device's; 0: stuck
+    moved: (width,) siemens moved either way
+    pulses, joule: (2 width,) taken so far, SET first
+    """
+
+    siemens: NDArray[np.float64]
+    factors: NDArray[np.float32]
+    moved: NDArray[np.float64]
+    pulses: NDArray[np.int32]
+    joule: NDArray[np.float64]
 
 
 @entry
@@ -115,31 +189,24 @@ def _draw_normals(pairs, first_pair, counter, k0, k1, low, high):
 
 
 @part(error_model="numpy")
-def _move(lanes, now, pace, rising, z, numbers, moved, joule):
+def _move(lanes, now, factors, rising, z, law, moved, joule):
     """One pulse per lane, in float32: how far it moves a cell that stands at `now`, both in windows, and joule; a cell
-    without pace is stuck. numbers: `coincidence.pulse_law` from its fourth on."""
-    up_step, up_rate, up_bulge, up_fall, up_joule = numbers[0], numbers[1], numbers[2], numbers[3], numbers[4]
-    down_step, down_rate, down_bulge, down_fall, down_joule = numbers[5], numbers[6], numbers[7], numbers[8], numbers[9]
-    spread, window_spread, least, base, access, limit = (
-        numbers[10],
-        numbers[11],
-        numbers[12],
-        numbers[13],
-        numbers[14],
-        numbers[15],
-    )
+    without a factor is stuck. law: `UpdateLaw` in float32."""
+    up, down, spread, window_spread = law.up, law.down, law.cycle_to_cycle, law.window_spread
+    least, base, access, compliance = law.least_factor, law.base, law.access_resistance, law.compliance
     zero, one, half = np.float32(0), np.float32(1), np.float32(0.5)
     for n in range(lanes):
-        up, u = rising[n], now[n]
-        gone = u if up else one - u
-        mean = (up_step if up else down_step) + (up_rate if up else down_rate) * gone
-        mean += (up_bulge if up else down_bulge) * _exp((up_fall if up else down_fall) * gone)
-        move = pace[n] * mean * max(one + spread * z[n], least)
-        move += window_spread * z[n] if pace[n] > zero else zero
-        move = min(max(move if up else -move, min(u, zero) - u), max(u, one) - u)
+        rises, u = rising[n], now[n]
+        distance = u if rises else one - u
+        steps = up.steps if rises else down.steps
+        mean = linear_move(steps, distance) + exponential_move(steps, distance, _exp)
+        move = factors[n] * mean * max(one + spread * z[n], least)
+        move += window_spread * z[n] if factors[n] > zero else zero
+        move = min(max(move if rises else -move, min(u, zero) - u), max(u, one) - u)
         moved[n] = move
-        mid = base + u + half * move
-        joule[n] = (up_joule if up else down_joule) * mid * min(one / (one + mid * access), limit if up else one)
+        middle = base + u + half * move
+        energy = up.joule if rises else down.joule
+        joule[n] = folded_pulse_energy(energy, middle, access, compliance if rises else one, one)
 
 
 @part
@@ -158,21 +225,25 @@ def _copy(source, target):
 
 
 @part
-def _find_row(row, present, pace, stuck, g, paces):
-    """The cells of a row, before any pulse; a stuck cell has no pace."""
+def _find_row(number, state, row):
+    """The cells of a row, before any pulse; a stuck cell has no factor."""
+    present, stuck = state.present, state.stuck
     columns = present.shape[2]
+    row.pulses[:] = 0
+    row.joule[:] = 0.0
+    row.moved[:] = 0.0
     for side in range(len(present)):
         here = slice(side * columns, (side + 1) * columns)
-        speeds = paces[here]
-        _copy(present[side, row], g[here])
-        if pace.size > 0:
-            _copy(pace[side, row], speeds)
+        factors = row.factors[here]
+        _copy(present[side, number], row.siemens[here])
+        if state.device_to_device.size > 0:
+            _copy(state.device_to_device[side, number], factors)
         else:
-            speeds[:] = 1
+            factors[:] = 1
         if stuck.size > 0:
-            dead = stuck[side, row]
+            dead = stuck[side, number]
             for column in range(columns):
-                speeds[column] *= np.float32(not dead[column])
+                factors[column] *= np.float32(not dead[column])
 
 
 @part
@@ -193,118 +264,92 @@ def _sum_singles(numbers):
 
 
 @part
-def _wear_row(up, down, swung, g, clock, conductance, writes, pulses, swing, written_at, touched):
-    """Count one write of every cell of a row and plane that took pulses, `up` and `down`, and now stands at g."""
-    for column in range(touched.size):
+def _count_writes(row, number, side, state, clock, touched):
+    """Count one write of every cell of a plane's row that took pulses, and leave it where it stands now."""
+    planes, _, columns = state.conductance.shape
+    here = slice(side * columns, (side + 1) * columns)
+    up, down = row.pulses[here], row.pulses[(planes + side) * columns : (planes + side + 1) * columns]
+    g, moved = row.siemens[here], row.moved[here]
+    conductance, travel = state.conductance[side, number], state.conductance_travel[side, number]
+    writes, pulses, written_at = state.writes[side, number], state.pulses[side, number], state.written_at[side, number]
+    for column in range(columns):
         touched[column] = up[column] + down[column] > 0
-    for column in range(touched.size):
+    for column in range(columns):
         conductance[column] = g[column] if touched[column] else conductance[column]
-    for column in range(touched.size):
+    for column in range(columns):
         writes[column] += touched[column]
         pulses[column] += up[column] + down[column]
-    for column in range(touched.size):
-        swing[column] += swung[column]
-    for column in range(touched.size):
+    for column in range(columns):
+        travel[column] += moved[column]
+    for column in range(columns):
         written_at[column] = clock if touched[column] else written_at[column]
 
 
 @part
-def _count_row(row, g, taken, drawn, swung, clock, kept, touched, sums, tile_columns):
-    """The wear of the cells of a row, which cells took pulses, and sums over them; see `pulse_coincidences`."""
-    conductance, writes, pulses, swing, written_at = kept
-    planes, _, columns = conductance.shape
+def _count_row(row, number, state, request, touched, sums):
+    """Count the writes of a row's cells, which cells took pulses, and sums over them; see `UpdateResults`."""
+    planes, _, columns = state.conductance.shape
     for side in range(planes):
-        first = side * columns
-        here, down_here = slice(first, first + columns), slice((planes + side) * columns, (planes + side + 1) * columns)
-        _wear_row(
-            taken[here],
-            taken[down_here],
-            swung[here],
-            g[here],
-            clock,
-            conductance[side, row],
-            writes[side, row],
-            pulses[side, row],
-            swing[side, row],
-            written_at[side, row],
-            touched[side, row],
-        )
+        first, took = side * columns, touched[side, number]
+        _count_writes(row, number, side, state, request.clock, took)
         for tile in range(len(sums)):
-            left, right = tile * tile_columns, min((tile + 1) * tile_columns, columns)
-            sums[tile, 0] += _total(touched[side, row, left:right])
+            left, right = tile * request.tile_columns, min((tile + 1) * request.tile_columns, columns)
+            sums[tile, COLUMN.cells] += _total(took[left:right])
             for polarity in range(2):
                 some = slice(polarity * planes * columns + first + left, polarity * planes * columns + first + right)
-                sums[tile, 1 + polarity] += _total(taken[some])
-                sums[tile, 3 + polarity] += _sum_singles(drawn[some])
+                sums[tile, COLUMN.set_pulses + polarity] += _total(row.pulses[some])
+                sums[tile, COLUMN.set_joule + polarity] += _sum_singles(row.joule[some])
 
 
 @part
-def _list_row(row, taken, drawn, swung, pulses, energy, swing):
-    """What the cells of a row took; see `pulse_coincidences`."""
-    planes, _, columns = swing.shape
+def _list_row(row, number, results):
+    """What the cells of a row took; see `UpdateResults`."""
+    planes, _, columns = results.conductance_travel.shape
     for side in range(planes):
-        _copy(swung[side * columns : (side + 1) * columns], swing[side, row])
+        _copy(row.moved[side * columns : (side + 1) * columns], results.conductance_travel[side, number])
         for polarity in range(2):
             own = slice((polarity * planes + side) * columns, (polarity * planes + side + 1) * columns)
-            _copy(taken[own], pulses[polarity, side, row])
-            _copy(drawn[own], energy[polarity, side, row])
+            _copy(row.pulses[own], results.pulses[polarity, side, number])
+            _copy(row.joule[own], results.energy[polarity, side, number])
 
 
 @entry(nogil=True)
-def pulse_coincidences(
-    begin,
-    end,
-    rows,
-    trains,
-    starts,
-    listed,
-    slots,
-    scheme,
-    present,
-    pace,
-    stuck,
-    law,
-    key,
-    first_sample,
-    first_line,
-    clock,
-    kept,
-    touched,
-    sums,
-    tile_columns,
-    listing,
-    pulses,
-    energy,
-    swing,
-):
+def update_rows(begin, end, driven, request, state, law, results):
     """Give cells of rows number `begin` to `end` a pulse wherever their row and their column have one in the same
-    slot, samples in order, each slot by slot; then count one write of every cell that took any, unless `listing`.
+    slot, samples in order, each slot by slot; then count one write of every cell that took any, unless listing.
 
-    rows (driven,): the driven rows of `present` (planes, rows, columns) siemens; trains (driven, samples): theirs;
-    starts, listed: from `list_columns`; law: from `coincidence.pulse_law`; pace and stuck, of the cells, may be empty.
-    kept: conductance, writes, pulses, swing and time of the write of all cells; touched (planes, rows, columns)
-    receives which cells took a pulse, sums (driven, column tiles of tile_columns, 5) how many did, SET pulses, RESET
-    pulses, and joule of both. `listing` does not count a write, but has pulses, energy (2, planes, rows, columns; SET
-    first) and swing receive what each cell took; these may be empty otherwise.
+    driven: `DrivenRows`; request: `UpdateRequest`; state: `CellState` of cells (planes, rows, columns), updated; law:
+    `UpdateLaw`; results: `UpdateResults`.
 
     The normal numbers of a row have the counters (256 (line segments + segment) + i, 32 sample + slot); lines are
     counted from first_line, and a segment is LANES of the columns listed for the slot.
     """
+    present, trains, starts, slots = state.present, driven.trains, driven.starts, driven.slots
     planes, _, columns = present.shape
-    g_min, g_max, least_held, numbers = law[0], law[1], law[2], law[3:].astype(np.float32)
-    noisy = numbers[10] != 0 or numbers[11] != 0
-    uneven = pace.size > 0 or stuck.size > 0
+    g_min, g_max, small = law.g_min, law.g_max, single_update_law(law)
+    noisy = small.cycle_to_cycle != 0 or small.window_spread != 0
+    uneven = state.device_to_device.size > 0 or state.stuck.size > 0
     segments, width = (columns + LANES - 1) // LANES, planes * columns
-    k0, k1 = key
+    k0, k1 = request.key
     cell, rising = np.zeros(2 * LANES, np.uint32), np.zeros(2 * LANES, np.bool_)
     was, after, far = np.zeros(2 * LANES), np.zeros(2 * LANES), np.zeros(2 * LANES)
-    now, moved, speed = np.zeros(2 * LANES, np.float32), np.zeros(2 * LANES, np.float32), np.ones(2 * LANES, np.float32)
+    now, moved, factor = (
+        np.zeros(2 * LANES, np.float32),
+        np.zeros(2 * LANES, np.float32),
+        np.ones(2 * LANES, np.float32),
+    )
     z, joule = np.zeros(2 * LANES, np.float32), np.zeros(2 * LANES, np.float32)
-    g, paces, swung = np.empty(width), np.empty(width, np.float32), np.empty(width)
-    taken, drawn = np.empty(2 * width, np.int32), np.empty(2 * width)
+    row = Row(
+        np.empty(width),
+        np.empty(width, np.float32),
+        np.empty(width),
+        np.empty(2 * width, np.int32),
+        np.empty(2 * width),
+    )
+    g, row_moved, row_pulses, row_joule = row.siemens, row.moved, row.pulses, row.joule
     for r in range(begin, end):
-        taken[:], drawn[:], swung[:] = 0, 0.0, 0.0
-        _find_row(rows[r], present, pace, stuck, g, paces)
+        number = driven.rows[r]
+        _find_row(number, state, row)
         for s in range(trains.shape[1]):
             word = trains[r, s]
             negative = np.uint32(word >> np.uint32(SLOTS))
@@ -314,40 +359,34 @@ def pulse_coincidences(
                 start, stop = starts[s, slot], starts[s, slot + 1]
                 for segment in range((stop - start + LANES - 1) // LANES):
                     first = start + segment * LANES
+                    listed = driven.listed[first : min(stop, first + LANES)]
                     count = _choose_cells(
-                        listed[first : min(stop, first + LANES)],
-                        negative,
-                        scheme,
-                        np.uint32(columns),
-                        least_held,
-                        g,
-                        cell,
-                        rising,
+                        listed, negative, request.scheme, np.uint32(columns), law.least_held, g, cell, rising
                     )
                     lanes = (count + BLOCK - 1) // BLOCK * BLOCK
                     for n in range(count):
                         was[n] = g[cell[n]]
                     if uneven:
                         for n in range(count):
-                            speed[n] = paces[cell[n]]
+                            factor[n] = row.factors[cell[n]]
                     if noisy:
-                        pair = ((first_line + r) * segments + segment) * LANES
-                        counter = np.uint32((first_sample + s) * COUNTS_PER_SAMPLE + slot)
+                        pair = ((driven.first_line + r) * segments + segment) * LANES
+                        counter = np.uint32((driven.first_sample + s) * COUNTS_PER_SAMPLE + slot)
                         _draw_normals(lanes // 2, pair, counter, k0, k1, z[: lanes // 2], z[lanes // 2 : lanes])
                     for n in range(lanes):
                         now[n] = (was[n] - g_min) * (1.0 / (g_max - g_min))
-                    _move(lanes, now, speed, rising, z, numbers, moved, joule)
+                    _move(lanes, now, factor, rising, z, small, moved, joule)
                     _settle(lanes, was, moved, g_min, g_max, after, far)
                     for n in range(count):
                         at = cell[n]
                         g[at] = after[n]
-                        swung[at] += far[n]
+                        row_moved[at] += far[n]
                         polar = at if rising[n] else np.uint32(at + width)
-                        taken[polar] += np.int32(1)
-                        drawn[polar] += joule[n]
+                        row_pulses[polar] += np.int32(1)
+                        row_joule[polar] += joule[n]
         for side in range(planes):
-            _copy(g[side * columns : (side + 1) * columns], present[side, rows[r]])
-        if listing:
-            _list_row(rows[r], taken, drawn, swung, pulses, energy, swing)
+            _copy(g[side * columns : (side + 1) * columns], present[side, number])
+        if results.listing:
+            _list_row(row, number, results)
         else:
-            _count_row(rows[r], g, taken, drawn, swung, clock, kept, touched, sums[r], tile_columns)
+            _count_row(row, number, state, request, results.touched, results.sums[r])

@@ -1,6 +1,6 @@
 """The pulse-response curve: conductance against the number of identical pulses, straight or exponential.
 
-With x the way gone from the starting end of the window, after P of P_max pulses (NeuroSim user manual,
+With x the distance from the starting end of the window, after P of P_max pulses (NeuroSim user manual,
 equations 8.1 to 8.3; for RESET the same from the other end):
 
     x(P) = B (1 - exp(-P / A)),   B = window / (1 - exp(-P_max / A))
@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import math
 from functools import cache
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
+
+from crossbar_sim.devices.pulse_response.base import Steps
+from crossbar_sim.spec.errors import SpecError
 
 LABELS = (0.01, 8.0)
 """Range of |non-linearity label|; beyond 8 the end of the curve is flat to rounding errors."""
@@ -43,36 +45,10 @@ def curvature(label: float) -> float:
     NeuroSim's table of 900 labels to its printed digits.
     """
     if not LABELS[0] <= abs(label) <= LABELS[1]:
-        raise ValueError(f"a non-linearity label lies between 0.01 and 8 in size, got {label:g}; leave it out for none")
+        raise SpecError(f"a non-linearity label lies between 0.01 and 8 in size, got {label:g}; leave it out for none")
     wanted = abs(label) * DISTANCE_PER_LABEL * math.sqrt(2)
     log_a = brentq(lambda u: bow(math.exp(u)) - wanted, math.log(2e-3), math.log(1e3), xtol=1e-14)
     return math.copysign(math.exp(log_a), label)
-
-
-class Steps(NamedTuple):
-    """A pulse at x siemens from the starting end moves by step + rate (reach - x) + bulge exp(-fall x), siemens.
-
-    No open-loop train aims farther than `end`.
-    """
-
-    step: float = 0.0
-    rate: float = 0.0
-    reach: float = 0.0
-    bulge: float = 0.0
-    fall: float = 0.0
-    end: float = math.inf
-
-    def __call__(self, gone: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Mean move of one pulse at `gone` siemens from the starting end."""
-        move = self.step + self.rate * (self.reach - gone)
-        return np.asarray(move + self.bulge * np.exp(-self.fall * gone) if self.bulge else move)
-
-    def after(self, pulses: NDArray[np.float64], window: float) -> NDArray[np.float64]:
-        """Siemens gone after `pulses` from the starting end, pulse by pulse; between two pulses a straight line."""
-        gone = [0.0]
-        for _ in range(math.ceil(np.max(pulses, initial=0))):
-            gone.append(min(gone[-1] + float(self(np.array(gone[-1]))), window))
-        return np.interp(pulses, np.arange(len(gone)), gone)
 
 
 def labelled_steps(label: float | None, full_swing_pulses: float, window: float) -> Steps:

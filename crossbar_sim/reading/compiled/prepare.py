@@ -26,8 +26,8 @@ def _noise_variance(conductance, seen, wired, first, last, row, read_voltage, la
     total[:] = 0.0
     for plane in range(first, last + 1):
         g, m = conductance[plane, row], seen[plane, row]
-        if law[1].size > 0:
-            spread_of(g, law[0], law[1], law[2], relative, own)
+        if law.coefficients.size > 0:
+            spread_of(g, law, relative, own)
             sigma = own
         else:
             sigma = sigmas[plane, row]
@@ -132,7 +132,7 @@ def prepare_reads(
     """
     planes, inputs, columns = conductance.shape
     block, rooms = np.empty((BLOCK, columns), np.float32), np.empty((3, columns))
-    noisy = law[1].size > 0 or sigmas.size > 0
+    noisy = law.coefficients.size > 0 or sigmas.size > 0
     for b in range(begin, end):
         some = slice(b * BLOCK, min((b + 1) * BLOCK, inputs))
         column_sums[b] = 0.0

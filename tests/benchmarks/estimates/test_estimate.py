@@ -21,7 +21,7 @@ from benchmarks.estimates.estimate import (
     record_of,
 )
 from crossbar_sim import MappingError, SpecError, map_model
-from crossbar_sim.cells.cells import Crossbar
+from crossbar_sim.cells.cells import Cells
 from crossbar_sim.chip.chip import simulated_chip
 from crossbar_sim.chip.counted import CountedChip
 from crossbar_sim.chip.simulated import simulated
@@ -165,7 +165,7 @@ def test_gaussian_laws(values: int) -> None:
 
 
 def test_the_sample_of_writes_agrees_with_the_array_it_stands_for(milo: Hardware) -> None:
-    crossbar = Crossbar(milo.device, (4000,), stream_key(3, "other"))
+    crossbar = Cells(milo.device, (4000,), stream_key(3, "other"))
     levels = np.arange(4000) % 9
     goals = milo.device.g_min + milo.device.window * levels / 8
     done = crossbar.program(np.arange(4000), goals, milo.adc.energy)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from benchmarks.estimates.estimate import Counted, Workload, count
 from crossbar_sim import Chip, Hardware, map_model
-from crossbar_sim.cells.programming import Programming
+from crossbar_sim.cells.written import Written
 from crossbar_sim.chip.simulated import SimulatedMatrix
 from crossbar_sim.counting.activity import Activity
 from crossbar_sim.hardware.components import PROGRAMMING
@@ -59,9 +59,9 @@ class Watched:
         assert device.levels is not None
         return np.rint((conductance - device.g_min) / device.window * (device.levels - 1)).astype(np.int64)
 
-    def program(self, matrix: SimulatedMatrix, original: Any) -> Programming:
+    def program(self, matrix: SimulatedMatrix, original: Any) -> Written:
         before = matrix.target.copy().reshape(-1)
-        result: Programming = original(matrix)
+        result: Written = original(matrix)
         after, cells = matrix.target.reshape(-1), result.cells
         is_fresh = np.isnan(before[cells])
         counts = self.first.setdefault(matrix.ledger.current_phase, Counter())

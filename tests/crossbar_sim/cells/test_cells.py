@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from crossbar_sim import DeviceModel, SpecError
-from crossbar_sim.cells.cells import Crossbar
-from crossbar_sim.cells.programming import Programming
+from crossbar_sim import DeviceModel, MappingError, SpecError
+from crossbar_sim.cells.cells import Cells
+from crossbar_sim.cells.written import Written
 from crossbar_sim.runtime.counter_random import stream_key
 from tests.oracles.on_threads import on_threads
 
@@ -27,7 +27,7 @@ STAIRS = {
 }
 
 
-def write(crossbar: Crossbar, target: np.ndarray, where: np.ndarray, sense: float = 1e-12) -> Programming:
+def write(crossbar: Cells, target: np.ndarray, where: np.ndarray, sense: float = 1e-12) -> Written:
     cells = np.flatnonzero(where)
     return crossbar.program(cells, target.reshape(-1)[cells], sense)
 
@@ -44,7 +44,7 @@ def test_writing_some_cells_leaves_the_others_bit_identical(
     where: np.ndarray, again: np.ndarray, seed: int, name: str
 ) -> None:
     device = DeviceModel.load(name)
-    crossbar = Crossbar(device, (5, 7), stream_key(seed, "x"))
+    crossbar = Cells(device, (5, 7), stream_key(seed, "x"))
     first = write(crossbar, targets(device, (5, 7), 0), where)
     before = crossbar.conductance.copy()
     second = write(crossbar, targets(device, (5, 7), 1), again)
@@ -61,7 +61,7 @@ def test_writing_some_cells_leaves_the_others_bit_identical(
 
 def test_a_full_set_and_reset_is_one_cycle_of_wear() -> None:
     device = DeviceModel.load("wu2018").replace(cycle_to_cycle_window=None)
-    crossbar, everywhere = Crossbar(device, (5,), stream_key(0, "c")), np.ones(5, bool)
+    crossbar, everywhere = Cells(device, (5,), stream_key(0, "c")), np.ones(5, bool)
     for cycle in range(1, 4):
         write(crossbar, np.full(5, device.g_max), everywhere)
         np.testing.assert_allclose(crossbar.wear_cycles, cycle - 0.5, rtol=1e-6)
@@ -75,10 +75,18 @@ def test_a_staircase_of_one_voltage_is_the_plain_loop() -> None:
     flat = dict.fromkeys(("set_start", "set_stop", "reset_start", "reset_stop"), device.set_voltage)
     stairs, goal, everywhere = {**STAIRS, **flat}, targets(device, (300,), 0), np.ones(300, bool)
     plain, flat_stairs = (
-        write(Crossbar(kind, (300,), stream_key(0, "flat")), goal, everywhere)
+        write(Cells(kind, (300,), stream_key(0, "flat")), goal, everywhere)
         for kind in (device, device.replace(incremental_amplitude=stairs))
     )
-    for field in ("achieved", "set_pulses", "reset_pulses", "verify_reads", "set_energy", "reset_energy", "swing"):
+    for field in (
+        "achieved",
+        "set_pulses",
+        "reset_pulses",
+        "verify_reads",
+        "set_energy",
+        "reset_energy",
+        "conductance_travel",
+    ):
         assert np.array_equal(getattr(plain, field), getattr(flat_stairs, field))
     assert plain.squared_volts == pytest.approx(flat_stairs.squared_volts, rel=1e-12)
 
@@ -98,11 +106,11 @@ def test_results_do_not_depend_on_threads_or_on_the_other_cells(name: str) -> No
     goal = targets(device, (40, 50), 0)
     outcomes = []
     for threads in (1, 2):
-        crossbar = Crossbar(device, (40, 50), stream_key(5, "t"))
+        crossbar = Cells(device, (40, 50), stream_key(5, "t"))
         with on_threads(threads):
             write(crossbar, goal, np.ones((40, 50), bool))
         outcomes.append(crossbar.conductance)
-    alone = Crossbar(device, (40, 50), stream_key(5, "t"))
+    alone = Cells(device, (40, 50), stream_key(5, "t"))
     where = np.zeros((40, 50), bool)
     where[7, 9] = True
     write(alone, goal, where)
@@ -113,7 +121,7 @@ def test_results_do_not_depend_on_threads_or_on_the_other_cells(name: str) -> No
 def test_another_seed_or_write_gives_other_errors() -> None:
     device = DeviceModel.load("wan2022")
     goal, everywhere = targets(device, (100,), 0), np.ones(100, bool)
-    one, other = (Crossbar(device, (100,), stream_key(seed, "s")) for seed in (0, 1))
+    one, other = (Cells(device, (100,), stream_key(seed, "s")) for seed in (0, 1))
     first = write(one, goal, everywhere).achieved
     assert not np.isclose(first, write(other, goal, everywhere).achieved, rtol=1e-12).any()
     assert not np.isclose(first, write(one, goal, everywhere).achieved, rtol=1e-12).any()
@@ -122,7 +130,7 @@ def test_another_seed_or_write_gives_other_errors() -> None:
 def test_a_larger_change_costs_more_and_no_cell_costs_nothing() -> None:
     device = DeviceModel.load("wan2022").replace(cycle_to_cycle=0.0)
     steps = np.linspace(0.05, 1, 20)
-    crossbar = Crossbar(device, (20,), stream_key(0, "m"))
+    crossbar = Cells(device, (20,), stream_key(0, "m"))
     result = write(crossbar, device.g_min + device.window * steps, np.ones(20, bool))
     assert (np.diff(result.pulses) >= 0).all() and (np.diff(result.energy) > 0).all()
     nothing = write(crossbar, np.full(20, device.g_max), np.zeros(20, bool))
@@ -134,7 +142,7 @@ def test_open_loop_pulses_accumulate_cycle_to_cycle_spread() -> None:
     exact = {"coefficients": [0.0], "conductance_scale": 1.0, "sigma_scale": 1.0, "source": "test", "kind": "assumed"}
     device = device.replace(programming_error=exact)
     cells = 20_000
-    crossbar = Crossbar(device, (cells,), stream_key(0, "open"))
+    crossbar = Cells(device, (cells,), stream_key(0, "open"))
     result = write(crossbar, np.full(cells, 0.5 * (device.g_min + device.g_max)), np.ones(cells, bool))
     count = result.pulses[0]
     assert (result.pulses == count).all() and (result.verify_reads == 0).all() and count == round(22.5 / 2)
@@ -144,5 +152,5 @@ def test_open_loop_pulses_accumulate_cycle_to_cycle_spread() -> None:
 
 def test_targets_outside_the_window_are_refused() -> None:
     device = DeviceModel.load("wan2022")
-    with pytest.raises(ValueError, match="rescale the weights"):
-        write(Crossbar(device, (2,), stream_key(0, "w")), np.full(2, 1e-3), np.ones(2, bool))
+    with pytest.raises(MappingError, match="rescale the weights"):
+        write(Cells(device, (2,), stream_key(0, "w")), np.full(2, 1e-3), np.ones(2, bool))

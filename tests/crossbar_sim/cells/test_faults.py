@@ -7,15 +7,15 @@ import pytest
 from scipy import stats
 
 from crossbar_sim import DeviceModel, SpecError
-from crossbar_sim.cells.cells import Crossbar
+from crossbar_sim.cells.cells import Cells
 from crossbar_sim.runtime.counter_random import stream_key
 
 CELLS = 50_000
 LIFETIME = {"distribution": "weibull", "shape": 2.0, "source": "assumption", "kind": "assumed"}
 
 
-def filled(device: DeviceModel, cells: int = CELLS, seed: int = 0) -> Crossbar:
-    return Crossbar(device, (cells,), stream_key(seed, "faults"))
+def filled(device: DeviceModel, cells: int = CELLS, seed: int = 0) -> Cells:
+    return Cells(device, (cells,), stream_key(seed, "faults"))
 
 
 @pytest.mark.parametrize(("lrs", "hrs"), [(0.01, None), (None, 0.03), (0.1, 0.2)])
@@ -93,7 +93,7 @@ def test_cells_wear_out_one_by_one(stuck_at: str) -> None:
 
 def test_off_by_default() -> None:
     crossbar = filled(DeviceModel.load("milo2021"), 10)
-    assert crossbar.stuck is None and crossbar.lifetime is None and crossbar.pace is None
+    assert crossbar.stuck is None and crossbar.lifetime is None and crossbar.device_to_device is None
 
 
 def test_rates_above_one_are_refused() -> None:

@@ -8,12 +8,12 @@ import numba
 import numpy as np
 import pytest
 
-from crossbar_sim import DeviceModel
-from crossbar_sim.cells.cells import Crossbar
+from crossbar_sim import DeviceModel, MappingError
+from crossbar_sim.cells.cells import Cells
 from crossbar_sim.cells.compiled.stochastic_update import BOTH_CELLS, CELL_OF_THE_SIGN, LANES, ONE_CELL
 from crossbar_sim.cells.outer_product import pulse_outer_product
-from crossbar_sim.cells.programming import Programming
 from crossbar_sim.cells.pulse_trains import PulseTrains, draw, train_lengths
+from crossbar_sim.cells.written import Written
 from crossbar_sim.runtime.counter_random import normal_pair, stream_key
 from tests.conftest import ASSUMED
 from tests.oracles.on_threads import on_threads
@@ -42,7 +42,7 @@ def naive_cells(scheme: int, rises: bool, g: np.ndarray[Any, Any], place: tuple[
 
 
 def twin(
-    crossbar: Crossbar, trains: PulseTrains, scheme: int, row_of: Any, column_of: Any, tile_rows: int
+    crossbar: Cells, trains: PulseTrains, scheme: int, row_of: Any, column_of: Any, tile_rows: int
 ) -> tuple[np.ndarray[Any, Any], ...]:
     """Conductances, SET and RESET pulses and joule of every cell: sample by sample, slot by slot, cell by cell."""
     device, g = crossbar.device, crossbar.present.copy()
@@ -74,10 +74,10 @@ def twin(
     return g, pulses, energy
 
 
-def naive_pulse(crossbar: Crossbar, g: np.ndarray[Any, Any], cell: tuple[int, ...], rising: bool, z: float) -> float:
+def naive_pulse(crossbar: Cells, g: np.ndarray[Any, Any], cell: tuple[int, ...], rising: bool, z: float) -> float:
     """Move one cell by one pulse; joule."""
     device, now = crossbar.device, g[cell]
-    pace = 1.0 if crossbar.pace is None else crossbar.pace[cell]
+    pace = 1.0 if crossbar.device_to_device is None else crossbar.device_to_device[cell]
     gone = now - device.g_min if rising else device.g_max - now
     factor = 1 + device.cycle_to_cycle * z
     step = (
@@ -103,9 +103,9 @@ def signals(samples: int, inputs: int, outputs: int, tiles: int = 1) -> tuple[An
     return generator.standard_normal((samples, inputs)), generator.standard_normal((tiles, samples, outputs))
 
 
-def ready(device: DeviceModel, shape: tuple[int, int, int]) -> Crossbar:
+def ready(device: DeviceModel, shape: tuple[int, int, int]) -> Cells:
     """Cells all over the window, some of them at its lower end."""
-    crossbar = Crossbar(device, shape, KEY)
+    crossbar = Cells(device, shape, KEY)
     share = np.random.default_rng(1).uniform(-0.3, 1, shape)
     crossbar.conductance[:] = device.g_min + device.window * np.maximum(share, 0)
     return crossbar
@@ -157,7 +157,7 @@ def test_wide_rows_and_long_trains_equal_the_slow_twin() -> None:
         np.testing.assert_allclose(crossbar.conductance, expected, rtol=0, atol=1e-4 * device.pulse_step)
 
 
-def run(batches: list[slice], threads: int = 1) -> tuple[Crossbar, list[Programming]]:
+def run(batches: list[slice], threads: int = 1) -> tuple[Cells, list[Written]]:
     x, error = signals(20, 40, 30)
     crossbar = ready(DeviceModel.load("gong2018_es"), (2, 40, 30))
     with on_threads(threads):
@@ -179,7 +179,10 @@ def run(batches: list[slice], threads: int = 1) -> tuple[Crossbar, list[Programm
 def test_the_result_does_not_depend_on_threads() -> None:
     (one, (first,)), (two, (second,)) = run([slice(20)]), run([slice(20)], threads=2)
     assert (one.conductance == two.conductance).all()
-    assert all(np.array_equal(getattr(first, part), getattr(second, part)) for part in ("cells", "energy", "swing"))
+    assert all(
+        np.array_equal(getattr(first, part), getattr(second, part))
+        for part in ("cells", "energy", "conductance_travel")
+    )
 
 
 def test_the_result_does_not_depend_on_how_samples_are_cut_into_batches() -> None:
@@ -195,8 +198,8 @@ def test_one_write_per_touched_cell_and_its_wear() -> None:
     touched[result.cells] = True
     assert (writes == touched).all()
     assert (crossbar.pulses.reshape(-1)[result.cells] == result.pulses).all() and result.pulses.min() >= 1
-    assert (crossbar.swing.reshape(-1)[result.cells] == result.swing).all()
-    assert (result.swing >= np.abs(result.achieved - result.before) * (1 - 1e-12)).all()
+    assert (crossbar.conductance_travel.reshape(-1)[result.cells] == result.conductance_travel).all()
+    assert (result.conductance_travel >= np.abs(result.achieved - result.before) * (1 - 1e-12)).all()
     assert (crossbar.conductance.reshape(-1)[result.cells] == result.achieved).all() and crossbar.samples == 20
 
 
@@ -239,5 +242,5 @@ def test_trains_are_as_short_as_they_can_be_and_never_longer_than_allowed() -> N
     assert slots.tolist() == [1, 2, 0, 10]
     assert np.allclose((c_x * np.abs(x[:, 0]))[:2], np.sqrt([0.7, 0.7])) and (c_x[2], c_d[2]) == (0, 0)
     assert (draw(x, error, 1.0, 10, KEY, 0).rows[3] == 2**10 - 1).all()  # clipped: a pulse in every slot
-    with pytest.raises(ValueError, match="1 to 31 bits, got 32"):
+    with pytest.raises(MappingError, match="1 to 31 bits, got 32"):
         draw(x, error, 1.0, 32, KEY, 0)

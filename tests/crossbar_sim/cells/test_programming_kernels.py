@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from crossbar_sim import DeviceModel
-from crossbar_sim.cells.cells import Crossbar
+from crossbar_sim.cells.cells import Cells
 from crossbar_sim.cells.compiled import row_work
 from crossbar_sim.cells.compiled.lanes import CHUNK, LANES
-from crossbar_sim.cells.programming import Programming
+from crossbar_sim.cells.written import Written
 from crossbar_sim.devices import device_names
 from crossbar_sim.runtime.counter_random import stream_key
 from tests.oracles import writes as slow_writes
@@ -19,7 +19,7 @@ SENSE = 1.5e-12
 FAULTS = {"stuck_at_lrs": 0.04, "stuck_at_hrs": 0.04, "device_to_device": 0.2}
 
 
-def check(result: Programming, slow: list[slow_writes.Slow]) -> None:
+def check(result: Written, slow: list[slow_writes.Slow]) -> None:
     """Counts to the last bit, and where a loop of verify reads ends; what pulses alone reach to a millionth of the
     window, joules to one of the largest."""
 
@@ -31,7 +31,7 @@ def check(result: Programming, slow: list[slow_writes.Slow]) -> None:
     device = slow[0].device
     if result.verify_reads.any():
         np.testing.assert_allclose(result.achieved, column("g"), rtol=1e-13)
-    for name, theirs in (("achieved", "g"), ("swing", "swing")):
+    for name, theirs in (("achieved", "g"), ("conductance_travel", "conductance_travel")):
         np.testing.assert_allclose(getattr(result, name), column(theirs), rtol=0.0, atol=1e-6 * device.window)
     for name in ("set_energy", "reset_energy", "verify_energy"):
         expected = column(name)
@@ -42,9 +42,9 @@ def check(result: Programming, slow: list[slow_writes.Slow]) -> None:
     assert result.squared_volts == pytest.approx(column("squared").sum(), rel=close)
 
 
-def crossbar_of(device: DeviceModel, count: int) -> Crossbar:
+def crossbar_of(device: DeviceModel, count: int) -> Cells:
     """Cells that stand anywhere, a little beyond the window too, after different numbers of writes."""
-    crossbar, generator = Crossbar(device, (count,), stream_key(3, device.name)), np.random.default_rng(1)
+    crossbar, generator = Cells(device, (count,), stream_key(3, device.name)), np.random.default_rng(1)
     crossbar.conductance[:] = device.g_min + device.window * generator.uniform(0.0, 1.02, count)
     crossbar.present[:] = crossbar.conductance
     crossbar.writes[:] = generator.integers(0, 5, count)
@@ -88,7 +88,7 @@ def test_every_device_programs_as_one_cell_after_the_other(name: str, count: int
     goal = device.g_min + device.window * generator.random(count)
     before, writes = crossbar.present.copy(), crossbar.writes.copy()
     stuck = np.zeros(2 * count, bool) if crossbar.stuck is None else crossbar.stuck
-    pace = np.ones(2 * count) if crossbar.pace is None else crossbar.pace
+    pace = np.ones(2 * count) if crossbar.device_to_device is None else crossbar.device_to_device
     result = crossbar.program(cells, goal, SENSE)
     slow = [
         slow_writes.program(
@@ -102,7 +102,7 @@ def test_every_device_programs_as_one_cell_after_the_other(name: str, count: int
     assert np.array_equal(crossbar.writes, writes + written)
     assert np.array_equal(crossbar.conductance[cells], result.achieved)
     assert np.array_equal(crossbar.pulses[cells], result.pulses)
-    assert np.array_equal(crossbar.swing[cells], result.swing)
+    assert np.array_equal(crossbar.conductance_travel[cells], result.conductance_travel)
 
 
 @pytest.mark.parametrize("name", [n for n in device_names() if DeviceModel.load(n).incremental_amplitude is None])
@@ -111,7 +111,7 @@ def test_every_device_takes_blind_pulses_as_one_cell_after_the_other(name: str) 
     crossbar, generator = crossbar_of(device, count), np.random.default_rng(4)
     trains = generator.integers(1, 12, count) * generator.choice([-1, 1], count)
     before, writes = crossbar.present.copy(), crossbar.writes.copy()
-    assert crossbar.stuck is not None and crossbar.pace is not None
+    assert crossbar.stuck is not None and crossbar.device_to_device is not None
     result = crossbar.pulse(np.arange(count), trains)
     slow = [
         slow_writes.train(
@@ -121,7 +121,7 @@ def test_every_device_takes_blind_pulses_as_one_cell_after_the_other(name: str) 
             cell,
             writes[cell],
             crossbar.key,
-            crossbar.pace[cell],
+            crossbar.device_to_device[cell],
             bool(crossbar.stuck[cell]),
         )
         for cell in range(count)
@@ -129,26 +129,26 @@ def test_every_device_takes_blind_pulses_as_one_cell_after_the_other(name: str) 
     check(result, slow)
 
 
-def work_of_rows(result: Programming, device: DeviceModel, shape: tuple[int, int, int], width: int) -> np.ndarray:
-    """The obvious twin of `Programming.work`, from the lists of cells."""
+def work_of_rows(result: Written, device: DeviceModel, shape: tuple[int, int, int], width: int) -> np.ndarray:
+    """The obvious twin of `Written.work`, from the lists of cells."""
     _, row, column = np.unravel_index(result.cells, shape)
     at, work = (row, column // width), np.zeros((shape[1], -(-shape[2] // width), row_work.FIELDS))
     seconds = result.set_pulses * device.pulse_width + result.reset_pulses * device.reset_width
     squared = result.set_pulses * device.set_voltage**2 + result.reset_pulses * device.reset_voltage**2
     sums = {
-        row_work.CELLS: np.ones(result.count),
-        row_work.SETS: result.set_pulses,
-        row_work.RESETS: result.reset_pulses,
-        row_work.SET_JOULE: result.set_energy,
-        row_work.RESET_JOULE: result.reset_energy,
-        row_work.READS: result.verify_reads,
-        row_work.VERIFY_JOULE: result.verify_energy,
-        row_work.SQUARED: squared,
+        row_work.COLUMN.cells: np.ones(result.count),
+        row_work.COLUMN.set_pulses: result.set_pulses,
+        row_work.COLUMN.reset_pulses: result.reset_pulses,
+        row_work.COLUMN.set_joule: result.set_energy,
+        row_work.COLUMN.reset_joule: result.reset_energy,
+        row_work.COLUMN.verify_reads: result.verify_reads,
+        row_work.COLUMN.verify_joule: result.verify_energy,
+        row_work.COLUMN.squared_volts: squared,
     }
     for field, values in sums.items():
         np.add.at(work[..., field], at, values)
-    np.maximum.at(work[..., row_work.SLOTS], at, result.pulses)
-    np.maximum.at(work[..., row_work.LONGEST], at, seconds + result.verify_reads * device.read_time)
+    np.maximum.at(work[..., row_work.COLUMN.slots], at, result.pulses)
+    np.maximum.at(work[..., row_work.COLUMN.seconds], at, seconds + result.verify_reads * device.read_time)
     return work
 
 
@@ -163,16 +163,16 @@ def test_work_of_rows_is_the_sum_over_their_cells(name: str, order: str) -> None
         cells.sort()
     goal = device.g_min + device.window * generator.random(cells.size)
 
-    def programmed(listing: bool, threads: int) -> Programming:
+    def programmed(listing: bool, threads: int) -> Written:
         with on_threads(threads):
-            crossbar = Crossbar(device, shape, stream_key(3, name), array)
+            crossbar = Cells(device, shape, stream_key(3, name), array)
             return crossbar.program(cells, goal, SENSE, listing)
 
     result, listed = programmed(False, 1), programmed(True, 2)
     assert np.array_equal(result.work, listed.work)
-    for kept, again in zip(listed.lists.results, result.lists.results, strict=True):
+    for kept, again in zip(listed.lists, result.lists, strict=True):
         assert np.array_equal(kept, again)
     expected = work_of_rows(listed, device, shape, array[1])
     np.testing.assert_allclose(result.work, expected, rtol=1e-12)
-    np.testing.assert_allclose(result.sums[:, :, row_work.SETS].sum(), listed.set_pulses.sum())
+    np.testing.assert_allclose(result.sums[:, :, row_work.COLUMN.set_pulses].sum(), listed.set_pulses.sum())
     assert result.sums.shape == (3, 3, row_work.SUMS)

@@ -8,8 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crossbar_sim import Chip, DeviceModel, Hardware, SpecError
-from crossbar_sim.cells.cells import Crossbar
+from crossbar_sim import Chip, DeviceModel, Hardware, MappingError, SpecError
+from crossbar_sim.cells.cells import Cells
 from crossbar_sim.devices.disturbance import half_selected_pulses
 from crossbar_sim.runtime.counter_random import stream_key
 
@@ -56,7 +56,7 @@ def test_who_feels_whose_pulses(
 def test_weak_pulses_add_up(scheme: dict[str, object], label: float | None) -> None:
     """One cell is written; its neighbours take a share of every step, as a loop over the pulses says."""
     device = DeviceModel.load("wu2018").replace(disturbance=scheme, cycle_to_cycle_window=None, set_nonlinearity=label)
-    crossbar = Crossbar(device, (2, 3), stream_key(0, "d"))
+    crossbar = Cells(device, (2, 3), stream_key(0, "d"))
     result = crossbar.program(np.array([0]), np.array([device.g_max]), 0.0)
     pulses = int(result.set_pulses[0])
     lost = device.set_voltage * (1 / 2 if scheme is HALF else 2 / 3)
@@ -77,7 +77,7 @@ def test_weak_pulses_add_up(scheme: dict[str, object], label: float | None) -> N
 
 def test_reset_pulses_pull_down_and_stuck_cells_stay() -> None:
     device = DeviceModel.load("wu2018").replace(disturbance=HALF, stuck_at_hrs=0.3, cycle_to_cycle_window=None)
-    crossbar = Crossbar(device, (4, 30), stream_key(1, "s"))
+    crossbar = Cells(device, (4, 30), stream_key(1, "s"))
     assert crossbar.stuck is not None
     free = ~crossbar.stuck
     crossbar.conductance[free] = device.g_max
@@ -95,7 +95,7 @@ def test_disturbed_cells_stay_in_the_window(strength: float, seed: int) -> None:
     device = DeviceModel.load("wan2022").replace(
         disturbance={**HALF, "growth_voltage": strength}, programming_error=None
     )
-    crossbar, draw = Crossbar(device, (2, 5, 6), stream_key(seed, "w")), np.random.default_rng(seed)
+    crossbar, draw = Cells(device, (2, 5, 6), stream_key(seed, "w")), np.random.default_rng(seed)
     for _ in range(3):
         cells = np.flatnonzero(draw.random(60) < 0.4)
         before = crossbar.conductance.reshape(-1).copy()
@@ -129,7 +129,7 @@ def test_off_is_exactly_off_and_reads_see_it_when_on(milo: Hardware) -> None:
 
 def test_mistakes_are_explained() -> None:
     device = DeviceModel.load("wu2018").replace(disturbance=HALF)
-    with pytest.raises(ValueError, match="at least two axes"):
-        Crossbar(device, (5,), stream_key(0, "x"))
+    with pytest.raises(MappingError, match="at least two axes"):
+        Cells(device, (5,), stream_key(0, "x"))
     with pytest.raises(SpecError, match="pulses of one voltage"):
         DeviceModel.load("wan2022_incremental").replace(disturbance=HALF)

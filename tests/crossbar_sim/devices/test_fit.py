@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from crossbar_sim import DeviceModel, SpecError
-from crossbar_sim.cells.cells import Crossbar
+from crossbar_sim.cells.cells import Cells
 from crossbar_sim.devices.fit import example, fit, read_pulses, simulate
 from crossbar_sim.runtime.counter_random import stream_key
 from crossbar_sim.spec.citations import OWN_DATA, bibtex
@@ -63,7 +63,7 @@ def test_simulated_trains_are_those_of_the_programming_kernel() -> None:
     train = simulate(device, 1, stream_key(0, "twin")).trains[0]
     np.testing.assert_allclose(train[:98], device.response(np.arange(98)), rtol=1e-9)
     np.testing.assert_allclose(train[97:], device.response(np.arange(101), reset=True), rtol=1e-9)
-    crossbar = Crossbar(device, (1,), stream_key(0, "twin"))
+    crossbar = Cells(device, (1,), stream_key(0, "twin"))
     result = crossbar.program(np.array([0]), train[40:41], 0.0)
     assert result.set_pulses[0] == 40
 

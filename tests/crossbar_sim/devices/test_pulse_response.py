@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from crossbar_sim import DeviceModel, SpecError
-from crossbar_sim.cells.cells import Crossbar
-from crossbar_sim.cells.programming import Programming
+from crossbar_sim.cells.cells import Cells
+from crossbar_sim.cells.written import Written
 from crossbar_sim.devices.pulse_response.labelled import curvature, label_of, labelled_steps
 from crossbar_sim.runtime.counter_random import stream_key
 
@@ -27,9 +27,9 @@ NO_ERROR = {
 labels = st.one_of(st.none(), st.floats(0.01, 8), st.floats(-8, -0.01))
 
 
-def sweep(device: DeviceModel, reset: bool = False, cells: int = 1, seed: int = 0) -> Programming:
+def sweep(device: DeviceModel, reset: bool = False, cells: int = 1, seed: int = 0) -> Written:
     """One open-loop write across the whole window."""
-    crossbar = Crossbar(device, (cells,), stream_key(seed, "sweep"))
+    crossbar = Cells(device, (cells,), stream_key(seed, "sweep"))
     crossbar.conductance[:] = device.g_max if reset else device.g_min
     return crossbar.program(np.arange(cells), np.full(cells, device.g_min if reset else device.g_max), 0.0)
 
@@ -87,7 +87,7 @@ def test_cells_stay_in_the_window_and_energy_is_positive(
         verify_acceptance=0.2e-6,
         programming="open_loop" if loop == "open" else "write_verify",
     )
-    crossbar, draw = Crossbar(device, (30,), stream_key(seed, "w")), np.random.default_rng(seed)
+    crossbar, draw = Cells(device, (30,), stream_key(seed, "w")), np.random.default_rng(seed)
     for _ in range(3):
         target = device.g_min + device.window * draw.random(30)
         result = crossbar.program(np.arange(30), target, 1e-12)
@@ -101,7 +101,7 @@ def test_cells_stay_in_the_window_and_energy_is_positive(
 def test_a_farther_target_takes_more_pulses_and_energy(label: float | None, steps: int) -> None:
     device = DeviceModel.load("wu2018").replace(set_nonlinearity=label, **NO_SPREAD)
     target = device.g_min + device.window * np.linspace(0, 1, steps)
-    result = Crossbar(device, (steps,), stream_key(0, "m")).program(np.arange(steps), target, 0.0)
+    result = Cells(device, (steps,), stream_key(0, "m")).program(np.arange(steps), target, 0.0)
     assert (np.diff(result.pulses) >= 0).all() and (np.diff(result.energy) >= 0).all()
     assert result.pulses[0] == 0 and result.energy[0] == 0
     assert np.array_equal(result.achieved, target)  # without any spread the target is reached exactly
@@ -122,7 +122,7 @@ def test_open_loop_spread_is_that_of_neurosim(name: str, fraction: float) -> Non
     """sigma = c (g_max - g_min) sqrt(n) after n pulses, around the curve; the mean lies on the curve."""
     cells, device = 20_000, DeviceModel.load(name).replace(cycle_to_cycle_window=0.002)
     goal = device.response(np.array([round(fraction * device.full_swing_pulses)]))
-    crossbar = Crossbar(device, (cells,), stream_key(1, name))
+    crossbar = Cells(device, (cells,), stream_key(1, name))
     result = crossbar.program(np.arange(cells), np.full(cells, goal[0]), 0.0)
     sigma = 0.002 * device.window * np.sqrt(result.pulses[0])
     if fraction < 1:
@@ -151,12 +151,12 @@ def test_slow_and_fast_cells() -> None:
         device_to_device=0.1, cycle_to_cycle_window=None, set_nonlinearity=None, programming_error=NO_ERROR
     )
     target = np.full(cells, device.g_min + 64 * device.pulse_step)
-    crossbar = Crossbar(device, (cells,), stream_key(0, "d2d"))
+    crossbar = Cells(device, (cells,), stream_key(0, "d2d"))
     moved = crossbar.program(np.arange(cells), target, 0.0).achieved - device.g_min
     assert moved.mean() == pytest.approx(64 * device.pulse_step, rel=0.005)
     assert moved.std() == pytest.approx(0.1 * 64 * device.pulse_step, rel=0.03)
-    assert crossbar.pace is not None
-    np.testing.assert_allclose(moved, crossbar.pace * 64 * device.pulse_step, rtol=1e-6)
+    assert crossbar.device_to_device is not None
+    np.testing.assert_allclose(moved, crossbar.device_to_device * 64 * device.pulse_step, rtol=1e-6)
 
 
 # device, joule of one pulse at g_max, joule of a full sweep at the arithmetic mean conductance: V^2 G t

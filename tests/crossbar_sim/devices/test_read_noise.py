@@ -8,7 +8,7 @@ import torch
 from scipy import stats
 
 from crossbar_sim import Chip, DeviceModel, Hardware, SpecError
-from crossbar_sim.cells.cells import Crossbar
+from crossbar_sim.cells.cells import Cells
 from crossbar_sim.devices import ConductancePolynomial, FlickerNoise, device_names
 from crossbar_sim.runtime.counter_random import stream_key
 
@@ -66,7 +66,7 @@ def test_noise_grows_with_time_and_never_falls_below_zero() -> None:
 
 def test_which_cells_toggle_belongs_to_the_write() -> None:
     device, cells = DeviceModel.load("wan2022").replace(telegraph_noise=TELEGRAPH, read_noise=None), 20_000
-    crossbar = Crossbar(device, (cells,), stream_key(0, "t"))
+    crossbar = Cells(device, (cells,), stream_key(0, "t"))
     crossbar.program(np.arange(cells), np.full(cells, 20e-6), 0.0)
     first = crossbar.read_sigma() > 0
     assert stats.binomtest(int(first.sum()), cells, 0.4).pvalue > 1e-5
@@ -82,7 +82,7 @@ def test_telegraph_variance_is_that_of_two_states() -> None:
     device = DeviceModel.load("wan2022").replace(
         telegraph_noise={**TELEGRAPH, "cells": 1.0}, read_noise=None, programming_error=None
     )
-    crossbar = Crossbar(device, (1,), stream_key(0, "v"))
+    crossbar = Cells(device, (1,), stream_key(0, "v"))
     crossbar.program(np.arange(1), np.full(1, 20e-6), 0.0)
     up = np.random.default_rng(0).random(200_000) < 0.3
     process = 20e-6 * (1 + 0.1 * (up - 0.3))

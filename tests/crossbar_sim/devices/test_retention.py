@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from crossbar_sim import Chip, DeviceModel, Hardware, SpecError
-from crossbar_sim.cells.cells import Crossbar
+from crossbar_sim.cells.cells import Cells
 from crossbar_sim.devices import LogRelaxation, PowerLawDrift, device_names, relaxed
 from crossbar_sim.runtime.counter_random import stream_key
 from tests.oracles.on_threads import on_threads
@@ -97,7 +97,7 @@ def test_relaxation_of_cmo(name: str, seconds: float, mean: float, spread: float
         assert_normal(change, *exact)
 
 
-def later(crossbar: Crossbar, seconds: float) -> np.ndarray:
+def later(crossbar: Cells, seconds: float) -> np.ndarray:
     """The present conductances `seconds` from now, without letting the time pass."""
     ahead = copy.deepcopy(crossbar)
     ahead.wait(seconds)
@@ -106,7 +106,7 @@ def later(crossbar: Crossbar, seconds: float) -> np.ndarray:
 
 def test_a_cell_keeps_its_exponent_until_it_is_rewritten() -> None:
     device = DeviceModel.load("joshi2020").replace(programming_error=None)
-    crossbar, cells = Crossbar(device, (10, 10), stream_key(0, "keep")), np.arange(100)
+    crossbar, cells = Cells(device, (10, 10), stream_key(0, "keep")), np.arange(100)
     crossbar.program(cells, np.full(100, 10e-6), 0.0)
 
     def exponents() -> list[np.ndarray]:
@@ -122,12 +122,12 @@ def test_a_cell_keeps_its_exponent_until_it_is_rewritten() -> None:
 
 def test_switched_off_or_not_written_or_stuck_nothing_moves() -> None:
     device = DeviceModel.load("falcone2025_0p2")
-    fresh = Crossbar(device, (20,), stream_key(0, "n"))
+    fresh = Cells(device, (20,), stream_key(0, "n"))
     assert np.array_equal(later(fresh, DAY), fresh.conductance)
-    fixed = Crossbar(device.replace(retention=None), (20,), stream_key(0, "n"))
+    fixed = Cells(device.replace(retention=None), (20,), stream_key(0, "n"))
     fixed.program(np.arange(20), np.full(20, 40e-6), 0.0)
     assert np.array_equal(later(fixed, DAY), fixed.conductance)
-    stuck = Crossbar(device.replace(stuck_at_lrs=1.0), (20,), stream_key(0, "n"))
+    stuck = Cells(device.replace(stuck_at_lrs=1.0), (20,), stream_key(0, "n"))
     stuck.program(np.arange(20), np.full(20, 40e-6), 0.0)
     assert (later(stuck, DAY) == device.g_max).all()
 
@@ -142,7 +142,7 @@ def test_switched_off_or_not_written_or_stuck_nothing_moves() -> None:
 def test_the_present_depends_on_each_cells_age_alone(name: str, seed: int, waits: list[float], again: set[int]) -> None:
     """However a time is cut into waits, and whatever happens to other cells, a cell stands where its age puts it."""
     device = DeviceModel.load(name)
-    cut, whole = (Crossbar(device, (40,), stream_key(seed, name)) for _ in range(2))
+    cut, whole = (Cells(device, (40,), stream_key(seed, name)) for _ in range(2))
     cells, goal = np.arange(40), np.linspace(device.g_min, device.g_max, 40)
     for crossbar in (cut, whole):
         crossbar.program(cells, goal, 0.0)
@@ -166,7 +166,7 @@ def test_the_present_depends_on_each_cells_age_alone(name: str, seed: int, waits
 def test_a_write_starts_from_the_drifted_conductance() -> None:
     """A cell that has drifted away takes pulses to come back, one that has not takes none."""
     device = DeviceModel.load("nandakumar2019").replace(programming_error=None)
-    crossbar, goal = Crossbar(device, (50,), stream_key(0, "back")), np.full(50, 20e-6)
+    crossbar, goal = Cells(device, (50,), stream_key(0, "back")), np.full(50, 20e-6)
     crossbar.program(np.arange(50), goal, 0.0)
     assert crossbar.program(np.arange(50), goal, 0.0).pulses.sum() == 0
     crossbar.wait(DAY)
@@ -177,7 +177,7 @@ def test_a_write_starts_from_the_drifted_conductance() -> None:
 
 def test_cells_younger_than_a_second_stay_as_programmed() -> None:
     device = DeviceModel.load("falcone2025_0p2").replace(programming_error=None)
-    crossbar = Crossbar(device, (30,), stream_key(0, "young"))
+    crossbar = Cells(device, (30,), stream_key(0, "young"))
     crossbar.program(np.arange(30), np.full(30, 40e-6), 0.0)
     crossbar.wait(0.5)
     assert np.array_equal(crossbar.present, crossbar.conductance)
@@ -197,7 +197,7 @@ def test_heat_makes_time_run_faster(kelvin: float) -> None:
     }
     device = DeviceModel.load("nandakumar2019")
     factor = np.exp(11604.518 * (1 / 300 - 1 / kelvin))
-    hot, cold = (Crossbar(kind, (20,), stream_key(0, "h")) for kind in (device.replace(heat=heat), device))
+    hot, cold = (Cells(kind, (20,), stream_key(0, "h")) for kind in (device.replace(heat=heat), device))
     for crossbar, seconds in ((hot, HOUR), (cold, HOUR * factor)):
         crossbar.program(np.arange(20), np.full(20, 10e-6), 0.0)
         crossbar.wait(seconds)
@@ -215,14 +215,14 @@ def test_results_do_not_depend_on_threads() -> None:
 
 def test_mistakes_are_explained() -> None:
     law = DeviceModel.load("falcone2025_2p0").retention
-    with pytest.raises(ValueError, match="from 1 s after programming"):
+    with pytest.raises(SpecError, match="from 1 s after programming"):
         relaxed(law, np.ones(1), 0.5, stream_key(0, "x"))
-    with pytest.raises(ValueError, match="zero or more seconds"):
+    with pytest.raises(SpecError, match="zero or more seconds"):
         relaxed(law, np.ones(1), -1.0, stream_key(0, "x"))
     with pytest.raises(SpecError, match="law"):
         DeviceModel.load("wan2022").replace(retention={"law": "magic", "source": "x", "kind": "assumed"})
-    with pytest.raises(ValueError, match="time only goes forward"):
-        Crossbar(DeviceModel.load("wan2022"), (2,), stream_key(0, "x")).wait(-1.0)
+    with pytest.raises(SpecError, match="time only goes forward"):
+        Cells(DeviceModel.load("wan2022"), (2,), stream_key(0, "x")).wait(-1.0)
 
 
 def test_models_on_tiles_age(milo: Hardware) -> None:

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from crossbar_sim import DeviceModel, SpecError
-from crossbar_sim.cells.cells import Crossbar
-from crossbar_sim.devices.pulse_response.step_laws import ExponentialStep
+from crossbar_sim.cells.cells import Cells
+from crossbar_sim.devices.pulse_response.exponential import ExponentialStep
 from crossbar_sim.runtime.counter_random import stream_key
 from peft_methods.ntk.device_pulses import DevicePulses
 
@@ -86,7 +86,7 @@ def test_the_response_is_the_published_law_pulse_by_pulse(name: str, up: bool) -
 @pytest.mark.parametrize("name", DEVICES)
 def test_pulsed_cells_follow_the_published_law(name: str, start: float) -> None:
     device, counts = quiet(name), np.array([1, -1, 7, -7, 300, -300])
-    crossbar = Crossbar(device, (6,), stream_key(0, name))
+    crossbar = Cells(device, (6,), stream_key(0, name))
     crossbar.conductance[:] = at(device, name, start)
     achieved = crossbar.pulse(np.arange(6), counts).achieved
     expected = at(device, name, [weights(name, abs(n), bool(n > 0), start)[-1] for n in counts])
@@ -119,7 +119,7 @@ def test_asymmetry_of_the_exponential_step() -> None:
 def end_to_end(name: str) -> tuple[int, int]:
     """SET and RESET pulses of open-loop writes across the window."""
     device = quiet(name)
-    crossbar = Crossbar(device, (2,), stream_key(0, name))
+    crossbar = Cells(device, (2,), stream_key(0, name))
     crossbar.conductance[:] = device.g_min, device.g_max
     result = crossbar.program(np.arange(2), np.array([device.g_max, device.g_min]), 0.0)
     assert np.array_equal(result.achieved, [device.g_max, device.g_min])  # without any spread the write is exact
@@ -144,7 +144,7 @@ def test_open_loop_trains_end_as_near_as_a_pulse_allows(name: str) -> None:
     device = quiet(name).replace(programming_error=NO_ERROR)
     generator = np.random.default_rng(0)
     start, goal = device.g_min + device.window * generator.uniform(0.15, 0.85, (2, 300))
-    crossbar = Crossbar(device, (300,), stream_key(0, name))
+    crossbar = Cells(device, (300,), stream_key(0, name))
     crossbar.conductance[:] = start
     result = crossbar.program(np.arange(300), goal, 0.0)
     up, down = device.steps()(goal - device.g_min), device.steps(reset=True)(device.g_max - goal)
@@ -166,7 +166,7 @@ def test_spread_of_single_pulses(name: str, spread: float, rising: bool) -> None
     """Exponential steps spread by 5 times themselves, backwards too; soft bounds by a fixed number of nominal steps."""
     device = DeviceModel.load(name).replace(device_to_device=None)
     move, low, high = PUBLISHED[name]
-    crossbar = Crossbar(device, (CELLS,), stream_key(1, name, str(rising)))
+    crossbar = Cells(device, (CELLS,), stream_key(1, name, str(rising)))
     crossbar.conductance[:] = at(device, name, 0.0)
     result = crossbar.pulse(np.arange(CELLS), np.full(CELLS, 1 if rising else -1))
     moved = (result.achieved - result.before) / device.window * (high - low)
@@ -189,7 +189,7 @@ def test_spread_of_single_pulses(name: str, spread: float, rising: bool) -> None
     ],
 )
 def test_cells_differ_as_published(name: str, spread: float, logarithm: bool) -> None:
-    pace = Crossbar(DeviceModel.load(name), (CELLS,), stream_key(2, name)).pace
+    pace = Cells(DeviceModel.load(name), (CELLS,), stream_key(2, name)).device_to_device
     assert pace is not None and (pace > 0).all()
     values, center = (np.log(pace), 0.0) if logarithm else (pace, 1.0)
     assert values.mean() == pytest.approx(center, abs=4 * spread / np.sqrt(CELLS))
@@ -223,7 +223,7 @@ def test_any_law_stays_in_the_window_and_more_pulses_move_farther(
         device_to_device_distribution="log_normal",
     )
     draw = np.random.default_rng(seed)
-    crossbar = Crossbar(device, (30,), stream_key(seed, "w"))
+    crossbar = Cells(device, (30,), stream_key(seed, "w"))
     for _ in range(2):
         programmed = crossbar.program(np.arange(30), device.g_min + device.window * draw.random(30), 0.0)
         pulsed = crossbar.pulse(np.arange(30), np.where(draw.random(30) < 0.5, -1, 1) * draw.integers(1, 9, 30))

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 
 import numpy as np
 import pytest
 
 from crossbar_sim import Hardware
-from crossbar_sim.cells.cells import Crossbar
-from crossbar_sim.cells.compiled.lanes import pulse_energy
+from crossbar_sim.cells.cells import Cells
 from crossbar_sim.devices import DeviceModel
+from crossbar_sim.devices.pulse_response.compiled import pulse_energy
 from crossbar_sim.hardware.adc_energy import neurosim_sar_energy, neurosim_sar_time, survey_area, survey_energy
 from crossbar_sim.hardware.architecture import Architecture, Component
 from crossbar_sim.hardware.technology import arithmetic_energy, dram_energy, energy_scale, sram_energy
@@ -49,7 +50,7 @@ def full_sweep(harmonic: bool) -> float:
         .without_programming_error()
         .replace(set_nonlinearity=None, reset_nonlinearity=None, access_resistance=0.0)
     )
-    cell = Crossbar(device, (1,), stream_key(0, "cell"))
+    cell = Cells(device, (1,), stream_key(0, "cell"))
     return float(cell.program(np.array([0]), np.array([device.g_max]), 0.0).set_energy[0])
 
 
@@ -113,7 +114,7 @@ def full_over_lora() -> tuple[float, float]:
 
 def mnsim_row() -> float:
     """Joule of one pulse of 1.5 V and 10 ns on the 256 cells of a row, each of 100 kohm."""
-    return 256 * float(pulse_energy(1.5, 1e-5, 0.0, 0.0, 10e-9))
+    return 256 * float(pulse_energy(1.5, 1e-5, 0.0, inf, 10e-9))
 
 
 ROWS: list[tuple[str, str, str, Callable[[], float], float, float]] = [
@@ -158,12 +159,33 @@ ROWS: list[tuple[str, str, str, Callable[[], float], float, float]] = [
     ("T6", "neurosim", "SAR: 6 bit, 100 kohm, 32 nm", lambda: neurosim_sar_energy(6, 32e-9, 1e5), 115.5e-15, 1e-3),
     ("T6", "neurosim", "SAR: 4 bit, 100 kohm, 22 nm", lambda: neurosim_sar_energy(4, 22e-9, 1e5), 36.3e-15, 2e-3),
     ("T6", "neurosim", "SAR: time", lambda: neurosim_sar_time(8), 9e-9, 1e-9),
-    ("T7", "ohm", "0.5 V, 201 kohm, 10 ns", lambda: pulse_energy(0.5, 1 / 201e3, 0.0, 0.0, 10e-9), 12.44e-15, 1e-3),
-    ("T7", "ohm", "0.2 V, 1876 ohm, 10 ns", lambda: pulse_energy(0.2, 1 / 1876, 0.0, 0.0, 10e-9), 213.2e-15, 1e-3),
-    ("T8", "CiMLoop", "ISAAC cell: write", lambda: pulse_energy(2.0, 1 / 1333, 543.0, 0.0, 40e-9), 85.29e-12, 1e-3),
-    ("T8", "CiMLoop", "NeuroSim cell: write", lambda: pulse_energy(2.0, 1 / 6e3, 195e3, 0.0, 50e-9), 0.995e-12, 1e-3),
-    ("T9", "CiMLoop", "NeuRRAM cell: 4 uS", lambda: pulse_energy(1.75, 4e-6, 0.0, 0.0, 8.52e-6), 104.4e-12, 1e-3),
-    ("T9", "CiMLoop", "NeuRRAM cell: 1 uS", lambda: pulse_energy(1.75, 1e-6, 0.0, 0.0, 8.52e-6), 26.1e-12, 1e-3),
+    (
+        "T7",
+        "ohm",
+        "0.5 V, 201 kohm, 10 ns",
+        lambda: pulse_energy(0.5, 1 / 201e3, 0.0, inf, 10e-9),
+        12.44e-15,
+        1e-3,
+    ),
+    ("T7", "ohm", "0.2 V, 1876 ohm, 10 ns", lambda: pulse_energy(0.2, 1 / 1876, 0.0, inf, 10e-9), 213.2e-15, 1e-3),
+    (
+        "T8",
+        "CiMLoop",
+        "ISAAC cell: write",
+        lambda: pulse_energy(2.0, 1 / 1333, 543.0, inf, 40e-9),
+        85.29e-12,
+        1e-3,
+    ),
+    (
+        "T8",
+        "CiMLoop",
+        "NeuroSim cell: write",
+        lambda: pulse_energy(2.0, 1 / 6e3, 195e3, inf, 50e-9),
+        0.995e-12,
+        1e-3,
+    ),
+    ("T9", "CiMLoop", "NeuRRAM cell: 4 uS", lambda: pulse_energy(1.75, 4e-6, 0.0, inf, 8.52e-6), 104.4e-12, 1e-3),
+    ("T9", "CiMLoop", "NeuRRAM cell: 1 uS", lambda: pulse_energy(1.75, 1e-6, 0.0, inf, 8.52e-6), 26.1e-12, 1e-3),
     ("T10", "wu2018", "full sweep, arithmetic mean", lambda: full_sweep(harmonic=False), 90.1e-12, 1e-3),
     ("T10", "wu2018", "full sweep, harmonic mean", lambda: full_sweep(harmonic=True), 29.8e-12, 2e-3),
     ("T11", "perez2021", "pulse at 10 uA", lambda: perez_pulse(10e-6), 12e-12, 1e-9),

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from crossbar_sim import DeviceModel, Hardware, SpecError, map_model
-from crossbar_sim.cells.cells import Crossbar
+from crossbar_sim import DeviceModel, Hardware, MappingError, SpecError, map_model
+from crossbar_sim.cells.cells import Cells
 from crossbar_sim.chip.chip import Chip
 from crossbar_sim.chip.simulated import SimulatedMatrix
 from crossbar_sim.mapping.pulsing import pulsed_cells
@@ -80,7 +80,7 @@ def naive_pulses(device: DeviceModel, g: float, count: int) -> tuple[float, floa
 @pytest.mark.parametrize("count", [1, 7, -1, -9, 600])
 def test_blind_pulses_follow_the_published_curve(name: str, count: int) -> None:
     device = quiet(DeviceModel.load(name))
-    crossbar = Crossbar(device, (3,), KEY)
+    crossbar = Cells(device, (3,), KEY)
     crossbar.conductance[:] = device.g_min + 0.4 * device.window
     result = crossbar.pulse(np.array([1]), np.array([count]))
     expected, energy = naive_pulses(device, device.g_min + 0.4 * device.window, count)
@@ -94,26 +94,26 @@ def test_blind_pulses_follow_the_published_curve(name: str, count: int) -> None:
 def test_the_spread_of_blind_pulses_is_the_device_s() -> None:
     """n pulses of relative spread s: mean n steps, standard deviation s sqrt(n) steps; within 4 standard errors."""
     device = DeviceModel.load("milo2021")
-    crossbar, cells = Crossbar(device, (20_000,), KEY), np.arange(20_000)
+    crossbar, cells = Cells(device, (20_000,), KEY), np.arange(20_000)
     moved = crossbar.pulse(cells, np.full(20_000, 9)).achieved - device.g_min
     step, spread = device.pulse_step, device.cycle_to_cycle
     assert abs(moved.mean() - 9 * step) < 4 * spread * 3 * step / np.sqrt(20_000) + 1e-3 * step
     assert moved.std() == pytest.approx(3 * spread * step, rel=4 / np.sqrt(2 * 20_000))
-    again = Crossbar(device, (20_000,), KEY)
+    again = Cells(device, (20_000,), KEY)
     assert (again.pulse(cells[::-1].copy(), np.full(20_000, 9)).achieved[::-1] == moved + device.g_min).all()
 
 
 def test_stuck_cells_take_their_pulses_and_stay() -> None:
     device = DeviceModel.load("milo2021").replace(stuck_at_lrs=1.0)
-    crossbar = Crossbar(device, (4,), KEY)
+    crossbar = Cells(device, (4,), KEY)
     result = crossbar.pulse(np.arange(4), np.full(4, -5))
     assert (crossbar.conductance == device.g_max).all() and (crossbar.pulses == 5).all() and (result.energy > 0).all()
 
 
 @pytest.mark.parametrize("counts", [[0], [1501], [1, 1]])
 def test_trains_that_are_not_pulses_are_refused(counts: list[int]) -> None:
-    with pytest.raises(ValueError, match="one number of pulses per cell"):
-        Crossbar(DeviceModel.load("milo2021"), (2,), KEY).pulse(np.array([0]), np.array(counts))
+    with pytest.raises(MappingError, match="one number of pulses per cell"):
+        Cells(DeviceModel.load("milo2021"), (2,), KEY).pulse(np.array([0]), np.array(counts))
 
 
 @given(
@@ -124,7 +124,7 @@ def test_pulses_move_every_weight_the_right_way(pairs: list[tuple[float, int]]) 
     weight = np.array([[w for w, _ in pairs]])
     conductance = np.empty((2, len(pairs), 1))
     conductance[0], conductance[1] = (device.g_min + device.window * np.maximum(s * weight.T, 0) for s in (1, -1))
-    crossbar = Crossbar(device, conductance.shape, KEY)
+    crossbar = Cells(device, conductance.shape, KEY)
     crossbar.conductance[:] = conductance
     pulses = np.array([[n for _, n in pairs]])
     cells, counts = pulsed_cells(pulses, conductance, device)
