@@ -10,7 +10,8 @@ sys.path.insert(0, str(Path(__file__).parent / "_extensions"))
 project = "crossbar-sim"
 author = "the crossbar-sim authors"
 copyright = author
-extensions = ["myst_parser", "sphinx.ext.autodoc", "docstrings"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_gallery.gen_gallery", "docstrings"]
+default_role = "code"
 exclude_patterns = ["_build"]
 
 myst_heading_anchors = 3
@@ -21,6 +22,19 @@ autodoc_default_options = {"members": True, "exclude-members": "model_config, mo
 python_use_unqualified_type_hints = True
 python_maximum_signature_line_length = 80
 toc_object_entries_show_parents = "hide"
+
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "gallery",
+    "filename_pattern": "/plot_",
+    "within_subsection_order": "FileNameSortKey",
+    "abort_on_example_error": True,
+    "download_all_examples": False,
+    "min_reported_time": 0.5,
+    "remove_config_comments": True,
+    "show_memory": False,
+    "show_signature": False,
+}
 
 html_theme = "furo"
 html_title = "crossbar-sim"

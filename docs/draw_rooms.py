@@ -77,7 +77,7 @@ def house() -> dict[Room, set[Room]]:
         for path in sorted((ROOT / package).rglob("*.py")):
             parts = path.relative_to(ROOT).with_suffix("").parts
             here = room_of(".".join(parts))
-            if here is None or parts[-2:] == (here[0], "__main__"):
+            if here is None or parts[1].startswith("__"):
                 continue
             found = {room_of(given.get(name, name)) for name in imported(path)}
             rooms.setdefault(here, set()).update(room for room in found if room is not None and room != here)

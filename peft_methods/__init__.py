@@ -3,6 +3,7 @@
 from peft_methods.base import Adapter, Method
 from peft_methods.checkpoints.pool import Pool
 from peft_methods.errors import MethodError
+from peft_methods.methods import METHODS
 from peft_methods.methods.bitfit import BitFit
 from peft_methods.methods.bottleneck import Bottleneck
 from peft_methods.methods.dora import DoRA
@@ -18,31 +19,12 @@ from peft_methods.methods.vera import VeRA
 from peft_methods.methods.vpt import VPT
 from peft_methods.methods.wegeft import WeGeFT
 from peft_methods.training.loop import accuracy, fine_tune
-from peft_methods.updates.update_rules import (
-    RULES,
-    MixedPrecision,
-    OpenLoopPulses,
-    SignPulses,
-    StochasticPulses,
-    WriteVerify,
-)
-
-METHODS: dict[str, type[Method]] = {
-    "full-fine-tuning": FullFineTuning,
-    "linear-probe": LinearProbe,
-    "bitfit": BitFit,
-    "lora": LoRA,
-    "lora-fa": LoRAFA,
-    "dora": DoRA,
-    "vera": VeRA,
-    "wegeft": WeGeFT,
-    "ia3": IA3,
-    "adapters": Bottleneck,
-    "vpt": VPT,
-    "pasta": PASTA,
-    "lorahub": LoRAHub,
-    "lorafusion": LoRAFusion,
-}
+from peft_methods.updates import RULES
+from peft_methods.updates.mixed_precision import MixedPrecision
+from peft_methods.updates.open_loop import OpenLoopPulses
+from peft_methods.updates.sign_pulses import SignPulses
+from peft_methods.updates.stochastic import StochasticPulses
+from peft_methods.updates.write_verify import WriteVerify
 
 __all__ = [
     "IA3",

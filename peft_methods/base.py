@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Self
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Protocol, Self, TypeVar
 
 import numpy as np
 import torch
@@ -12,31 +13,53 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from torch import nn
 
-from crossbar_sim import Chip, SpecError
+from crossbar_sim import SpecError
+from crossbar_sim.chip.chip import simulated_chip
+from crossbar_sim.chip.digital import DigitalChip
+from crossbar_sim.chip.interface import AnyChip, TiledChip
 from crossbar_sim.chip.matrix import Matrix
 from crossbar_sim.spec.spec import Spec
-from peft_methods.checkpoints.pool import Pool
-from peft_methods.errors import MethodError
 from peft_methods.model_parts import head_of
-from peft_methods.placement import PlacedMatrix, Placement, ledger_of, place
-from peft_methods.updates.update_rules import AnyRule, Writer, WriteVerify
+from peft_methods.placement import PlacedMatrix, Placement, place
+from peft_methods.tuning import Range, Ranges
+from peft_methods.updates import AnyRule
+from peft_methods.updates.base import Writer
+from peft_methods.updates.write_verify import WriteVerify
+
+METHODS: dict[str, type[Method]] = {}
+"""Every method by its name; a method enters when its class is made."""
+AnyAdapter = TypeVar("AnyAdapter", bound="Adapter", covariant=True)
+
+
+class Maker(Protocol[AnyAdapter]):
+    """A method that makes adapters of its own class."""
+
+    def make_adapter(self, model: nn.Module, chip: AnyChip, seed: int) -> AnyAdapter:
+        """As `Method.make_adapter`."""
 
 
 class Method(Spec, ABC):
     """What a method attaches, what it trains, where each trained tensor lives, and how it is trained.
 
-    Class attributes state the hardware consequences; the tests compare them with the simulator's counters.
     `train_head` trains the digital classification head too, with the same learning rate. `update_rule` says how
     the updates of trained tensors on tiles reach their cells.
+
+    Class attributes. name: in files and on the command line; a class that states one is registered in METHODS. label:
+    in tables and figures. papers: citation keys. writes_cells, transposed_reads, extra_reads: the hardware
+    consequences, which the tests compare with the simulator's counters. needs_values: it computes with the float copies
+    of what it trains on tiles. searched: what a tuning may search; searched_on_tiles: further settings, where something
+    is trained on tiles.
     """
 
+    name: ClassVar[str]
     label: ClassVar[str]
-    papers: ClassVar[tuple[str, ...]] = ()  # citation keys
+    papers: ClassVar[tuple[str, ...]] = ()
     writes_cells: ClassVar[bool]
     transposed_reads: ClassVar[bool]
     extra_reads: ClassVar[str]
-    needs_pool: ClassVar[bool] = False
-    needs_values: ClassVar[bool] = False  # computes with float copies of what it trains on tiles
+    needs_values: ClassVar[bool] = False
+    searched: ClassVar[Ranges] = {"learning_rate": Range(1e-4, 1e-1)}
+    searched_on_tiles: ClassVar[Ranges] = {}
 
     learning_rate: Annotated[float, Field(gt=0)]
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
@@ -44,6 +67,12 @@ class Method(Spec, ABC):
     batch_size: Annotated[int, Field(ge=1)] = 10
     train_head: bool = False
     update_rule: AnyRule = WriteVerify()
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **options: Any) -> None:
+        super().__pydantic_init_subclass__(**options)
+        if "name" in vars(cls):
+            METHODS[cls.name] = cls
 
     @model_validator(mode="after")
     def _rule_fits(self) -> Self:
@@ -53,7 +82,7 @@ class Method(Spec, ABC):
         if not rule.keeps_value and (self.needs_values or self.weight_decay):
             reader = self.label if self.needs_values else "weight_decay"
             raise SpecError(
-                f"{reader} needs the float copies of the weights, and update_rule = '{rule.rule}' keeps none; "
+                f"{reader} needs the float copies of the weights, and update_rule = '{rule.name}' keeps none; "
                 "use 'write_verify'"
             )
         return self
@@ -71,31 +100,54 @@ class Method(Spec, ABC):
         """Where each kind of tensor lives that the method adds and never changes; programmed once, in 'pool'."""
         return {}
 
-    @abstractmethod
-    def attach(self, model: nn.Module, chip: Chip | None = None, pool: Pool | None = None, seed: int = 0) -> Adapter:
+    def search_ranges(self) -> Ranges:
+        """What a tuning may search, by the name of the setting."""
+        on_tiles = "crossbar" in self.placements().values()
+        return {**self.searched, **(self.searched_on_tiles if on_tiles else {})}
+
+    def table(self) -> dict[str, Any]:
+        """Its name and its settings, as `peft_methods.methods.read_method` takes them."""
+        return {"name": self.name, **self.model_dump(mode="json")}
+
+    def attach(self: Maker[AnyAdapter], model: nn.Module, chip: AnyChip | None = None, seed: int = 0) -> AnyAdapter:
         """Change `model` in place and return the adapter; every other parameter is frozen.
 
-        Without a chip all arithmetic is digital (the method's digital twin). What is programmed while
-        attaching is billed to the phases 'pool' (frozen tensors) and 'adapt/update' (trained tensors).
+        chip: where the model lies; None: nowhere, all arithmetic is digital (the method's digital twin). What is
+        programmed while attaching is billed to the phases 'pool' (frozen tensors) and 'adapt/update' (trained tensors).
         """
+        return self.make_adapter(model, DigitalChip() if chip is None else chip, seed)
+
+    @abstractmethod
+    def make_adapter(self, model: nn.Module, chip: AnyChip, seed: int) -> Adapter:
+        """What `attach` does for this method."""
+
+
+@dataclass(frozen=True)
+class TrainedGroup:
+    """Parameters that are trained with the same settings."""
+
+    parameters: list[nn.Parameter]
+    learning_rate: float
+    weight_decay: float
 
 
 class Adapter:
     """A method attached to a model: its trained parameters, its matrices, and the way back."""
 
-    def __init__(self, method: Method, model: nn.Module, chip: Chip | None) -> None:
-        self.method, self.model, self.chip = method, model, chip
-        self.groups: list[dict[str, Any]] = []
+    def __init__(self, method: Method, model: nn.Module, chip: AnyChip) -> None:
+        self.method = method
+        self.model = model
+        self.chip = chip
+        self.groups: list[TrainedGroup] = []
         self.matrices: list[Matrix] = []
         self.writers: list[Writer] = []
         self.placed: list[tuple[PlacedMatrix, Placement]] = []
         self._replaced: list[tuple[nn.Module, str, nn.Module]] = []
         self._requires_grad = {parameter: parameter.requires_grad for parameter in model.parameters()}
         self._originals: dict[nn.Parameter, torch.Tensor] = {}
-        self._tiles_before = set(chip.matrices) if chip is not None else set()
-        if chip is not None:
-            self.mark = chip.mark_writes()
-            chip.ledger.method = method.display_name
+        self._tiles_before = set(chip.matrices)
+        self._before = chip.mark_writes()
+        chip.ledger.labels["method"] = method.display_name
         model.requires_grad_(False)
         if method.train_head:
             self.train(list(head_of(model).parameters()), method.learning_rate, method.weight_decay)
@@ -109,7 +161,7 @@ class Adapter:
                 self._originals[parameter] = parameter.detach().clone()
             parameter.requires_grad_(True)
         if parameters:
-            self.groups.append({"params": parameters, "lr": learning_rate, "weight_decay": weight_decay})
+            self.groups.append(TrainedGroup(parameters, learning_rate, weight_decay))
 
     def place(
         self, name: str, weight: torch.Tensor, placement: Placement, largest: float | None = None
@@ -135,7 +187,7 @@ class Adapter:
 
     def trained_parameters(self) -> list[nn.Parameter]:
         """Every trained parameter."""
-        return [parameter for group in self.groups for parameter in group["params"]]
+        return [parameter for group in self.groups for parameter in group.parameters]
 
     def trained_by_name(self) -> dict[str, nn.Parameter]:
         """Every trained parameter by its name in the model; the same names on tiles and without a chip."""
@@ -151,7 +203,7 @@ class Adapter:
         """Take over trained values, by name; what is on tiles is programmed with verify reads, whatever the rule."""
         for name, parameter in self.trained_by_name().items():
             parameter.copy_(values[name])
-        with ledger_of(self.chip).phase("adapt/update"):
+        with self.chip.ledger.phase("adapt/update"):
             for matrix in self.matrices:
                 matrix.program()
             self.writers = [self.method.update_rule.writer(matrix) for matrix in self.matrices]
@@ -162,7 +214,7 @@ class Adapter:
         what is programmed once and never changes, a pool, does not count."""
         trained = {matrix.name for matrix in self.matrices}
         frozen = {matrix.name for matrix, _ in self.placed} - trained
-        return self.chip.writes_since(self.mark, frozen) if self.chip is not None else {}
+        return simulated_chip(self.chip).writes_since(self._before, frozen)
 
     @property
     def trained_values(self) -> int:
@@ -174,17 +226,18 @@ class Adapter:
 
         last: no further step follows.
         """
-        return sum(writer.write(last) for writer in self.writers)
+        written = sum(writer.write(last) for writer in self.writers)
+        self.after_write()
+        return written
+
+    def after_write(self) -> None:
+        """A hook: compute again what depends on the trained tensors."""
 
     def resume(self) -> None:
-        """Get ready to train, again if `finish` was called."""
+        """A hook: get ready to train, again if `finish` was called."""
 
     def finish(self) -> None:
-        """Get ready to infer once training is over, for methods that can then compute something once and keep it."""
-
-    def delta_weights(self) -> dict[str, torch.Tensor]:
-        """For every changed linear layer, the merged weight minus the frozen one (outputs, inputs)."""
-        raise MethodError(f"{self.method.label} cannot be merged into the backbone's weights")
+        """A hook: get ready to infer once training is over, where something can be computed once and kept."""
 
     @torch.no_grad()
     def detach(self) -> None:
@@ -197,13 +250,21 @@ class Adapter:
             setattr(owner, child, original)
         for parameter, value in self._originals.items():
             parameter.copy_(value)
-        with ledger_of(self.chip).phase("adapt/update"):
+        with self.chip.ledger.phase("adapt/update"):
             for matrix in self.matrices:
                 matrix.keep_factors(False)
                 if matrix.master in self._originals:
                     matrix.program()
-        if self.chip is not None:
+        if isinstance(self.chip, TiledChip):
             for name in set(self.chip.matrices) - self._tiles_before:
                 self.chip.release(name)
         for parameter, required in self._requires_grad.items():
             parameter.requires_grad_(required)
+
+
+class MergeableAdapter(Adapter, ABC):
+    """An adapter whose effect is a change of the backbone's weights."""
+
+    @abstractmethod
+    def delta_weights(self) -> dict[str, torch.Tensor]:
+        """For every changed linear layer, the merged weight minus the frozen one (outputs, inputs)."""

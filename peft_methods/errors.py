@@ -1,4 +1,4 @@
-"""The error of this storey."""
+"""The errors of this storey."""
 
 from __future__ import annotations
 
@@ -7,3 +7,11 @@ from crossbar_sim import CrossbarError
 
 class MethodError(CrossbarError):
     """A method cannot be attached to this model, chip or pool."""
+
+
+class CheckpointError(CrossbarError, ValueError):
+    """An adapter cannot be read, written or trusted; the message says what to do."""
+
+
+class PoolError(CrossbarError, ValueError):
+    """LoRA modules that cannot be mixed; the message names the member, the module and the shapes."""

@@ -23,10 +23,7 @@ from torch import Tensor
 
 from peft_methods.errors import MethodError
 
-KernelName = Literal["linear", "rbf"]
-
-
-# finitely many tasks
+Similarity = Literal["linear", "rbf"]
 
 
 @dataclass(frozen=True)
@@ -79,9 +76,6 @@ def mislabel(values: Tensor, share: float, generator: torch.Generator) -> Tensor
     return torch.where(wrong.view(-1, *[1] * (values.ndim - 1)), values[others], values)
 
 
-# Gaussian linear regression
-
-
 @dataclass(frozen=True)
 class LinearPosterior:
     """Z | examples: mean (m, d); covariance (d, d) of every row."""
@@ -103,48 +97,32 @@ def linear_posterior(keys: Tensor, values: Tensor, noise_variance: float, prior_
     return LinearPosterior(values.T @ keys @ covariance / noise_variance, covariance, noise_variance)
 
 
-def gram(left: Tensor, right: Tensor, kernel: KernelName = "linear", bandwidth: float = 1.0) -> Tensor:
+def gram(left: Tensor, right: Tensor, similarity: Similarity = "linear", bandwidth: float = 1.0) -> Tensor:
     """l . r ('linear') or exp(-|l - r|^2 / (2 bandwidth^2)) ('rbf'); (..., l, d), (..., r, d) -> (..., l, r)."""
-    if kernel == "linear":
+    if similarity == "linear":
         return left @ right.mT
-    if kernel == "rbf":
+    if similarity == "rbf":
         return (-torch.cdist(left, right).square() / (2 * bandwidth**2)).exp()
-    raise MethodError(f"no kernel '{kernel}'; valid: linear, rbf")
+    raise MethodError(f"no similarity '{similarity}'; valid: linear, rbf")
 
 
 def attn_dagger(
-    queries: Tensor, keys: Tensor, values: Tensor, ridge: float, kernel: KernelName = "linear", bandwidth: float = 1.0
+    queries: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    ridge: float,
+    similarity: Similarity = "linear",
+    bandwidth: float = 1.0,
 ) -> Tensor:
     """V^T (K(K, K) + ridge I)^-1 K(K, q): attention whose weights undo the correlation of the keys; (..., q, m).
 
     With ridge = noise_variance / prior_variance it is the posterior mean of Gaussian linear regression in the
-    kernel's features. Leading dimensions of queries, keys and values are a batch.
+    features of the similarity K. Leading dimensions of queries, keys and values are a batch.
     """
-    weights = gram(keys, keys, kernel, bandwidth)
+    weights = gram(keys, keys, similarity, bandwidth)
     weights = weights + ridge * torch.eye(keys.shape[-2], dtype=keys.dtype)
     solved = torch.cholesky_solve(values, torch.linalg.cholesky(weights))
-    return gram(queries, keys, kernel, bandwidth) @ solved
-
-
-def attn_dagger_variance(
-    queries: Tensor,
-    keys: Tensor,
-    noise_variance: float,
-    prior_variance: float,
-    kernel: KernelName = "linear",
-    bandwidth: float = 1.0,
-) -> Tensor:
-    """s2 + lam (K(q, q) - K(q, K) (K(K, K) + (s2 / lam) I)^-1 K(K, q)): the variance of v at queries; (q,)."""
-    system = gram(keys, keys, kernel, bandwidth)
-    system = system + noise_variance / prior_variance * torch.eye(len(keys), dtype=keys.dtype)
-    across = gram(queries, keys, kernel, bandwidth)
-    own = gram(queries[:, None], queries[:, None], kernel, bandwidth).flatten()
-    return noise_variance + prior_variance * (own - (across * torch.linalg.solve(system, across.T).T).sum(1))
-
-
-def softmax_attention(queries: Tensor, keys: Tensor, values: Tensor, bandwidth: float = 1.0) -> Tensor:
-    """sum_i softmax_i(q . k_i / bandwidth^2) v_i; (q, m). On the unit sphere the weights are RBF, normalised."""
-    return (queries @ keys.mT / bandwidth**2).softmax(-1) @ values
+    return gram(queries, keys, similarity, bandwidth) @ solved
 
 
 def posterior_mean(x: Tensor, y: Tensor, noise_variance: float, prior_variance: float) -> tuple[Tensor, Tensor]:
@@ -161,10 +139,3 @@ def posterior_mean(x: Tensor, y: Tensor, noise_variance: float, prior_variance: 
     moment[:, 1:] = (x * y[..., None])[:, :-1].cumsum(1) / noise_variance
     solved = torch.cholesky_solve(torch.stack([moment, x], dim=-1), torch.linalg.cholesky(precision))
     return (x * solved[..., 0]).sum(-1), (x * solved[..., 1]).sum(-1)
-
-
-def information(x: Tensor, noise_variance: float, prior_variance: float) -> Tensor:
-    """1/2 log det(I + (lam / s2) X^T X) (...,) for x (..., t, d): the expected log-loss by which model averaging trails
-    the true task after t examples, in nats. It grows as (d/2) log t, so the average regret falls as log(t) / t."""
-    scaled = prior_variance / noise_variance * x.mT @ x
-    return 0.5 * torch.linalg.slogdet(torch.eye(x.shape[-1], dtype=x.dtype) + scaled).logabsdet

@@ -8,19 +8,22 @@ import numpy as np
 import torch
 from torch import nn
 
-from crossbar_sim import Chip
+from crossbar_sim.chip.digital import DigitalChip
+from crossbar_sim.chip.interface import AnyChip, TiledChip
 from crossbar_sim.chip.matrix import Matrix
-from crossbar_sim.ledger.ledger import Ledger
 
 Placement = Literal["crossbar", "sram"]
+DIGITAL = DigitalChip()
+"""The chip of a run without one: nothing lies on tiles, and nothing is billed."""
 
 
 class SramMatrix(nn.Module):
     """y = x W^T with W (outputs, inputs) in SRAM; every vector reads every word once."""
 
-    def __init__(self, name: str, weight: torch.Tensor, chip: Chip | None) -> None:
+    def __init__(self, name: str, weight: torch.Tensor, chip: AnyChip) -> None:
         super().__init__()
-        self.name, self.chip = name, chip
+        self.name = name
+        self.chip = chip
         self.master = nn.Parameter(weight.detach().clone(), requires_grad=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -37,41 +40,31 @@ PlacedMatrix = Matrix | SramMatrix
 
 
 def place(
-    name: str, weight: torch.Tensor, placement: Placement, chip: Chip | None, largest: float | None = None
+    name: str, weight: torch.Tensor, placement: Placement, chip: AnyChip, largest: float | None = None
 ) -> PlacedMatrix:
-    """Put a matrix (outputs, inputs) on tiles or in SRAM; without a chip everything is plain digital.
+    """Put a matrix (outputs, inputs) on tiles or in SRAM; on a chip without tiles it is plain digital.
 
     largest: the largest |w| its cells must be able to hold (a trained tensor moves); None: that of `weight`.
     """
-    if chip is None or placement == "sram":
+    if placement == "sram" or not isinstance(chip, TiledChip):
         return SramMatrix(name, weight, chip)
     scale = None if largest is None else np.full(weight.shape[0], largest)
     return chip.matrix(name, weight, scale)
 
 
-def bill_sram(chip: Chip | None, place: str, *, reads: int = 0, writes: int = 0) -> None:
-    """Bill 32-bit SRAM words; nothing without a chip."""
-    if chip is not None:
-        digital = chip.hardware.digital
-        energy = reads * digital.sram_read + writes * digital.sram_write
-        chip.ledger.add("SRAM", place, energy, reads + writes)
+def bill_sram(chip: AnyChip, place: str, *, reads: int = 0, writes: int = 0) -> None:
+    """Bill 32-bit SRAM words."""
+    energy = reads * chip.digital.sram_read + writes * chip.digital.sram_write
+    chip.ledger.add("SRAM", place, energy, reads + writes)
 
 
-def bill_arithmetic(chip: Chip | None, place: str, *, adds: int = 0, multiplies: int = 0) -> None:
-    """Bill additions and multiplications at the design's precision; nothing without a chip."""
-    if chip is not None:
-        digital = chip.hardware.digital
-        energy = adds * digital.add_energy + multiplies * digital.multiply_energy
-        chip.ledger.add("arithmetic", place, energy, adds + multiplies)
+def bill_arithmetic(chip: AnyChip, place: str, *, adds: int = 0, multiplies: int = 0) -> None:
+    """Bill additions and multiplications at the design's precision."""
+    energy = adds * chip.digital.add_energy + multiplies * chip.digital.multiply_energy
+    chip.ledger.add("arithmetic", place, energy, adds + multiplies)
 
 
-def bill_activations(chip: Chip | None, values: int, access: Literal["read", "write"]) -> None:
+def bill_activations(chip: AnyChip, values: int, access: Literal["read", "write"]) -> None:
     """Bill the activations of one step, read or written once; nothing where the design gives them no memory."""
-    if chip is not None:
-        for component, events, energy in chip.hardware.digital.activation_terms(values, access):
-            chip.ledger.add(component, "activations", energy, events)
-
-
-def ledger_of(chip: Chip | None) -> Ledger:
-    """The chip's ledger, or one that nobody reads."""
-    return Ledger() if chip is None else chip.ledger
+    for component, events, energy in chip.digital.activation_terms(values, access):
+        chip.ledger.add(component, "activations", energy, events)

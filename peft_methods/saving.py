@@ -1,6 +1,6 @@
 """Any adapter on disk, whatever its method: the method's settings and its trained values under the model's names.
 
-One adapter is one folder with ``crossbar_adapter.json`` and ``crossbar_adapter.safetensors``. For methods that Hugging
+One adapter is one folder with `crossbar_adapter.json` and `crossbar_adapter.safetensors`. For methods that Hugging
 Face PEFT knows, `save_lora`, `save_vera` and `save_prompts` write its layout instead; these two files never pretend to
 be an adapter of PEFT.
 """
@@ -19,34 +19,30 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from crossbar_sim import Chip
-from crossbar_sim.spec.spec import nearest
+from crossbar_sim import CrossbarError, SpecError
+from crossbar_sim.chip.interface import AnyChip
 from peft_methods.base import Adapter, Method
-from peft_methods.checkpoints.lora import CheckpointError
-from peft_methods.checkpoints.pool import Pool
+from peft_methods.errors import CheckpointError
+from peft_methods.methods import read_method
+from peft_methods.methods.pooled import PoolMethod
+from peft_methods.placement import DIGITAL
 
 FACTS_FILE = "crossbar_adapter.json"
 VALUES_FILE = "crossbar_adapter.safetensors"
 FORMAT = 1
 
 
-def save_native(
-    folder: Path, adapter: Adapter, base_model_name: str, *, seed: int = 0, pool: Pool | None = None
-) -> None:
-    """Write an adapter's method, settings and trained values into `folder`.
+def save_native(folder: Path, adapter: Adapter, base_model_name: str, *, seed: int = 0) -> None:
+    """Write an adapter's method, settings and trained values into `folder`; of a pool only the digest.
 
-    seed: what `attach` was given, from which frozen random tensors (LoRA-FA, VeRA) are drawn again; pool: the pool of
-    LoRAFusion and LoRAHub, of which only the digest is kept. CheckpointError if it is missing.
+    seed: what `attach` was given, from which frozen random tensors (LoRA-FA, VeRA) are drawn again.
     """
-    name = method_key(adapter.method)
-    if adapter.method.needs_pool and pool is None:
-        raise CheckpointError(f"{adapter.method.label} mixes a pool: give save_native the pool, its digest is kept")
     facts = {
         "format": FORMAT,
-        "method": {"name": name, **adapter.method.model_dump(mode="json")},
+        "method": adapter.method.table(),
         "base_model_name": base_model_name,
         "seed": seed,
-        "pool_digest": None if pool is None else pool.digest(),
+        "pool_digest": adapter.method.find_pool().digest() if isinstance(adapter.method, PoolMethod) else None,
         "frozen_digest": frozen_digest(adapter),
     }
     values = {key: value.detach().cpu().contiguous().clone() for key, value in adapter.trained_by_name().items()}
@@ -61,44 +57,57 @@ def save_native(
         temporary.unlink(missing_ok=True)
 
 
-def load_native(folder: Path, model: nn.Module, chip: Chip | None = None, pool: Pool | None = None) -> Adapter:
+def load_native(folder: Path, model: nn.Module, chip: AnyChip = DIGITAL, method: Method | None = None) -> Adapter:
     """Attach the method of `folder` to `model` and give it the values that were saved; ready to infer or train on.
 
-    Programming is billed as in `attach`. CheckpointError if the file is damaged, of another model or of another pool.
+    method: the saved one with its pool, where the pool was an object, which a file does not hold. Programming is billed
+    as in `attach`. CheckpointError if the file is damaged, of another model, of another method or of another pool.
     """
     facts, values = _read(folder)
-    method = _method(folder, facts.get("method"))
-    if method.needs_pool and (pool is None or pool.digest() != facts.get("pool_digest")):
-        given = "no pool was given" if pool is None else "this pool has another digest"
-        raise CheckpointError(f"{folder}: saved with a pool, and {given}; give the pool that it was trained with")
-    adapter = method.attach(model, chip, pool, int(facts.get("seed", 0)))
-    wanted = adapter.trained_by_name()
-    problem = _difference(wanted, values)
+    method = _with_its_pool(folder, _method(folder, facts.get("method")), method, facts.get("pool_digest"))
+    adapter = method.attach(model, chip, int(facts.get("seed", 0)))
+    problem = _difference(adapter.trained_by_name(), values)
     if problem is None and facts.get("frozen_digest") != frozen_digest(adapter):
         problem = "the frozen random tensors came out differently; save it again with the seed that attach was given"
     if problem is not None:
         adapter.detach()
-        raise CheckpointError(f"{folder}: {problem}.")
+        raise CheckpointError(f"{folder}: {problem}")
     adapter.load(values)
     adapter.finish()
     return adapter
 
 
-def method_key(method: Method) -> str:
-    """The key of a method in METHODS."""
-    from peft_methods import METHODS
+def _with_its_pool(folder: Path, saved: Method, given: Method | None, digest: object) -> Method:
+    """The saved method with the pool that it was trained with; CheckpointError if that pool is not there."""
+    method = saved if given is None else given
+    if _without_pool(method) != _without_pool(saved):
+        raise CheckpointError(f"{folder}: saved with other settings than the method that was given; leave it out")
+    if not isinstance(method, PoolMethod):
+        return method
+    try:
+        found = method.find_pool().digest()
+    except CrossbarError as error:
+        raise CheckpointError(
+            f"{folder}: saved with a pool, and no pool was given ({error}); give load_native the method with its pool"
+        ) from error
+    if found != digest:
+        raise CheckpointError(
+            f"{folder}: saved with a pool, and this pool has another digest; give the pool that it was trained with"
+        )
+    return method
 
-    for name, kind in METHODS.items():
-        if type(method) is kind:
-            return name
-    raise CheckpointError(f"{type(method).__name__} is not registered in peft_methods.METHODS; register it first")
+
+def _without_pool(method: Method) -> dict[str, Any]:
+    return {key: value for key, value in method.table().items() if key != "pool"}
 
 
 def frozen_digest(adapter: Adapter) -> str:
     """SHA-256 over the matrices that an adapter without a pool adds and does not train."""
-    total, trained = hashlib.sha256(), set(map(id, adapter.trained_parameters()))
+    total = hashlib.sha256()
+    trained = set(map(id, adapter.trained_parameters()))
+    mixes_pool = isinstance(adapter.method, PoolMethod)
     for matrix, _ in adapter.placed:
-        if id(matrix.master) not in trained and not adapter.method.needs_pool:
+        if id(matrix.master) not in trained and not mixes_pool:
             total.update(matrix.master.detach().cpu().contiguous().numpy().tobytes())
     return total.hexdigest()
 
@@ -108,7 +117,8 @@ def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     if not path.is_file():
         raise CheckpointError(f"{path} does not exist; give the folder of one adapter, saved with save_native")
     try:
-        facts, values = json.loads(path.read_text(encoding="utf-8")), load_file(folder / VALUES_FILE)
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        values = load_file(folder / VALUES_FILE)
     except (ValueError, OSError, SafetensorError) as error:
         raise CheckpointError(f"{folder} is not a whole adapter ({error}); save it again") from error
     if not isinstance(facts, dict) or facts.get("format") != FORMAT:
@@ -117,12 +127,12 @@ def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 
 def _method(folder: Path, table: object) -> Method:
-    from peft_methods import METHODS
-
-    if not isinstance(table, dict) or table.get("name") not in METHODS:
-        name = table.get("name") if isinstance(table, dict) else table
-        raise CheckpointError(f"{folder}: no method '{name}'{nearest(str(name), list(METHODS))}")
-    return METHODS[table["name"]](**{key: value for key, value in table.items() if key != "name"})
+    if not isinstance(table, dict):
+        raise CheckpointError(f"{folder}: 'method' must be a table with a name, got {table!r}; save the adapter again")
+    try:
+        return read_method(table)
+    except SpecError as error:
+        raise CheckpointError(f"{folder}: {error}") from error
 
 
 def _difference(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str | None:

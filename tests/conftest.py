@@ -11,7 +11,7 @@ from torch import nn
 from benchmarks.problems.backbones import VisionTransformer
 from crossbar_sim import Hardware
 from peft_methods import Pool
-from peft_methods.checkpoints.lora import LoRAWeights
+from peft_methods.checkpoints.weights import LoRAWeights
 from peft_methods.model_parts import linear_layers
 
 torch.set_num_threads(1)

@@ -19,15 +19,18 @@ from crossbar_sim.chip.counted import CountedChip, CountedMatrix
 from crossbar_sim.counting.activity import Activity
 from crossbar_sim.hardware.components import PROGRAMMING
 from crossbar_sim.ledger.datasheet import datasheet
-from crossbar_sim.ledger.ledger import GROUPS, PHASES, Phase
 from crossbar_sim.ledger.pipeline import pipeline
 from crossbar_sim.spec.spec import Spec, nearest
 from peft_methods import METHODS, Adapter, LinearProbe, Method, Pool
+from peft_methods.methods import find_method
+from peft_methods.methods.gradient_free import GradientFree
+from peft_methods.methods.pooled import with_pool
 from peft_methods.model_parts import linear_layers
+from peft_methods.phases import GROUPS, PHASES, Phase
 from peft_methods.training.activations import KeptActivations
 from peft_methods.training.digital_operations import DigitalOperations
 from peft_methods.training.loop import bill_optimizer
-from peft_methods.training.search import GradientFree
+from peft_methods.training.step import TrainingStep
 
 DIGITAL = ("head", "lm_head")  # layers that stay digital
 WORD = 4  # bytes of a float32
@@ -119,13 +122,15 @@ def attach(
     hardware: Hardware,
     sample: Callable[[int], Any],
     *,
-    pool: Pool | None = None,
     workload: Workload | None = None,
     activity: Activity | None = None,
     digital: tuple[str, ...] = DIGITAL,
 ) -> Counted:
     """Deploy, calibrate and attach a method with shapes alone; arguments as in `count`."""
     workload = Workload() if workload is None else workload
+    for phase in () if activity is None else activity.levels:
+        if phase not in PHASES:
+            raise SpecError(f"levels: no phase '{phase}'{nearest(phase, list(PHASES))}")
     exclude = [name for name in digital if name in dict(model.named_modules())]
     chip = map_model(model, CountedChip(hardware, activity=activity), exclude=exclude)
     model.to("meta")
@@ -135,7 +140,7 @@ def attach(
         with torch.no_grad(), chip.ledger.phase("deploy"):
             output_of(model, sample(workload.calibration))
     known = {id(buffer) for buffer in model.buffers()}
-    adapter = method.attach(model, chip, pool)  # type: ignore[arg-type]
+    adapter = method.attach(model, chip)
     kept = sum(buffer.numel() for buffer in model.buffers() if id(buffer) not in known)
     return Counted(model, chip, adapter, backbone, kept, workload)
 
@@ -146,7 +151,6 @@ def count(
     hardware: Hardware,
     sample: Callable[[int], Any],
     *,
-    pool: Pool | None = None,
     workload: Workload | None = None,
     activity: Activity | None = None,
     digital: tuple[str, ...] = DIGITAL,
@@ -158,7 +162,7 @@ def count(
     keyword arguments. activity: what depends on data; digital: layers that stay off the tiles. Raises what
     map_model and the method raise.
     """
-    counted = attach(model, method, hardware, sample, pool=pool, workload=workload, activity=activity, digital=digital)
+    counted = attach(model, method, hardware, sample, workload=workload, activity=activity, digital=digital)
     run(counted, sample)
     return counted
 
@@ -192,24 +196,20 @@ def output_of(model: nn.Module, given: Any) -> torch.Tensor:
 
 def _step(model: nn.Module, adapter: Adapter, chip: CountedChip, sample: Callable[[int], Any], batch: int) -> None:
     """One step of `peft_methods.fine_tune`; any scalar stands for the loss, which has no products."""
-    ledger = chip.ledger
-    count_digital = DigitalOperations(chip)  # type: ignore[arg-type]
-    keep = KeptActivations(chip, model)  # type: ignore[arg-type]
-    with ledger.phase("adapt/forward"), count_digital("forward", batch):
-        with keep.written(batch):
-            output = output_of(model, sample(batch))
-        loss = output.sum()
-    with ledger.phase("adapt/backward"), count_digital("backward", batch):
-        loss.backward()
-        keep.read(batch)
-    with ledger.phase("adapt/update"):
-        bill_optimizer(chip, adapter)  # type: ignore[arg-type]
-        adapter.write()
+    training = TrainingStep(
+        chip.ledger, adapter.trained_parameters(), DigitalOperations(chip), KeptActivations(chip, model)
+    )
+
+    def update() -> int:
+        bill_optimizer(chip, adapter)
+        return adapter.write()
+
+    training.run(batch, lambda: output_of(model, sample(batch)), torch.sum, update)
 
 
 @torch.no_grad()
 def _evaluate(model: nn.Module, chip: CountedChip, given: Any, samples: int, phase: Phase) -> None:
-    count_digital = DigitalOperations(chip)  # type: ignore[arg-type]
+    count_digital = DigitalOperations(chip)
     with chip.ledger.phase(phase), count_digital("forward", samples):
         output_of(model, given)
 
@@ -221,9 +221,7 @@ def find_shape(model: str) -> ModelShape:
 
 def make_method(shape: ModelShape, method: str, settings: Mapping[str, Any] | None = None) -> Method:
     """The method with the settings that its paper uses for this model, changed by `settings`."""
-    if method not in METHODS:
-        raise SpecError(f"no method '{method}'{nearest(method, list(METHODS))}")
-    kind = METHODS[method]
+    kind = find_method(method)
     usual: dict[str, Any] = {"rank": shape.rank, "alpha": shape.alpha}
     if shape.targets is not None:
         usual["targets"] = shape.targets
@@ -242,10 +240,15 @@ def attach_shape(
     network = shape.build()
     if isinstance(method, LinearProbe) and isinstance(network, EncoderShape):
         network.add_head((workload or Workload()).classes)
-    layers = linear_layers(network, shape.targets) if method.needs_pool else {}
-    sizes = {name: (layer.weight.shape[0], layer.weight.shape[1]) for name, layer in layers.items()}
-    pool = pool_shape(sizes, shape) if method.needs_pool else None
-    return attach(network, method, hardware, sampler(shape, workload), pool=pool, workload=workload, activity=activity)
+
+    def make_pool() -> Pool:
+        layers = linear_layers(network, shape.targets)
+        return pool_shape(
+            {name: (layer.weight.shape[0], layer.weight.shape[1]) for name, layer in layers.items()}, shape
+        )
+
+    method = with_pool(method, make_pool)
+    return attach(network, method, hardware, sampler(shape, workload), workload=workload, activity=activity)
 
 
 def count_shape(
@@ -320,7 +323,7 @@ def record_of(counted: Counted) -> dict[str, Any]:
         "reprogramming_energy_J": ledger.energy("adapt", PROGRAMMING),
         "pool_programming_energy_J": ledger.energy("pool", PROGRAMMING),
         "total_energy_J": ledger.energy(),
-        "energy_by_phase_J": ledger.by_phase(),
+        "energy_by_phase_J": {group: ledger.energy(group) for group in GROUPS},
         "energy_by_component_J": ledger.by_component(),
         "adapt_energy_by_component_J": ledger.by_component("adapt"),
         "latency_s": ledger.time(),

@@ -22,12 +22,17 @@ from torch import nn
 
 from benchmarks.experiments.result import Result
 from benchmarks.problems.backbones import BACKBONE_FOLDER, load_backbone
+from benchmarks.problems.pools import POOL_FOLDER, load_pool
 from benchmarks.problems.tasks import TASKS, base_data, few_shot, get_task
 from crossbar_sim import Chip, CrossbarError, Hardware, SpecError, map_model
 from crossbar_sim.runtime.files import write_json
 from crossbar_sim.spec.spec import Spec, nearest
 from crossbar_sim.wear.statistics import wear
-from peft_methods import METHODS, Method, Pool, accuracy, fine_tune
+from peft_methods import Method, accuracy, fine_tune
+from peft_methods.checkpoints.pool import pool_folder
+from peft_methods.methods import read_method
+from peft_methods.methods.pooled import PoolMethod, with_pool
+from peft_methods.phases import GROUPS
 from peft_methods.training.loop import History, programming_energy
 
 FORMAT = 3  # raise when results computed by older code must not be reused
@@ -39,7 +44,8 @@ CALIBRATION_IMAGES = 64
 class Experiment(Spec):
     """What is run: `method` on `hardware` for `task`, `shots_per_class` training images per class, per seed.
 
-    `pool` is a folder of LoRA modules in PEFT's format; None: the one that ships for the backbone.
+    `pool` is a folder of LoRA modules in PEFT's format, handed to a method that mixes one and names none; None: the one
+    that ships for the backbone.
     """
 
     method: SerializeAsAny[Method]
@@ -54,18 +60,16 @@ class Experiment(Spec):
     @field_validator("method", mode="before")
     @classmethod
     def _method_from_table(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            value = {"name": value}
-        if not isinstance(value, Mapping):
+        if not isinstance(value, str | Mapping):
             return value
-        name = value.get("name")
-        if name not in METHODS:
-            raise SpecError(f"method: no method '{name}'{nearest(str(name), list(METHODS))}")
-        return METHODS[name](**{key: item for key, item in value.items() if key != "name"})
+        try:
+            return read_method(value)
+        except SpecError as error:
+            raise SpecError(f"method: {error}") from None
 
     @field_serializer("method")
     def _method_to_table(self, method: Method) -> dict[str, Any]:
-        return {"name": method_name(method), **method.model_dump(mode="json")}
+        return method.table()
 
     @field_validator("hardware", mode="before")
     @classmethod
@@ -94,8 +98,15 @@ class Experiment(Spec):
 
     @property
     def pool_folder(self) -> Path:
-        """Where the LoRA modules of the pool are."""
-        return BACKBONE_FOLDER.parent / "pools" / self.backbone if self.pool is None else Path(self.pool)
+        """Where the LoRA modules of the pool are, if its method mixes one."""
+        named = self.method.pool if isinstance(self.method, PoolMethod) else None
+        if isinstance(named, str):
+            return pool_folder(named)
+        return POOL_FOLDER / self.backbone if self.pool is None else Path(self.pool)
+
+    def method_with_pool(self) -> Method:
+        """The method, ready to be attached: with the pool of this experiment where it mixes one and names none."""
+        return with_pool(self.method, lambda: load_pool(self.pool_folder))
 
     def run(self, runs: Path = RUNS) -> Result:
         """Run what is not on disk yet, one seed after the other, and return the result."""
@@ -135,22 +146,13 @@ def read_record(path: Path) -> dict[str, Any]:
     return record
 
 
-def method_name(method: Method) -> str:
-    """The key of a method in METHODS."""
-    for name, kind in METHODS.items():
-        if type(method) is kind:
-            return name
-    raise CrossbarError(f"{type(method).__name__} is not registered in peft_methods.METHODS")
-
-
 def simulate(experiment: Experiment, seed: int) -> dict[str, Any]:
     """Deploy, adapt, infer once; everything in the record comes from this one chip."""
-    method, data = experiment.method, few_shot(get_task(experiment.task), experiment.shots_per_class, seed)
+    method, data = experiment.method_with_pool(), few_shot(get_task(experiment.task), experiment.shots_per_class, seed)
     model = copy.deepcopy(load_backbone(experiment.backbone))
     chip = map_model(model, experiment.hardware, seed=seed)
     calibrate(model, chip)
-    pool = load_pool(experiment.pool_folder) if method.needs_pool else None
-    adapter = method.attach(model, chip, pool, seed)
+    adapter = method.attach(model, chip, seed)
     curve: list[dict[str, float]] = []
     every = max(1, method.steps // experiment.curve_points) if experiment.curve_points else None
 
@@ -201,7 +203,7 @@ def bill(chip: Chip, history: History, task_writes: Mapping[str, NDArray[np.int6
         "reprogramming_energy_J": programming_energy(chip),
         "pool_programming_energy_J": programming_energy(chip, "pool"),
         "total_energy_J": ledger.energy(),
-        "energy_by_phase_J": ledger.by_phase(),
+        "energy_by_phase_J": {group: ledger.energy(group) for group in GROUPS},
         "energy_by_component_J": ledger.by_component(),
         "adapt_energy_by_component_J": ledger.by_component("adapt"),
         "adapt_time_s": ledger.time("adapt"),
@@ -225,12 +227,6 @@ def worn_tile(chip: Chip, task_writes: Mapping[str, NDArray[np.int64]]) -> dict[
     cells = writes[:, tile.inputs, tile.plane_columns]
     interleaved = cells.transpose(1, 2, 0).reshape(cells.shape[1], -1)
     return {"tile": tile.name, "rows": tile.rows, "columns": tile.columns, "writes": interleaved.tolist()}
-
-
-@cache
-def load_pool(folder: Path) -> Pool:
-    """A pool of LoRA modules; read once per process."""
-    return Pool.load(folder)
 
 
 @cache

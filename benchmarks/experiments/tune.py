@@ -26,6 +26,8 @@ from crossbar_sim import CrossbarError
 from crossbar_sim.runtime.files import write_json, write_text
 from crossbar_sim.spec.spec import read_toml
 from peft_methods import METHODS
+from peft_methods.methods import read_method
+from peft_methods.tuning import Range
 
 SEEDS = (100, 101)
 SAMPLER_SEED = 0
@@ -33,35 +35,16 @@ SAMPLER_SEED = 0
 Space = dict[str, optuna.distributions.BaseDistribution]
 
 
-def rate(low: float, high: float) -> optuna.distributions.FloatDistribution:
-    """A learning rate, or another positive factor, searched on a logarithmic scale."""
-    return optuna.distributions.FloatDistribution(low, high, log=True)
-
-
 def search_space(method: dict[str, Any]) -> Space:
-    """What is searched for a method; its fixed settings come from the suite."""
-    name = method["name"]
-    spaces: dict[str, Space] = {
-        "full-fine-tuning": {"learning_rate": rate(1e-4, 1e-2)},
-        "linear-probe": {"learning_rate": rate(1e-3, 1e-1)},
-        "lora": {"learning_rate": rate(1e-3, 5e-2)},
-        "lorafusion": {"learning_rate": rate(3e-3, 2e-1), "magnitude_learning_rate": rate(1e-3, 1e-1)},
-        "bitfit": {"learning_rate": rate(1e-3, 1e-1)},
-        "lora-fa": {"learning_rate": rate(1e-3, 1e-1)},
-        "dora": {"learning_rate": rate(1e-3, 5e-2)},
-        "vera": {"learning_rate": rate(3e-3, 2e-1), "initial": rate(3e-2, 1.0)},
-        "wegeft": {"learning_rate": rate(1e-3, 5e-2), "alpha": rate(2.0, 32.0)},
-        "ia3": {"learning_rate": rate(3e-3, 2e-1)},
-        "adapters": {"learning_rate": rate(1e-3, 5e-2)},
-        "vpt": {"learning_rate": rate(1e-3, 2e-1), "prompts": optuna.distributions.IntDistribution(1, 16, log=True)},
-        "pasta": {"learning_rate": rate(1e-3, 2e-1)},
-        "lorahub": {"learning_rate": rate(5e-2, 1.0), "regularisation": rate(1e-3, 1e-1)},
-    }
-    if name not in spaces:
-        return {"learning_rate": rate(1e-4, 1e-1)}
-    if name in ("lora", "dora", "adapters") and method.get("placement") != "sram":
-        spaces[name]["b_range"] = optuna.distributions.FloatDistribution(0.1, 1.0, log=True)
-    return spaces[name]
+    """What is searched for a method, as its class says; its fixed settings come from the suite."""
+    return {key: _distribution(one) for key, one in read_method(method).search_ranges().items()}
+
+
+def _distribution(one: Range) -> optuna.distributions.BaseDistribution:
+    """A range in the words of optuna."""
+    if isinstance(one.low, int) and isinstance(one.high, int):
+        return optuna.distributions.IntDistribution(one.low, one.high, log=one.log)
+    return optuna.distributions.FloatDistribution(one.low, one.high, log=one.log)
 
 
 def validation_accuracy(experiments: list[Experiment], runs: Path, workers: int) -> float:
@@ -78,8 +61,7 @@ def tune(method: dict[str, Any], suite: str, trials: int, runs: Path, workers: i
     comparison = load_comparison(suite)
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=SAMPLER_SEED))
     space = search_space(method)
-    settings = {key: value for key, value in method.items() if key != "name"}
-    start = METHODS[method["name"]](**settings)
+    start = read_method(method)
     study.enqueue_trial({key: getattr(start, key) for key in space})
     for _ in range(trials):
         trial = study.ask(space)

@@ -131,7 +131,7 @@ def case_step() -> Case:
     def run(on_tiles: bool) -> Callable[[], object]:
         model = copy.deepcopy(load_backbone("digits_vit"))
         chip = map_model(model, Hardware.load("milo2021_128x128"), seed=0) if on_tiles else None
-        adapter = method.attach(model, chip, None, 0)
+        adapter = method.attach(model, chip)
         return lambda: fine_tune(model, adapter, data.train_images, data.train_labels)
 
     case.add(TORCH, run(False))

@@ -67,12 +67,12 @@ def pulses(matrix: SimulatedMatrix, result: Written) -> str:
 def update_cells(matrix: SimulatedMatrix, x: torch.Tensor, error: torch.Tensor) -> Run:
     """Trains and pulses, energy and wear per cell; no bill, no refreshed reads."""
     scheme, crossbar = update_scheme(matrix.hardware), matrix.cells
-    signal, gradient = x.double().numpy(), error.double().numpy()[None] / matrix.limit[:, None]
+    signal, gradient = x.double().numpy(), error.double().numpy()[None] / matrix.targets.limit[:, None]
 
     def run() -> Written:
         trains = draw(signal, gradient, RATE / scheme.share, 31, crossbar.key, crossbar.samples)
         return pulse_outer_product(
-            crossbar, trains, scheme.cells, matrix.rows.row_of, matrix.layout.column_of, matrix.layout.spec.rows
+            crossbar, trains, scheme.cells, matrix.targets.rows.row_of, matrix.layout.column_of, matrix.layout.spec.rows
         )
 
     return run

@@ -21,12 +21,12 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from benchmarks.problems.backbones import BACKBONE_FOLDER, VisionTransformer, load_backbone, save_backbone
+from benchmarks.problems.pools import POOL_FOLDER
 from benchmarks.problems.tasks import TASKS, Task, base_data, source_data
 from crossbar_sim.runtime.files import write_json
 from peft_methods import LoRA, accuracy, fine_tune
-from peft_methods.checkpoints.lora import LoRAWeights, save_lora
-
-POOL_FOLDER = BACKBONE_FOLDER.parent / "pools"
+from peft_methods.checkpoints.lora import save_lora
+from peft_methods.checkpoints.weights import LoRAWeights
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from torch import nn
 from benchmarks.problems.backbones import load_backbone
 from crossbar_sim import SpecError
 from crossbar_sim.spec.spec import nearest
-from peft_methods.checkpoints.lora import LoRAWeights
 from peft_methods.checkpoints.pool import Pool
+from peft_methods.checkpoints.weights import LoRAWeights
 
 
 @dataclass(frozen=True)

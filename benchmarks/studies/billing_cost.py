@@ -15,17 +15,18 @@ from time import perf_counter
 from typing import Any
 from unittest.mock import patch
 
-from benchmarks.experiments.experiment import calibrate, load_pool, one_thread
+from benchmarks.experiments.experiment import calibrate, one_thread
 from benchmarks.problems.backbones import load_backbone
-from benchmarks.problems.pretrain import POOL_FOLDER
+from benchmarks.problems.pools import POOL_FOLDER, load_pool
 from benchmarks.problems.tasks import few_shot, get_task
 from crossbar_sim import Chip, Hardware, map_model
-from crossbar_sim.chip import simulated as matrix_module
-from crossbar_sim.chip.tile_work import TileWork
+from crossbar_sim.ledger.billing import MatrixBill
 from peft_methods import METHODS, fine_tune
+from peft_methods.methods import read_method
+from peft_methods.methods.pooled import with_pool
 from peft_methods.training.loop import History
 
-TIMED = ("bill_read", "bill_programming")
+TIMED = ("read", "write")
 
 
 @dataclass
@@ -58,7 +59,7 @@ class TimedChip(Chip):
         super().__init__(hardware, seed)
         self.watch = Stopwatch()
         self.ledger.add = self.watch.around(self.ledger.add)  # type: ignore[method-assign]
-        self.ledger.add_terms = self.watch.around(self.ledger.add_terms)  # type: ignore[method-assign]
+        self.ledger.add_operation = self.watch.around(self.ledger.add_operation)  # type: ignore[method-assign]
 
 
 def designs(name: str = "milo2021_128x128") -> dict[str, Hardware]:
@@ -72,17 +73,15 @@ def step_times(method: str, hardware: Hardware, steps: int, seed: int) -> list[t
     model = load_backbone()
     chip = map_model(model, TimedChip(hardware, seed))
     calibrate(model, chip)
-    recipe = METHODS[method](**{"steps": steps})
-    pool = load_pool(POOL_FOLDER / "digits_vit") if recipe.needs_pool else None
-    adapter = recipe.attach(model, chip, pool, seed)
+    recipe = with_pool(read_method({"name": method, "steps": steps}), lambda: load_pool(POOL_FOLDER / "digits_vit"))
+    adapter = recipe.attach(model, chip, seed)
     data, marks = few_shot(get_task("rot90"), 5, seed), []
 
     def mark(step: int, history: History) -> None:
         marks.append((perf_counter(), chip.watch.seconds))
 
-    timed: dict[str, Any] = {name: chip.watch.around(getattr(matrix_module, name)) for name in TIMED}
-    tiles = patch.object(TileWork, "add", chip.watch.around(TileWork.add))
-    with patch.multiple(matrix_module, **timed), tiles:
+    timed: dict[str, Any] = {name: chip.watch.around(getattr(MatrixBill, name)) for name in TIMED}
+    with patch.multiple(MatrixBill, **timed):
         fine_tune(model, adapter, data.train_images, data.train_labels, seed=seed, on_step=mark)
     return [(after[0] - before[0], after[1] - before[1]) for before, after in pairwise(marks[1:])]
 

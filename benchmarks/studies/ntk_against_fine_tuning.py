@@ -25,14 +25,14 @@ from benchmarks.problems.tasks import TaskData, few_shot, get_task
 from crossbar_sim import CrossbarError
 from crossbar_sim.runtime.files import write_json
 from peft_methods import BitFit, FullFineTuning, LinearProbe, LoRA, Method, accuracy, fine_tune
-from peft_methods.ntk.fit import KernelFit, TrainingKernel, training_kernel
+from peft_methods.ntk.fit import NTKFit, TangentKernel, tangent_kernel
 from peft_methods.ntk.gradients import Kind, Parameters, adapter_subspace, subspace
 
 RIDGES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 START_SHARES = (0.0, 0.03, 0.1, 1.0)  # of the model's outputs, to targets of size 1
 
 Setting = dict[str, float]
-Solver = Callable[[TrainingKernel, Tensor, Setting], KernelFit]
+Solver = Callable[[TangentKernel, Tensor, Setting], NTKFit]
 
 
 @dataclass(frozen=True)
@@ -74,15 +74,15 @@ class Predictor:
             yield dict(zip(self.settings, values, strict=True))
 
 
-def _ridge(kernel: TrainingKernel, labels: Tensor, setting: Setting) -> KernelFit:
+def _ridge(kernel: TangentKernel, labels: Tensor, setting: Setting) -> NTKFit:
     return kernel.ridge(labels, **setting)
 
 
-def _logistic(kernel: TrainingKernel, labels: Tensor, setting: Setting) -> KernelFit:
+def _logistic(kernel: TangentKernel, labels: Tensor, setting: Setting) -> NTKFit:
     return kernel.logistic(labels, setting["ridge"], start_share=setting["start_share"])
 
 
-def _two_sided(kernel: TrainingKernel, labels: Tensor, setting: Setting) -> KernelFit:
+def _two_sided(kernel: TangentKernel, labels: Tensor, setting: Setting) -> NTKFit:
     return kernel.two_sided(labels, **setting)
 
 
@@ -135,7 +135,7 @@ def compare(
         reached = []
         for seed, one in zip(seeds, data, strict=True):
             model, parameters = comparison.look(seed)
-            kernel = training_kernel(model, one.train_images, parameters, predictor.kind)
+            kernel = tangent_kernel(model, one.train_images, parameters, predictor.kind)
             fit = predictor.solver(kernel, one.train_labels, best)
             reached.append(share_right(fit, model, parameters, one.test_images, one.test_labels))
         rows.append(
@@ -158,7 +158,7 @@ def _best_setting(comparison: Comparison, predictor: Predictor, data: Sequence[t
     settings = list(predictor.grid())
     for seed, one in data:
         model, parameters = comparison.look(seed)
-        kernel = training_kernel(model, one.train_images, parameters, predictor.kind)
+        kernel = tangent_kernel(model, one.train_images, parameters, predictor.kind)
         for index, setting in enumerate(settings):
             fit = predictor.solver(kernel, one.train_labels, setting)
             right = share_right(fit, model, parameters, one.validation_images, one.validation_labels)
@@ -166,7 +166,7 @@ def _best_setting(comparison: Comparison, predictor: Predictor, data: Sequence[t
     return settings[max(totals, key=lambda index: totals[index])]
 
 
-def share_right(fit: KernelFit, model: nn.Module, parameters: Parameters, images: Tensor, labels: Tensor) -> float:
+def share_right(fit: NTKFit, model: nn.Module, parameters: Parameters, images: Tensor, labels: Tensor) -> float:
     """Share of images whose largest predicted output is that of the label."""
     return float((fit.predict(model, images, parameters).argmax(1) == labels).float().mean())
 

@@ -23,9 +23,9 @@ from crossbar_sim import Chip, CrossbarError, Hardware, map_model
 from crossbar_sim.runtime.files import write_json
 from crossbar_sim.spec.units import engineering
 from peft_methods import FullFineTuning, LinearProbe, LoRA, LoRAFA, Method, accuracy
-from peft_methods.methods.lora import LoRAAdapter
+from peft_methods.methods.low_rank import LowRankAdapter
 from peft_methods.model_parts import LinearLike, all_linear_layers, linear_layers
-from peft_methods.ntk.fit import TrainingKernel, training_kernel
+from peft_methods.ntk.fit import TangentKernel, tangent_kernel
 from peft_methods.ntk.gradients import Parameters, split, subspace, write_once
 from peft_methods.ntk.linearised import linearise
 from peft_methods.placement import bill_arithmetic, bill_sram
@@ -77,7 +77,7 @@ def one_write(
     layers = all_linear_layers(model)
     adapter, parameters = _parameters(model, written, chip, seed)
     model.train()
-    kernel = training_kernel(model, data.train_images, parameters, chip=chip, count=DigitalOperations(chip))
+    kernel = tangent_kernel(model, data.train_images, parameters, chip=chip, count=DigitalOperations(chip))
     fit = kernel.ridge(data.train_labels, RIDGES[written] if ridge is None else ridge, size=size)
     with chip.ledger.phase("adapt/update"):
         bill_solution(chip, kernel)
@@ -102,7 +102,7 @@ def one_write(
     }
 
 
-def _parameters(model: nn.Module, written: Written, chip: Chip, seed: int) -> tuple[LoRAAdapter | None, Parameters]:
+def _parameters(model: nn.Module, written: Written, chip: Chip, seed: int) -> tuple[LowRankAdapter | None, Parameters]:
     """What may move, by names; LoRA's A is put on tiles (phase 'pool') with B = 0 beside them."""
     if written == "head":
         return None, subspace(model, "head")
@@ -116,7 +116,7 @@ def _parameters(model: nn.Module, written: Written, chip: Chip, seed: int) -> tu
 def _deploy(
     model: nn.Module,
     layers: Mapping[str, LinearLike],
-    adapter: LoRAAdapter | None,
+    adapter: LowRankAdapter | None,
     parameters: Parameters,
     change: torch.Tensor,
     chip: Chip,
@@ -135,7 +135,7 @@ def _deploy(
     return linearise(model, layers, products)
 
 
-def bill_solution(chip: Chip, kernel: TrainingKernel) -> None:
+def bill_solution(chip: Chip, kernel: TangentKernel) -> None:
     """The digital work of kernel regression: the symmetric kernel, a Cholesky solution, the combined gradients.
 
     Every gradient word is written to SRAM once and read twice: for the kernel and for the change.

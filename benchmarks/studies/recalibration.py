@@ -21,7 +21,6 @@ from benchmarks.experiments.experiment import (
     RUNS,
     Experiment,
     calibrate,
-    load_pool,
     one_thread,
     read_record,
     weights_digest,
@@ -30,8 +29,9 @@ from benchmarks.problems.backbones import load_backbone
 from benchmarks.problems.tasks import Task, few_shot
 from crossbar_sim import DeviceModel, Hardware, SpecError, map_model
 from crossbar_sim.runtime.files import write_json
-from crossbar_sim.spec.spec import Spec, nearest
+from crossbar_sim.spec.spec import Spec
 from peft_methods import METHODS, accuracy, fine_tune
+from peft_methods.methods import find_method
 from peft_methods.training.loop import programming_energy
 
 FORMAT = 1  # raise when results computed by older code must not be reused
@@ -119,7 +119,7 @@ class Recalibration(Experiment):
 def recalibrate(experiment: Recalibration, seed: int) -> dict[str, Any]:
     """Deploy on the damaged chip, let it age, measure, fine-tune on `shots_per_class` unshifted images per class,
     measure again. A pool's tiles are programmed after the chip has aged."""
-    method, data = experiment.method, few_shot(SHIPPED, experiment.shots_per_class, seed)
+    method, data = experiment.method_with_pool(), few_shot(SHIPPED, experiment.shots_per_class, seed)
     model = copy.deepcopy(load_backbone(experiment.backbone))
     digital = accuracy(model, data.test_images, data.test_labels)
     chip = map_model(model, experiment.damage.done_to(experiment.hardware), seed=seed)
@@ -127,8 +127,7 @@ def recalibrate(experiment: Recalibration, seed: int) -> dict[str, Any]:
     chip.wait(experiment.damage.seconds)
     with chip.probing():
         damaged = accuracy(model, data.test_images, data.test_labels)
-    pool = load_pool(experiment.pool_folder) if method.needs_pool else None
-    adapter = method.attach(model, chip, pool, seed)
+    adapter = method.attach(model, chip, seed)
     fine_tune(model, adapter, data.train_images, data.train_labels, seed=seed)
     return {
         "seed": seed,
@@ -157,9 +156,7 @@ def experiments(
     if device is not None:
         design = design.replace(device=DeviceModel.load(device))
     for name in methods or METHODS:
-        if name not in METHODS:
-            raise SpecError(f"no method '{name}'{nearest(name, list(METHODS))}")
-        table = {"name": name, **({"placement": "sram"} if "placement" in METHODS[name].model_fields else {})}
+        table = {"name": name, **({"placement": "sram"} if "placement" in find_method(name).model_fields else {})}
         found.append(Recalibration(method=table, hardware=design, damage=damage, shots_per_class=shots, seeds=seeds))
     return found
 

@@ -20,7 +20,7 @@ from crossbar_sim.counting.expected_costs import ExpectedCosts
 from crossbar_sim.counting.weight_levels import gaussian_drive, level_count, levels_of
 from crossbar_sim.counting.write_samples import Changes, expected_writing, fresh, neighbours
 from crossbar_sim.hardware.hardware import Hardware
-from crossbar_sim.ledger.billing import bill_read, bill_writes
+from crossbar_sim.ledger.billing import MatrixBill
 from crossbar_sim.ledger.ledger import Ledger
 from crossbar_sim.spec.errors import MappingError, SpecError
 
@@ -92,7 +92,7 @@ class CountedMatrix(Matrix):
             back: gaussian_drive(size, hardware.dac) if given[back] is None else float(given[back] or 0.0)
             for back, size in ((False, inputs), (True, outputs))
         }
-        self.read_costs = costs.of_reads(hardware, self.layout)
+        self.bill = MatrixBill(hardware, ledger, name, costs.of_reads(hardware, self.layout), self.tile_count)
         self._write_share(fresh(self.levels), 1.0)
 
     @property
@@ -124,8 +124,7 @@ class CountedMatrix(Matrix):
         return gradient.new_empty(len(gradient), self.master.shape[1])
 
     def _bill_reads(self, vectors: int, transposed: bool, drive: float) -> None:
-        counts, costs = self.read_costs[transposed]
-        bill_read(self.hardware, self.ledger, self.name, counts, costs, vectors * drive * self.conductance, vectors)
+        self.bill.read(transposed, vectors * drive * self.conductance, vectors)
 
     def _write_share(self, changes: Changes, share: float) -> Written:
         if share == 0:
@@ -133,5 +132,5 @@ class CountedMatrix(Matrix):
         write = self.costs.of_a_write(self.hardware, changes)
         written = expected_writing(self.hardware, write, self.layout, share, self.ledger.times)
         with self.ledger.repeated(1):
-            bill_writes(self.hardware, self.ledger, self.name, written)
+            self.bill.write_counts(written)
         return Written(written.cells)

@@ -6,14 +6,13 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
 from crossbar_sim.cells.compiled.row_work import COLUMN
 from crossbar_sim.chip.interface import TiledChip
 from crossbar_sim.chip.simulated import SimulatedMatrix, simulated
 from crossbar_sim.hardware.components import PROGRAMMING
+from crossbar_sim.spec.arrays import Floats
 
-Floats = NDArray[np.float64]
 DRIVEN, SENSED = ("DAC", "registers"), ("ADC", "shift-add", "sample-and-hold")
 
 
@@ -21,7 +20,7 @@ def energy_by_tile(chip: TiledChip, phase: str | None = None) -> dict[str, float
     """Joule per tile ('name[row,column]' as in `chip.plan`), and per place for what is on no tile, of a phase.
 
     Pulses and verify reads: of the cells of each tile. Other programming terms: in proportion to pulses. Conduction of
-    reads: to the tile's conductance now; converters: to its driven or sensed lines; everything else: alike.
+    reads: to the tile's conductance now; converters: to its driven or sensed lines; everything else: equally.
     """
     found: dict[str, list[float]] = {}
     for (name, _), joule in parts_by_tile(chip, phase).items():
@@ -51,12 +50,14 @@ def parts_by_tile(chip: TiledChip, phase: str | None = None) -> Mapping[tuple[st
 
 def _shares(matrix: SimulatedMatrix, phase: str, component: str) -> Floats:
     """Weight of each tile of the matrix (in the order of `matrix.tiles`) in one component."""
-    work, spec, tiles = matrix.tile_work, matrix.layout.spec, matrix.tiles
+    bill = matrix.bill
+    spec = matrix.layout.spec
+    tiles = matrix.tiles
     if len(tiles) == 1:
         return np.ones(1)
     index = tuple(np.array([(t.inputs.start // spec.rows, t.outputs.start // spec.outputs) for t in tiles]).T)
-    if component in PROGRAMMING and phase in work.by_phase:
-        sums = work.by_phase[phase][index].T
+    if component in PROGRAMMING and phase in bill.programmed:
+        sums = bill.programmed[phase][index].T
         done = {
             "SET pulses": sums[COLUMN.set_joule],
             "RESET pulses": sums[COLUMN.reset_joule],
@@ -67,7 +68,7 @@ def _shares(matrix: SimulatedMatrix, phase: str, component: str) -> Floats:
     if component == "cell reads":
         rows = np.add.reduceat(matrix.cells.present.sum(axis=0), np.arange(0, matrix.layout.inputs, spec.rows))
         return np.asarray(np.add.reduceat(rows, np.arange(0, matrix.layout.columns, spec.plane_columns), axis=1)[index])
-    along_inputs = component in (SENSED if phase == "adapt/backward" else DRIVEN)
+    along_inputs = component in (SENSED if bill.reads_transposed(phase) else DRIVEN)
     if along_inputs or component in (*DRIVEN, *SENSED):
         lines = [t.inputs if along_inputs else t.outputs for t in tiles]
         return np.array([float(line.stop - line.start) for line in lines])
@@ -75,7 +76,7 @@ def _shares(matrix: SimulatedMatrix, phase: str, component: str) -> Floats:
 
 
 def _shared(total: float, weights: Floats) -> list[float]:
-    """`total` in proportion to the weights (alike, if all are zero); math.fsum of the parts is the total again."""
+    """`total` in proportion to the weights (equally, if all are zero); math.fsum of the parts is the total again."""
     if not weights.any():
         weights = np.ones(weights.size)
     parts = [float(part) for part in total * (weights / weights.sum())]

@@ -6,39 +6,34 @@ import math
 from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from crossbar_sim.cells.cells import Cells
 from crossbar_sim.cells.outer_product import pulse_outer_product, update_scheme
 from crossbar_sim.cells.pulse_trains import draw
 from crossbar_sim.cells.written import Written
 from crossbar_sim.chip.matrix import Matrix
-from crossbar_sim.chip.tile_work import TileWork
+from crossbar_sim.chip.targets import CellTargets
 from crossbar_sim.hardware.hardware import Hardware
-from crossbar_sim.ledger.billing import bill_programming, bill_read, bill_writes
+from crossbar_sim.ledger.billing import MatrixBill
 from crossbar_sim.ledger.ledger import Ledger
-from crossbar_sim.ledger.read_costs import read_costs, read_counts
+from crossbar_sim.ledger.read_costs import both_ways
 from crossbar_sim.ledger.update_costs import count_update
-from crossbar_sim.ledger.write_costs import WriteCounts, billed_by_cell
-from crossbar_sim.mapping.compiled import clamp
-from crossbar_sim.mapping.encoding import read_weights, retarget
-from crossbar_sim.mapping.pulsing import pulsed_cells
-from crossbar_sim.mapping.tiles import column_scale, tile_scale
+from crossbar_sim.ledger.write_costs import billed_by_cell
 from crossbar_sim.reading.path import ReadPath, Scales
 from crossbar_sim.reading.prepared import PreparedReads
 from crossbar_sim.reading.registers import Registers
 from crossbar_sim.runtime.counter_random import stream_key
+from crossbar_sim.spec.arrays import Floats, Integers
 from crossbar_sim.spec.errors import MappingError
-from crossbar_sim.wear.levelling import Rows
 
 
 class SimulatedMatrix(Matrix):
     """A matrix whose cells are simulated: it reads what they are, and `program()` writes those whose level differs.
 
-    `scale` (outputs,) is the largest |w| each column can hold; None takes it from the weight; `limit` (row tiles,
-    outputs) is the same with a scale per tile in it. `worn` are cells that held another matrix before.
+    `cells` hold it, `targets` say which of them new weights change, `reads` what reads see of them, and `bill` what all
+    of it costs. `scale` (outputs,) is the largest |w| each column can hold; None takes it from the weight. `worn` are
+    cells that held another matrix before.
     """
 
     def __init__(
@@ -48,21 +43,11 @@ class SimulatedMatrix(Matrix):
         seed: int,
         name: str,
         weight: torch.Tensor,
-        scale: NDArray[np.float64] | None = None,
+        scale: Floats | None = None,
         worn: Cells | None = None,
     ) -> None:
         super().__init__(hardware, ledger, name, weight)
-        outputs, inputs = weight.shape
-        transposed = weight.detach().cpu().double().numpy().T
-        of_tile = tile_scale(transposed if scale is None else np.zeros_like(transposed), hardware.tile)
-        if scale is None:
-            scale = column_scale(transposed, hardware.tile.scale)
-        self.scale = np.ascontiguousarray(scale, np.float64)
-        self.limit = self.scale * np.repeat(of_tile, hardware.tile.outputs, axis=1)[:, :outputs]
-        largest = self.scale[None]
-        if hardware.tile.scale == "tile":
-            largest = np.repeat(self.limit, hardware.tile.rows, axis=0)[:inputs]
-        self._largest = np.ascontiguousarray(largest.T, np.float32)
+        self.targets = CellTargets(hardware, self.layout, weight, scale, stream_key(seed, name, "wear levelling"))
         fits = worn is not None and worn.conductance.shape == self.layout.shape
         self.cells = (
             worn
@@ -74,71 +59,57 @@ class SimulatedMatrix(Matrix):
                 (hardware.tile.rows, self.layout.spec.plane_columns),
             )
         )
-        self.target = np.full(self.layout.shape, np.nan)
-        levelling_key = stream_key(seed, name, "wear levelling")
-        self.rows = Rows(hardware.wear_levelling, inputs, hardware.tile.rows, levelling_key)
-        self.tile_work = TileWork(self.layout)
-        forward, back = (read_counts(hardware, self.layout, transposed) for transposed in (False, True))
-        self.read_counts = forward, back
-        self.read_costs = read_costs(hardware, forward), read_costs(hardware, back)
+        reads = both_ways(hardware, self.layout)
+        self.bill = MatrixBill(hardware, ledger, name, reads, self.tile_count)
         self.reads = PreparedReads(
             hardware,
             self.layout,
             self.cells,
-            self.rows,
-            Scales(self.scale, of_tile),
-            (forward.conversions, back.conversions),
+            self.targets.rows,
+            Scales(self.targets.scale, self.targets.of_tile),
+            (reads[False].counts.conversions, reads[True].counts.conversions),
             partial(stream_key, seed, name),
         )
+        self._sense_energy = hardware.adc.energy
+        self._listing = billed_by_cell(hardware)
         self.program()
 
     @property
     def largest_weight(self) -> torch.Tensor:
         """The weight (outputs, inputs) at the end of each cell's window; (outputs, 1) where all inputs share it."""
-        return torch.from_numpy(self._largest).to(self.master)
+        return torch.from_numpy(self.targets.largest).to(self.master)
 
     def weight(self) -> torch.Tensor:
         """The weights (outputs, inputs) that the present conductances stand for."""
-        weight = np.empty((self.layout.outputs, self.layout.inputs), np.float32)
-        read_weights(self.cells.present, self.limit, self.hardware.device, self.layout, self.rows.row_of, weight)
-        return torch.from_numpy(weight).to(self.master)
+        return self.targets.weight(self.cells.present).to(self.master)
 
     def program(self) -> Written:
         """Write the cells whose target level differs from what they were last programmed to; returns what the write of
         the weights did (wear levelling, which may follow, is billed and counted but not returned)."""
         master = self.master.detach()
         weight = master.cpu()
-        if not clamp(weight.numpy(), self._largest):
+        if not self.targets.clamp(weight):
             raise MappingError(
                 f"{self.name}: its weights must be finite, got NaN or infinity; check the model's weights"
             )
         if weight is not master:
             master.copy_(weight)
-        cells, goals = retarget(
-            weight.numpy(), self.limit, self.hardware.device, self.layout, self.rows.row_of, self.target
-        )
-        result = self._write(cells, goals)
-        if result.count:
-            self._level_wear()
-        return result
+        written = self._write(*self.targets.changes(weight))
+        if written.count and self.hardware.wear_levelling is not None:
+            moved = self.targets.moves(self.cells.writes)
+            if moved is not None:
+                self._write(*moved)
+        return written
 
-    def _level_wear(self) -> None:
-        moved = self.rows.after_write(self.cells.writes)
-        if moved is None:
-            return
-        target = self.target.copy()
-        target[:, moved] = self.target[:, self.rows.row_of]
-        cells = np.flatnonzero(target != self.target)
-        self.rows.row_of, self.target = moved, target
-        self._write(cells, target.reshape(-1)[cells])
-
-    def _write(self, cells: NDArray[np.int64], goals: NDArray[np.float64]) -> Written:
-        result = self.cells.program(cells, goals, self.hardware.adc.energy, listing=billed_by_cell(self.hardware))
-        self._written(result)
-        return result
+    def _write(self, cells: Integers, goals: Floats) -> Written:
+        written = self.cells.program(cells, goals, self._sense_energy, listing=self._listing)
+        if written.count:
+            self.bill.write(written, self.cells.present)
+            self.reads.cells_changed()
+        return written
 
     @torch.no_grad()
-    def pulse(self, pulses: NDArray[np.int64]) -> Written:
+    def pulse(self, pulses: Integers) -> Written:
         """Blind pulses, |pulses| per weight (outputs, inputs): positive ones raise it, negative ones lower it.
 
         The master then follows the cells. The next `program()` writes the pulsed cells again, wherever they stand.
@@ -148,15 +119,14 @@ class SimulatedMatrix(Matrix):
                 f"{self.name}: blind pulses need one-sided pairs; set tile.mapping = 'differential' without slices, or "
                 "use the update rule write_verify"
             )
-        present, rows = self.cells.present, self.rows.row_of
-        cells, counts = pulsed_cells(pulses, present[:, rows], self.hardware.device)
-        plane, row, column = np.unravel_index(cells, present.shape)
-        cells = np.ravel_multi_index((plane, rows[row], column), present.shape).astype(np.int64)
-        result = self.cells.pulse(cells, counts, listing=billed_by_cell(self.hardware))
-        self.target.reshape(-1)[cells] = np.nan
-        self._written(result)
+        cells, counts = self.targets.pulsed(pulses, self.cells.present)
+        written = self.cells.pulse(cells, counts, listing=self._listing)
+        self.targets.forget(cells)
+        if written.count:
+            self.bill.write(written, self.cells.present)
+            self.reads.cells_changed()
         self.master.copy_(self.weight())
-        return result
+        return written
 
     @torch.no_grad()
     def update(self, x: torch.Tensor, error: torch.Tensor, learning_rate: float, bits: int = 31) -> Written:
@@ -181,37 +151,27 @@ class SimulatedMatrix(Matrix):
         signal, share = (tensor.detach().double().cpu().numpy() for tensor in (x, error))
         trains = draw(
             signal,
-            share / self.limit[:, None],
+            share / self.targets.limit[:, None],
             learning_rate / scheme.share,
             bits,
             self.cells.key,
             self.cells.samples,
         )
-        result = pulse_outer_product(
+        written = pulse_outer_product(
             self.cells,
             trains,
             scheme.cells,
-            self.rows.row_of,
+            self.targets.rows.row_of,
             self.layout.column_of,
             self.layout.spec.rows,
             self.layout.spec.plane_columns,
         )
-        result.forget_targets(self.target)
-        self._written(result, count_update(self.hardware, result, trains, self.layout))
-        if result.count:
-            self.master.copy_(self.weight())
-        return result
-
-    def _written(self, result: Written, counts: WriteCounts | None = None) -> None:
-        """Count and bill what was written; counts: of operations that are not billed cell by cell."""
-        if counts is not None:
-            bill_writes(self.hardware, self.ledger, self.name, counts)
-        if result.count:
-            if counts is None:
-                bill_programming(self.hardware, self.ledger, self.name, result, self.cells.present)
-            if self.ledger.billing:
-                self.tile_work.add(self.ledger.current_phase, result)
+        written.forget_targets(self.targets.target)
+        self.bill.write(written, self.cells.present, count_update(self.hardware, written, trains, self.layout))
+        if written.count:
             self.reads.cells_changed()
+            self.master.copy_(self.weight())
+        return written
 
     def wait(self, seconds: float) -> None:
         """Let the cells age by `seconds`; reads from now on see them as they are then."""
@@ -226,8 +186,7 @@ class SimulatedMatrix(Matrix):
         if not math.isfinite(result.conduction):
             side = "output gradient" if transposed else "input"
             raise MappingError(f"{self.name}: NaN or infinity in its {side}; lower the learning rate or check the data")
-        counts, costs = self.read_counts[transposed], self.read_costs[transposed]
-        bill_read(self.hardware, self.ledger, self.name, counts, costs, result.conduction, x.shape[0])
+        self.bill.read(transposed, result.conduction, x.shape[0])
         return result.output
 
     def gradient_to_input(self, gradient: torch.Tensor) -> torch.Tensor:
@@ -236,8 +195,7 @@ class SimulatedMatrix(Matrix):
         if self.hardware.backward == "analog":
             return self.read(gradient, transposed=True)
         full_drive = len(gradient) * float(self.path(True).programmed.line_conductance.sum())
-        counts, costs = self.read_counts[True], self.read_costs[True]
-        bill_read(self.hardware, self.ledger, self.name, counts, costs, full_drive, len(gradient))
+        self.bill.read(True, full_drive, len(gradient))
         weight = self.weight() if self.hardware.backward == "noise_free" else self.master
         # in numpy, so that torch's operation counter does not take a read of the tiles for digital arithmetic
         product = gradient.detach().cpu().numpy() @ weight.detach().cpu().numpy()

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from crossbar_sim.ledger.ledger import PHASES
-from crossbar_sim.spec.errors import SpecError
-from crossbar_sim.spec.spec import Spec, nearest
+from crossbar_sim.spec.spec import Spec
 
 Share = Annotated[float, Field(ge=0, le=1)]
 NotNegative = Annotated[float, Field(ge=0)]
@@ -30,11 +28,3 @@ class Activity(Spec):
     transposed_drive: NotNegative | None = None
     levels: dict[str, tuple[Share, ...]] = Field(default_factory=dict)
     changes: tuple[tuple[int, int, Share], ...] | None = None
-
-    @field_validator("levels")
-    @classmethod
-    def _known_phases(cls, value: dict[str, tuple[float, ...]]) -> dict[str, tuple[float, ...]]:
-        for phase in value:
-            if phase not in PHASES:
-                raise SpecError(f"levels: no phase '{phase}'{nearest(phase, list(PHASES))}")
-        return value

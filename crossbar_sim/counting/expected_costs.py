@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from crossbar_sim.counting.write_samples import CellWrite, Changes, cell_write
 from crossbar_sim.hardware.hardware import Hardware
-from crossbar_sim.ledger.read_costs import ReadCosts, ReadCounts, read_costs, read_counts
+from crossbar_sim.ledger.read_costs import BothWays, both_ways
 from crossbar_sim.mapping.layout import Layout
-
-BothWays = dict[bool, tuple[ReadCounts, ReadCosts]]
-"""Of a forward (False) and of a transposed (True) vector."""
 
 
 class ExpectedCosts:
@@ -30,8 +27,7 @@ class ExpectedCosts:
         """What a forward and a transposed vector does and costs, by the shape of its matrix."""
         key = (self._digest(hardware), layout.inputs, layout.outputs)
         if key not in self._reads:
-            both = {back: read_counts(hardware, layout, back) for back in (False, True)}
-            self._reads[key] = {back: (counts, read_costs(hardware, counts)) for back, counts in both.items()}
+            self._reads[key] = both_ways(hardware, layout)
         return self._reads[key]
 
     def _digest(self, hardware: Hardware) -> str:

@@ -6,7 +6,6 @@ from functools import cache
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.stats import norm
 
 from crossbar_sim.hardware.converters import DAC
@@ -14,8 +13,7 @@ from crossbar_sim.hardware.hardware import Hardware
 from crossbar_sim.mapping.encoding import to_conductance
 from crossbar_sim.mapping.layout import Layout
 from crossbar_sim.mapping.tiles import column_scale, tile_scale
-
-Floats = NDArray[np.float64]
+from crossbar_sim.spec.arrays import Floats
 
 CONTINUOUS = 17  # levels that stand for a device without levels
 TOP_QUANTILES = 64  # of a Gaussian maximum, for its mean

@@ -16,9 +16,9 @@ from crossbar_sim.hardware.hardware import Hardware
 from crossbar_sim.ledger.write_costs import WriteCounts, half_select_factor
 from crossbar_sim.mapping.layout import Layout
 from crossbar_sim.runtime.counter_random import stream_key
+from crossbar_sim.spec.arrays import Floats
 from crossbar_sim.spec.errors import SpecError
 
-Floats = NDArray[np.float64]
 Changes = dict[tuple[int | None, int], float]
 """Share of the writes by (level before, level after); None: a fresh cell at g_min."""
 
@@ -144,8 +144,8 @@ def expected_writing(hardware: Hardware, write: CellWrite, layout: Layout, chang
     planes, inputs, columns = layout.shape
     device, tile = hardware.device, hardware.tile
     written = planes * inputs * columns * changed * times
-    full, rest = divmod(columns, tile.plane_columns)
-    widths = {tile.plane_columns: full, rest: 1 if rest else 0}
+    full, narrow = divmod(columns, tile.plane_columns)
+    widths = {tile.plane_columns: full, narrow: 1 if narrow else 0}
     widest, tallest = planes * min(columns, tile.plane_columns), min(inputs, tile.rows)
     if hardware.programming_order == "row_parallel":
         slots = sum(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from functools import cache
+from functools import cache, cached_property
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -206,7 +206,7 @@ class DeviceModel(SourcedSpec):
                     "leave it out for a straight pulse response"
                 )
 
-    @property
+    @cached_property
     def window(self) -> float:
         """g_max - g_min, siemens."""
         return self.g_max - self.g_min
@@ -226,12 +226,12 @@ class DeviceModel(SourcedSpec):
         """Pulses from g_max to g_min."""
         return self.full_swing_pulses if self.reset_full_swing_pulses is None else self.reset_full_swing_pulses
 
-    @property
+    @cached_property
     def reset_width(self) -> float:
         """Width of a RESET pulse, seconds."""
         return self.pulse_width if self.reset_pulse_width is None else self.reset_pulse_width
 
-    @property
+    @cached_property
     def programs_exactly(self) -> bool:
         """Whether every write ends at its target: no programming error and, in the open loop, no pulse spread."""
         blind = self.programming == "open_loop"

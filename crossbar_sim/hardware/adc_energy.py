@@ -1,4 +1,4 @@
-"""Energy and area of an analog-digital converter: published models, each under its name."""
+"""Energy of an analog-digital converter: published models, each under its name."""
 
 from __future__ import annotations
 
@@ -50,21 +50,6 @@ def survey_energy(bits: float, technology: float, sample_rate: float) -> float:
         * math.exp(26.04962157 + 1.88003692 * math.log(technology * 1e9) - 2.82912561 * math.log(bits) - 1.47020221)
     )
     return picojoule * 1e-12
-
-
-def survey_area(technology: float, sample_rate: float, energy: float) -> float:
-    """Area in square metres of one ADC: exp(1.346 + 0.993 ln(nm) + 0.181 ln(f) + 0.299 ln(E / pJ)) um^2.
-
-    Arguments: technology in metres, sample_rate in samples per second, energy of one conversion in joule.
-    Source: as `survey_energy`.
-    """
-    logarithm = (
-        1.34619164
-        + 0.99327947 * math.log(technology * 1e9)
-        + 0.18071538 * math.log(sample_rate)
-        + 0.29912426 * math.log(energy * 1e12)
-    )
-    return math.exp(logarithm) * 1e-12
 
 
 def neurosim_sar_energy(bits: float, technology: float, column_resistance: float, temperature: float = 300.0) -> float:

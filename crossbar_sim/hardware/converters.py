@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -27,17 +28,17 @@ class DAC(SourcedSpec):
     range: Literal["vector", "calibrated"] = "vector"
     energy_per_bit: Annotated[Joule, Field(ge=0)]
 
-    @property
+    @cached_property
     def steps(self) -> int:
         """Largest code."""
         return 2 ** (self.bits - 1) - 1
 
-    @property
+    @cached_property
     def reads(self) -> int:
         """Reads of the cells per vector."""
         return self.bits - 1 if self.drive == "bit_serial" and not self.exact else 1
 
-    @property
+    @cached_property
     def energy(self) -> float:
         """Joule per conversion (one word line, one vector, all its reads)."""
         return self.bits * self.energy_per_bit
@@ -91,22 +92,22 @@ class ADC(SourcedSpec):
             raise SpecError("ADC: mismatch belongs to circuit = 'sar' or 'ramp'; choose one, or leave mismatch out")
         return self
 
-    @property
+    @cached_property
     def steps(self) -> int:
         """Largest code of a mid-tread converter."""
         return 2 ** (self.bits - 1) - 1
 
-    @property
+    @cached_property
     def code_count(self) -> int:
         """Codes between the ends of the range."""
         return 2**self.bits - (self.codes == "mid_tread")
 
-    @property
+    @cached_property
     def plain(self) -> bool:
         """Whether rounding to the nearest mid-tread code is all it does."""
         return self.circuit == "uniform" and self.codes == "mid_tread" and not (self.gain_error or self.offset_error)
 
-    @property
+    @cached_property
     def energy(self) -> float:
         """Joule per conversion, by `energy_model`."""
         if self.power is not None:

@@ -67,7 +67,9 @@ class Digital(SourcedSpec):
         Words of the activation memory as far as they fit, bits of DRAM beyond. Raises SpecError where neither holds
         them.
         """
-        bits, memory, terms = values * BITS[self.precision], self.activation_memory, []
+        bits = values * BITS[self.precision]
+        memory = self.activation_memory
+        terms: list[tuple[str, int, float]] = []
         if memory is not None:
             held = min(bits, 8 * memory.capacity)
             words = -(-held // memory.word_bits)

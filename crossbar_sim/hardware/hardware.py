@@ -12,9 +12,10 @@ from pydantic import model_validator
 from crossbar_sim.devices import DeviceModel
 from crossbar_sim.hardware.adc_energy import ADC_ENERGY_SOURCES
 from crossbar_sim.hardware.architecture import Architecture, WriteCircuits
-from crossbar_sim.hardware.components import BUILT_IN, COMPONENTS
+from crossbar_sim.hardware.components import COMPONENTS, LEDGER_COMPONENTS, Billed
 from crossbar_sim.hardware.converters import ADC, DAC
 from crossbar_sim.hardware.digital import Digital
+from crossbar_sim.hardware.non_idealities import NON_IDEALITIES, Parts
 from crossbar_sim.hardware.tile import WIRE_RESISTANCES, TileSpec
 from crossbar_sim.hardware.wear_levelling import WearLevelling
 from crossbar_sim.library import shelf_names, shelf_path
@@ -26,18 +27,6 @@ ADC_ENERGY_NOTES = {
     "survey": ("regression on the Murmann survey, best 20 %", "4-14 bits, up to 10 GS/s"),
     "neurosim_sar": ("SAR model", "low-standby-power transistors, 7-130 nm"),
 }
-NON_IDEALITIES = (
-    "levels",
-    "programming_error",
-    "read_noise",
-    "telegraph_noise",
-    "retention",
-    "disturbance",
-    "faults",
-    "wires",
-    "dac",
-    "adc",
-)
 
 
 class Hardware(Spec):
@@ -101,24 +90,12 @@ class Hardware(Spec):
 
     def without(self, *non_idealities: str) -> Self:
         """A copy with some non-idealities switched off: any of NON_IDEALITIES."""
-        changes: dict[str, Any] = {}
-        device = self.device
+        parts = self._physical_parts()
         for name in non_idealities:
             if name not in NON_IDEALITIES:
                 raise SpecError(f"no non-ideality '{name}'{nearest(name, list(NON_IDEALITIES))}")
-            if name == "dac":
-                changes["dac"] = self.dac.replace(exact=True)
-            elif name == "adc":
-                changes["adc"] = self.adc.replace(exact=True)
-            elif name == "wires":
-                changes["tile"] = self.tile.without_wires()
-            elif name == "faults":
-                device = device.replace(stuck_at_lrs=None, stuck_at_hrs=None, lifetime=None)
-            elif name == "programming_error":
-                device = device.without_programming_error()
-            else:
-                device = device.replace(**{name: None})
-        return self.replace(**changes, device=device)
+            parts = NON_IDEALITIES[name].without(parts)
+        return self.replace(**parts._asdict())
 
     def ideal(self) -> Self:
         """A copy with every non-ideality off: its mapped models equal the digital ones."""
@@ -127,36 +104,29 @@ class Hardware(Spec):
     @property
     def active_non_idealities(self) -> tuple[str, ...]:
         """Which non-idealities are on."""
-        on = {
-            "levels": self.device.levels is not None,
-            "programming_error": not self.device.programs_exactly,
-            "read_noise": self.device.read_noise is not None,
-            "telegraph_noise": self.device.telegraph_noise is not None,
-            "retention": self.device.retention is not None,
-            "disturbance": self.device.disturbance is not None,
-            "wires": self.tile.wired,
-            "faults": bool(self.device.stuck_at_lrs or self.device.stuck_at_hrs or self.device.lifetime),
-            "dac": not self.dac.exact,
-            "adc": not self.adc.exact,
-        }
-        return tuple(name for name in NON_IDEALITIES if on[name])
+        parts = self._physical_parts()
+        return tuple(name for name, one in NON_IDEALITIES.items() if one.is_on(parts))
+
+    def _physical_parts(self) -> Parts:
+        return Parts(self.device, self.tile, self.dac, self.adc)
 
     @property
     def unbilled(self) -> tuple[str, ...]:
         """Ledger components that this design does not describe, and that are therefore never billed."""
-        billed = set(BUILT_IN)
-        if self.tile.access == "passive":
-            billed.add("half-select")
-        if self.write_circuits is not None:
-            billed |= {"row drivers", "charge pump"}
-        if self.digital.activation_memory is not None:
-            billed.add("activation memory")
-        if self.digital.dram is not None:
-            billed.add("DRAM")
-        if self.architecture is not None:
-            billed -= self.architecture.replaced()
-            billed |= {part.billed_as for part in self.architecture.components if part.costs}
-            billed |= {"leakage"} if self.architecture.leakage else set()
+        design = self.architecture
+        stated: dict[Billed, bool] = {
+            "always": True,
+            "passive array": self.tile.access == "passive",
+            "write circuits": self.write_circuits is not None,
+            "architecture": False,
+            "activation memory": self.digital.activation_memory is not None,
+            "DRAM": self.digital.dram is not None,
+            "leaking architecture": design is not None and design.leakage > 0,
+        }
+        billed = {component.name for component in LEDGER_COMPONENTS if stated[component.billed]}
+        if design is not None:
+            billed -= design.replaced()
+            billed |= {part.billed_as for part in design.components if part.costs}
         return tuple(name for name in COMPONENTS if name not in billed)
 
     @property
@@ -244,7 +214,8 @@ class Hardware(Spec):
         return rows
 
     def __str__(self) -> str:
-        device, tile, levelling = self.device, self.tile, self.wear_levelling
+        device, tile = self.device, self.tile
+        levelling = self.wear_levelling
         return "\n".join(
             [
                 f"Hardware {self.name}",

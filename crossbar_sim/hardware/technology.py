@@ -24,22 +24,6 @@ SCALING = MappingProxyType(
     }
 )
 """Node in nm: coefficients of V^2, V and 1 in the energy of one operation. Source: stillmaker2017."""
-RELATIVE_AREA = MappingProxyType(
-    {
-        7: 0.059,
-        10: 0.10,
-        14: 0.17,
-        16: 0.19,
-        20: 0.21,
-        32: 0.46,
-        45: 1.0,
-        65: 1.5,
-        90: 2.8,
-        130: 6.4,
-    }
-)
-"""Node in nm: area of the same circuit relative to 45 nm. Source: stillmaker2017."""
-
 ARITHMETIC_45NM = MappingProxyType(
     {
         "int8 add": 0.03e-12,
@@ -88,11 +72,6 @@ def energy_scale(from_node: float, to_node: float, voltage: float = 0.8) -> floa
     E ~ a V^2 + b V + c per node, linear between neighbouring nodes. Source: Stillmaker and Baas 2017.
     """
     return _at(to_node, voltage) / _at(from_node, voltage)
-
-
-def area_scale(from_node: float, to_node: float) -> float:
-    """Area of a circuit at `to_node` over that at `from_node` (nanometres, 7 to 130). Source: as `energy_scale`."""
-    return _between(RELATIVE_AREA, to_node) / _between(RELATIVE_AREA, from_node)
 
 
 def arithmetic_energy(operation: str, node: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -66,32 +67,32 @@ class TileSpec(SourcedSpec):
             )
         return self
 
-    @property
+    @cached_property
     def sides(self) -> int:
         """Cells of one slice: a pair, or one against a reference."""
         return 1 if self.mapping == "offset" else 2
 
-    @property
+    @cached_property
     def references(self) -> int:
         """Reference columns per slice in each tile."""
         return 1 if self.mapping == "offset" else 0
 
-    @property
+    @cached_property
     def cells_per_weight(self) -> int:
         """Cells that hold one weight, references apart."""
         return self.sides * self.slices
 
-    @property
+    @cached_property
     def outputs(self) -> int:
         """Outputs side by side in one tile."""
         return self.columns // self.cells_per_weight - self.references
 
-    @property
+    @cached_property
     def plane_columns(self) -> int:
         """Columns that one plane of cells has in one tile: its outputs and its reference, if it has one."""
         return self.outputs + self.references
 
-    @property
+    @cached_property
     def wired(self) -> bool:
         """Whether anything between drivers, cells and sense circuits has resistance."""
         return any(getattr(self, name) > 0 for name in WIRE_RESISTANCES)

@@ -29,21 +29,22 @@ class MappedAttention(MappedLayer):
         self,
         name: str,
         layer: nn.MultiheadAttention,
-        q: MappedLinear,
-        k: MappedLinear,
-        v: MappedLinear,
+        projections: tuple[MappedLinear, MappedLinear, MappedLinear],
         output: MappedLinear,
     ) -> None:
         super().__init__(name, layer)
-        self.q_proj, self.k_proj, self.v_proj, self.out_proj = q, k, v, output
-        inputs = [linear.matrix for linear in (q, k, v)]
+        self.q_proj, self.k_proj, self.v_proj = projections
+        self.out_proj = output
+        inputs = [linear.matrix for linear in projections]
         if layer.in_proj_weight is not None:
             self._held = {"in_proj_weight": inputs}
         else:
             self._held = {f"{key}_weight": [one] for key, one in zip(PROJECTIONS, inputs, strict=True)}
         self._held["out_proj.weight"] = [output.matrix]
         self.bias_k, self.bias_v = layer.bias_k, layer.bias_v
-        self.add_zero_attn, self.dropout, self.batch_first = layer.add_zero_attn, layer.dropout, layer.batch_first
+        self.add_zero_attn = layer.add_zero_attn
+        self.dropout = layer.dropout
+        self.batch_first = layer.batch_first
         self.embed_dim, self.num_heads = layer.embed_dim, layer.num_heads
 
     @classmethod
@@ -62,7 +63,7 @@ class MappedAttention(MappedLayer):
             for key, weight, bias in zip(PROJECTIONS, weights, biases, strict=True)
         )
         output = MappedLinear(program(f"{name}.out_proj", layer.out_proj.weight), layer.out_proj.bias)
-        return cls(name, layer, q, k, v, output)
+        return cls(name, layer, (q, k, v), output)
 
     def forward(
         self,
@@ -86,7 +87,9 @@ class MappedAttention(MappedLayer):
             key_padding_mask = None if key_padding_mask is None else key_padding_mask[None]
         elif not self.batch_first:
             query, key, value = (one.transpose(0, 1) for one in (query, key, value))
-        q, k, v = self.q_proj(query), self.k_proj(key), self.v_proj(value)
+        q = self.q_proj(query)
+        k = self.k_proj(key)
+        v = self.v_proj(value)
         if self.bias_k is not None and self.bias_v is not None:
             k = torch.cat([k, self.bias_k.expand(len(k), 1, -1)], dim=1)
             v = torch.cat([v, self.bias_v.expand(len(v), 1, -1)], dim=1)

@@ -36,6 +36,6 @@ class MappedLinear(MappedLayer):
         if self._original == (None,):
             outputs, inputs = self.weight.shape
             plain = nn.Linear(inputs, outputs, bias=False, device=self.weight.device)
-            plain.bias = self.bias  # type: ignore[assignment]
+            plain.register_parameter("bias", self.bias)
             self._original = (plain,)
         return super().restored(weights)

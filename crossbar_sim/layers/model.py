@@ -97,12 +97,18 @@ def map_model(
     if isinstance(chip, Hardware):
         chip = Chip(chip, seed)
     designs = _designs(chip.hardware, hardware_of or {}, chosen)
+    held = set(chip.matrices)
+    try:
+        with chip.ledger.phase("deploy"):
+            mapped: dict[nn.Module, MappedLayer] = {
+                module: KINDS[type(module)](name, module, _programmer(chip, designs[name]))
+                for name, module in chosen.items()
+            }
+    except MappingError:
+        for name in set(chip.matrices) - held:
+            chip.release(name)
+        raise
     chip.skipped.extend((name, reason) for name, reason in reasons.items() if reason is not None)
-    with chip.ledger.phase("deploy"):
-        mapped: dict[nn.Module, MappedLayer] = {
-            module: KINDS[type(module)](name, module, _programmer(chip, designs[name]))
-            for name, module in chosen.items()
-        }
     _replace(model, {module: layer.train(module.training) for module, layer in mapped.items()})
     close_fast_paths(model)
     return chip

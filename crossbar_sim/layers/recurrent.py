@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Literal
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -14,6 +18,20 @@ Cell = nn.RNNCell | nn.LSTMCell | nn.GRUCell
 Recurrent = nn.RNN | nn.LSTM | nn.GRU
 State = tuple[torch.Tensor, ...]
 """(h,) or, for an LSTM, (h, c); (n, hidden) each."""
+Rule = Literal["tanh", "relu", "lstm", "gru"]
+"""How torch makes the next state."""
+GATES: Mapping[Rule, int] = MappingProxyType({"tanh": 1, "relu": 1, "lstm": 4, "gru": 3})
+RULES: Mapping[type[nn.Module], Rule] = MappingProxyType(
+    {nn.LSTMCell: "lstm", nn.LSTM: "lstm", nn.GRUCell: "gru", nn.GRU: "gru"}
+)
+"""By layer; a plain recurrent layer states its nonlinearity."""
+
+
+def rule_of(layer: Cell | Recurrent) -> Rule:
+    """The rule of a layer."""
+    if isinstance(layer, nn.RNNCell | nn.RNN):
+        return "relu" if layer.nonlinearity == "relu" else "tanh"
+    return RULES[type(layer)]
 
 
 class MappedCell(MappedLayer):
@@ -27,7 +45,7 @@ class MappedCell(MappedLayer):
         super().__init__(name, layer, held)
         self.input, self.hidden = from_input, from_hidden
         self.width = layer.hidden_size
-        self.rule = layer.nonlinearity if isinstance(layer, nn.RNNCell) else type(layer).__name__[:-4].lower()
+        self.rule = rule_of(layer)
 
     @classmethod
     def of(cls, name: str, layer: Cell, program: Program) -> MappedCell:
@@ -59,9 +77,11 @@ class MappedRecurrent(MappedLayer):
         super().__init__(name, layer, held)
         for key, linear in parts.items():
             self.add_module(key, linear)
-        self.rule = layer.nonlinearity if isinstance(layer, nn.RNN) else type(layer).__name__.lower()
+        self.rule = rule_of(layer)
         self.layers, self.directions = layer.num_layers, 1 + layer.bidirectional
-        self.batch_first, self.dropout, self.projects = layer.batch_first, layer.dropout, layer.proj_size > 0
+        self.batch_first = layer.batch_first
+        self.dropout = layer.dropout
+        self.projects = layer.proj_size > 0
         self.width = layer.proj_size or layer.hidden_size
 
     @classmethod
@@ -94,7 +114,7 @@ class MappedRecurrent(MappedLayer):
             outputs = []
             for place in _places(1, self.directions == 2, layer):
                 state = None if given is None else tuple(one[len(last)] for one in given)
-                output, state = self._run(x, state, place)
+                output, state = self._sequence(x, state, place)
                 outputs.append(output)
                 last.append(state)
             x = torch.cat(outputs, dim=2)
@@ -107,7 +127,7 @@ class MappedRecurrent(MappedLayer):
             x = x.transpose(0, 1)
         return x, (states[0], states[1]) if self.rule == "lstm" else states[0]
 
-    def _run(self, x: torch.Tensor, state: State | None, place: str) -> tuple[torch.Tensor, State]:
+    def _sequence(self, x: torch.Tensor, state: State | None, place: str) -> tuple[torch.Tensor, State]:
         """One layer in one direction: x (steps, n, inputs) -> (steps, n, hidden), last state."""
         from_input = self.get_submodule(f"input_{place}")(x)
         hidden = self.get_submodule(f"hidden_{place}")
@@ -123,7 +143,7 @@ class MappedRecurrent(MappedLayer):
 
 
 def step(
-    rule: str,
+    rule: Rule,
     from_input: torch.Tensor,
     state: State | None,
     hidden: nn.Module,
@@ -134,7 +154,7 @@ def step(
 
     width: values of h.
     """
-    gates = {"lstm": 4, "gru": 3}.get(rule, 1)
+    gates = GATES[rule]
     if state is not None:
         from_hidden = hidden(state[0])
     elif isinstance(hidden, MappedLinear):

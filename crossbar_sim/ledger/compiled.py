@@ -16,7 +16,10 @@ def write_totals(work, tile_rows, serial, set_width, longer, read_time):
     Cells of a row share their slots (the largest counts) or, `serial`, follow one another (the sum counts).
     Seconds: of a SET pulse, what a RESET pulse takes longer, and of a verify read.
     """
-    sums, slots, rows, slowest = np.zeros(SUMS), 0.0, 0, 0.0
+    sums = np.zeros(SUMS)
+    slots = 0.0
+    rows = 0
+    slowest = 0.0
     for tile in range(work.shape[1]):
         for top in range(0, len(work), tile_rows):
             seconds = 0.0
@@ -60,7 +63,8 @@ def half_selected(cells, set_pulses, reset_pulses, conductance, tile_rows, tile_
     other = np.zeros((2, row_tiles, column_tiles))
     for i in range(cells.size):
         place = cells[i] % (inputs * outputs)
-        plane, row, column = cells[i] // (inputs * outputs), place // outputs, place % outputs
+        plane = cells[i] // (inputs * outputs)
+        row, column = place // outputs, place % outputs
         t, u = row // tile_rows, column // tile_outputs
         g = conductance[plane, row, column]
         for kind in range(2):
@@ -100,7 +104,11 @@ def line_charges(rows, columns, slots):
     of all rows, rows with any, slots of all samples and phases, column pulses that would raise a single cell and those
     that would lower it, in all phases (one per sign of the rows)."""
     pulses = np.uint32(0x7FFFFFFF)
-    row_pulses, driven, all_slots, rising, falling = 0, 0, 0, 0, 0
+    row_pulses = 0
+    driven = 0
+    all_slots = 0
+    rising = 0
+    falling = 0
     for s in range(len(rows)):
         has = np.zeros(2, np.int64)
         for word in rows[s]:

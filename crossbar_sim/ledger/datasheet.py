@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from crossbar_sim.hardware.architecture import LEVELS, Level
 from crossbar_sim.hardware.hardware import Hardware
-from crossbar_sim.ledger.read_costs import ReadCounts, array_counts, cell_energy, component_energy, read_costs
+from crossbar_sim.ledger.read_costs import ReadCounts, array_counts, component_energy, read_costs
 from crossbar_sim.spec.units import engineering
 
 
@@ -116,7 +116,8 @@ def _built_in(hardware: Hardware, counts: ReadCounts, conductance: float) -> dic
     """Joule of one vector in what every design bills itself: cells and converters, unless a component states them."""
     plain = hardware.replace(architecture=None)
     stated = frozenset() if hardware.architecture is None else hardware.architecture.replaced()
-    terms = {name: joule for name, _, joule in read_costs(plain, counts).converters if name != "arithmetic"}
+    costs = read_costs(plain, counts)
+    terms = {name: joule for name, _, joule in costs.converters if name != "arithmetic"}
     conduction = hardware.tile.rows * hardware.tile.columns * conductance
-    terms["cell reads"] = cell_energy(hardware, conduction, 1, counts)
+    terms["cell reads"] = costs.cell_energy(conduction, 1)
     return {name: joule for name, joule in terms.items() if name not in stated}

@@ -6,23 +6,21 @@ import csv
 import io
 import json
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from crossbar_sim.hardware.components import COMPONENTS
 from crossbar_sim.runtime.files import write_json, write_text
 from crossbar_sim.spec.errors import SpecError
 from crossbar_sim.spec.units import engineering
 
-Phase = Literal["deploy", "pool", "adapt/forward", "adapt/backward", "adapt/update", "infer"]
-PHASES: tuple[str, ...] = ("deploy", "pool", "adapt/forward", "adapt/backward", "adapt/update", "infer")
-GROUPS: tuple[str, ...] = ("deploy", "pool", "adapt", "infer")
-KEYS = ("method", "phase", "group", "component", "place", "layer")
+KEYS = ("phase", "group", "component", "place", "layer")
 COLUMNS = ("phase", "component", "place", "energy_J", "time_s", "count")
-_KNOWN = frozenset(COMPONENTS)
+_PHASE = re.compile("[^/]+(/[^/]+)?")
 
 
 @dataclass(slots=True)
@@ -38,8 +36,9 @@ class Entry:
 class Ledger:
     """Running sums; nothing is billed while `paused()`, and everything else carries the current phase.
 
-    Outside every `phase(...)` the phase is 'infer': a chip that is just read infers. Every total is the correctly
-    rounded sum (math.fsum) of the rows it covers. `method` labels the rows of this ledger beside others.
+    A phase is any text 'group' or 'group/part'. Outside every `phase(...)` it is 'infer': a chip that is just read
+    infers. Every total is the correctly rounded sum (math.fsum) of the rows it covers. `labels` say whose rows these
+    are beside those of other ledgers: columns of the table, and keys to group by.
     """
 
     entries: dict[tuple[str, str, str], Entry] = field(default_factory=dict)
@@ -47,13 +46,12 @@ class Ledger:
     current_phase: str = "infer"
     billing: bool = True
     times: int = 1
-    method: str = ""
+    labels: dict[str, str] = field(default_factory=dict)
 
     @contextmanager
-    def phase(self, name: Phase) -> Iterator[None]:
+    def phase(self, name: str) -> Iterator[None]:
         """Everything billed inside belongs to phase `name`."""
-        if name not in PHASES:
-            raise ValueError(f"no phase '{name}'; valid: {', '.join(PHASES)}")
+        _check_phase(name)
         before, self.current_phase = self.current_phase, name
         try:
             yield
@@ -62,7 +60,7 @@ class Ledger:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Nothing inside is billed (looking at a run must not change its bill)."""
+        """Nothing inside is billed (a look at a run must not change its bill)."""
         before, self.billing = self.billing, False
         try:
             yield
@@ -83,29 +81,38 @@ class Ledger:
         if self.billing:
             entry = self.entries.get((self.current_phase, component, place)) or self._open(component, place)
             if not 0.0 <= energy < math.inf:
-                raise ValueError(f"energy of {component} at {place} must be finite and not negative, got {energy}")
+                raise SpecError(f"energy of {component} at {place} must be finite and not negative, got {energy}")
             entry.energy += self.times * energy
             entry.time += self.times * time
             entry.count += self.times * count
 
-    def add_terms(self, place: str, terms: Iterable[tuple[str, int, float]], times: int = 1) -> None:
-        """Bill every (component, events, joule) of `terms` at `place`, `times` times over."""
+    def add_operation(
+        self,
+        place: str,
+        first: tuple[str, int, float, float],
+        others: Iterable[tuple[str, int, float]],
+        times: int = 1,
+    ) -> None:
+        """Bill what takes time, `first` (component, events, joule, seconds), and (component, events, joule) of all that
+        happens meanwhile, each of these `times` times over."""
         if not self.billing:
             return
         phase, find = self.current_phase, self.entries.get
+        component, events, energy, time = first
+        self.add(component, place, energy, events, time)
         times *= self.times
-        for component, events, energy in terms:
+        for component, events, energy in others:
             entry = find((phase, component, place)) or self._open(component, place)
             joule = times * energy
             if not 0.0 <= joule < math.inf:
-                raise ValueError(f"energy of {component} at {place} must be finite and not negative, got {joule}")
+                raise SpecError(f"energy of {component} at {place} must be finite and not negative, got {joule}")
             entry.energy += joule
             entry.count += times * events
 
     def _open(self, component: str, place: str) -> Entry:
         """A new row of the current phase."""
-        if component not in _KNOWN:
-            raise ValueError(f"no component '{component}'; valid: {', '.join(COMPONENTS)}")
+        if component not in COMPONENTS:
+            raise SpecError(f"no component '{component}'; valid: {', '.join(COMPONENTS)}")
         entry = self.entries[self.current_phase, component, place] = Entry()
         return entry
 
@@ -116,46 +123,60 @@ class Ledger:
             self.cells_written[key] = self.cells_written.get(key, 0) + self.times * cells
 
     def energy(self, phase: str | None = None, components: tuple[str, ...] = COMPONENTS) -> float:
-        """Joule of a phase ('adapt' covers its three parts; None: all) and of some components."""
-        phases, wanted = _covered(phase), frozenset(components)
+        """Joule of a phase (a group covers its parts; None: all) and of some components."""
+        wanted, part = frozenset(components), f"{phase}/"
         return math.fsum(
             entry.energy
-            for (entry_phase, component, _), entry in self.entries.items()
-            if component in wanted and entry_phase in phases
+            for (at, component, _), entry in self.entries.items()
+            if component in wanted and (phase is None or at == phase or at.startswith(part))
         )
 
     def time(self, phase: str | None = None) -> float:
         """Seconds of a phase, its events one after the other."""
-        phases = _covered(phase)
-        return math.fsum(entry.time for (entry_phase, *_), entry in self.entries.items() if entry_phase in phases)
+        part = f"{phase}/"
+        return math.fsum(
+            entry.time
+            for (at, *_), entry in self.entries.items()
+            if phase is None or at == phase or at.startswith(part)
+        )
 
     def writes(self, phase: str | None = None) -> int:
         """Cells programmed in a phase (a cell programmed twice counts twice)."""
-        phases = _covered(phase)
-        return sum(cells for (entry_phase, _), cells in self.cells_written.items() if entry_phase in phases)
+        part = f"{phase}/"
+        return sum(
+            cells
+            for (at, _), cells in self.cells_written.items()
+            if phase is None or at == phase or at.startswith(part)
+        )
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The groups of all phases with an entry, in the order they first occurred."""
+        billed = (*(at for at, *_ in self.entries), *(at for at, _ in self.cells_written))
+        return tuple(dict.fromkeys(at.split("/")[0] for at in billed))
 
     def by_phase(self) -> dict[str, float]:
-        """Joule by deploy, pool, adapt, infer."""
-        return {group: self.energy(group) for group in GROUPS}
+        """Joule by group of phases, in the order they first occurred."""
+        return {group: self.energy(group) for group in self.groups}
 
     def by_component(self, phase: str | None = None) -> dict[str, float]:
         """Joule by component."""
         return {component: self.energy(phase, (component,)) for component in COMPONENTS}
 
     def by(self, *keys: str) -> dict[tuple[str, ...], Entry]:
-        """Sums over the rows that agree in `keys`: any of KEYS.
+        """Sums over the rows that agree in `keys`: any of KEYS and of the labels.
 
-        group: deploy, pool, adapt or infer; layer: the place without what an adapter adds to its name
+        group: the phase without its part; layer: the place without what an adapter adds to its name
         ('head.lora_A' belongs to 'head' if the ledger has a place 'head').
         """
         for key in keys:
-            if key not in KEYS:
-                raise ValueError(f"rows cannot be grouped by '{key}'; valid: {', '.join(KEYS)}")
+            if key not in KEYS and key not in self.labels:
+                raise SpecError(f"rows cannot be grouped by '{key}'; valid: {', '.join((*self.labels, *KEYS))}")
         layer = _layers({place for *_, place in self.entries})
         parts: dict[tuple[str, ...], list[Entry]] = {}
         for (phase, component, place), entry in self.entries.items():
             facts = {
-                "method": self.method,
+                **self.labels,
                 "phase": phase,
                 "group": phase.split("/")[0],
                 "component": component,
@@ -183,11 +204,11 @@ class Ledger:
         ]
 
     def to_csv(self, path: str | Path) -> None:
-        """Write the rows, with the method in front; the file appears whole or not at all."""
+        """Write the rows, with the labels in front; the file appears whole or not at all."""
         text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, ("method", *COLUMNS), lineterminator="\n")
+        writer = csv.DictWriter(text, (*self.labels, *COLUMNS), lineterminator="\n")
         writer.writeheader()
-        writer.writerows({"method": self.method, **row} for row in self.rows())
+        writer.writerows({**self.labels, **row} for row in self.rows())
         write_text(Path(path), text.getvalue())
 
     def to_json(self, path: str | Path) -> None:
@@ -195,23 +216,23 @@ class Ledger:
         written = [
             {"phase": phase, "place": place, "cells": cells} for (phase, place), cells in self.cells_written.items()
         ]
-        write_json(Path(path), {"method": self.method, "rows": self.rows(), "cells_written": written})
+        write_json(Path(path), {**self.labels, "rows": self.rows(), "cells_written": written})
 
     @classmethod
     def from_json(cls, path: str | Path) -> Ledger:
         """Read a ledger that `to_json` wrote: equal to the one written. SpecError says what is wrong with the file."""
         try:
             content = json.loads(Path(path).read_text(encoding="utf-8"))
-            ledger = cls(method=str(content["method"]))
-            for row in content["rows"]:
+            rows, written = content.pop("rows"), content.pop("cells_written")
+            ledger = cls(labels={key: str(label) for key, label in content.items()})
+            for row in rows:
                 phase, component, place, energy, time, count = (row[column] for column in COLUMNS)
-                if phase not in PHASES:
-                    raise ValueError(f"no phase '{phase}'")
+                _check_phase(phase)
                 ledger.current_phase = phase
                 ledger.add(component, place, float(energy), int(count), float(time))
-            for row in content["cells_written"]:
+            for row in written:
                 ledger.cells_written[row["phase"], row["place"]] = int(row["cells"])
-        except (OSError, KeyError, TypeError, ValueError) as error:
+        except (OSError, AttributeError, KeyError, TypeError, ValueError, SpecError) as error:
             raise SpecError(f"{path}: not a ledger ({error}); write one with Ledger.to_json") from None
         ledger.current_phase = "infer"
         return ledger
@@ -227,9 +248,9 @@ class Ledger:
         return "\n".join(lines)
 
 
-def _covered(phase: str | None) -> frozenset[str]:
-    """The phases of which a total over `phase` consists."""
-    return frozenset(part for part in PHASES if phase is None or phase in (part, part.split("/")[0]))
+def _check_phase(name: str) -> None:
+    if not _PHASE.fullmatch(name):
+        raise SpecError(f"no phase '{name}'; a phase is 'group' or 'group/part', for example 'adapt/forward'")
 
 
 def _layers(places: set[str]) -> Callable[[str], str]:

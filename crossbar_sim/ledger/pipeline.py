@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from crossbar_sim.ledger.ledger import Ledger, Phase
+from crossbar_sim.ledger.ledger import Ledger
 from crossbar_sim.spec.errors import SpecError
 
 
@@ -31,7 +31,7 @@ class Pipeline:
         return max(self.stages, key=lambda stage: self.stages[stage])
 
 
-def pipeline(ledger: Ledger, samples: int, phase: Phase = "infer") -> Pipeline:
+def pipeline(ledger: Ledger, samples: int, phase: str = "infer") -> Pipeline:
     """The pipeline of the matrices that `samples` samples were read through in `phase`.
 
     Only what takes time in the ledger is a stage: digital arithmetic is not. Raises SpecError if nothing was read.

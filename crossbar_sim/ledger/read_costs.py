@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from crossbar_sim.hardware.architecture import Architecture, Component
 from crossbar_sim.hardware.hardware import Hardware
@@ -54,13 +55,38 @@ class ReadCounts:
 class ReadCosts:
     """What one vector costs: (component, events, joule), seconds, and the watt that leaks meanwhile.
 
-    `bills_cells`: whether the conduction of the cells is billed on top, from their state and the input.
+    `bills_cells`: whether the cells are billed on top. conduction_energy: joule in them per siemens of conduction;
+    line_energy: joule of charging their lines, in each of `cycles`.
     """
 
     converters: tuple[tuple[str, int, float], ...]
     time: float
-    leakage: float = 0.0
-    bills_cells: bool = True
+    leakage: float
+    bills_cells: bool
+    conduction_energy: float
+    line_energy: float
+    cycles: int
+
+    def cell_energy(self, conduction: float, vectors: int) -> float:
+        """Joule in the cells of `vectors` reads; conduction: sum of squared drives times line conductance, siemens."""
+        return self.conduction_energy * conduction + vectors * self.cycles * self.line_energy
+
+
+class VectorCosts(NamedTuple):
+    """What one vector does, and what that costs."""
+
+    counts: ReadCounts
+    costs: ReadCosts
+
+
+BothWays = tuple[VectorCosts, VectorCosts]
+"""Of a forward and of a transposed vector."""
+
+
+def both_ways(hardware: Hardware, layout: Layout) -> BothWays:
+    """Counts and costs of one vector that a matrix reads forward, and of one that it reads transposed."""
+    forward, back = (read_counts(hardware, layout, transposed) for transposed in (False, True))
+    return VectorCosts(forward, read_costs(hardware, forward)), VectorCosts(back, read_costs(hardware, back))
 
 
 def read_counts(hardware: Hardware, layout: Layout, transposed: bool = False) -> ReadCounts:
@@ -69,13 +95,12 @@ def read_counts(hardware: Hardware, layout: Layout, transposed: bool = False) ->
     A transposed read drives every cell of an output and senses the rows slice after slice.
     """
     spec = layout.spec
+    arrays = layout.row_tiles * layout.column_tiles
     if transposed:
-        inputs, outputs, phases = layout.outputs, layout.inputs, spec.slices
         drives, senses = layout.columns * spec.cells_per_weight * layout.row_tiles, layout.inputs * layout.column_tiles
-    else:
-        inputs, outputs, phases = layout.inputs, layout.outputs, 1
-        drives, senses = layout.inputs * layout.column_tiles, layout.columns * spec.slices * layout.row_tiles
-    return _counts(hardware, layout.row_tiles * layout.column_tiles, inputs, outputs, drives, senses, phases)
+        return _counts(hardware, arrays, (layout.outputs, layout.inputs), (drives, senses), phases=spec.slices)
+    drives, senses = layout.inputs * layout.column_tiles, layout.columns * spec.slices * layout.row_tiles
+    return _counts(hardware, arrays, (layout.inputs, layout.outputs), (drives, senses))
 
 
 def array_counts(hardware: Hardware) -> ReadCounts:
@@ -86,26 +111,29 @@ def array_counts(hardware: Hardware) -> ReadCounts:
     tile = hardware.tile
     if hardware.architecture is None:
         return read_counts(hardware, Layout(tile, tile.rows, tile.outputs))
-    return _counts(hardware, 1, tile.rows, tile.columns, tile.rows, tile.columns, 1)
+    return _counts(hardware, 1, (tile.rows, tile.columns), (tile.rows, tile.columns))
 
 
 def _counts(
-    hardware: Hardware, arrays: int, inputs: int, outputs: int, drives: int, senses: int, phases: int
+    hardware: Hardware, arrays: int, numbers: tuple[int, int], lines: tuple[int, int], phases: int = 1
 ) -> ReadCounts:
+    """numbers: that enter and leave; lines: driven and sensed; phases: one after the other, each with all bits."""
     cycles = conversions = hardware.dac.reads
     if hardware.architecture is not None:
         cycles = hardware.architecture.input_cycles or cycles
         conversions = hardware.architecture.conversions or cycles
+    inputs, outputs = numbers
+    drives, senses = lines
     return ReadCounts(
-        arrays,
-        inputs,
-        outputs,
-        drives,
-        senses,
-        cycles * phases,
-        conversions * phases,
-        hardware.dac.bits,
-        hardware.adc.bits,
+        arrays=arrays,
+        inputs=inputs,
+        outputs=outputs,
+        drives=drives,
+        senses=senses,
+        cycles=cycles * phases,
+        rounds=conversions * phases,
+        input_bits=hardware.dac.bits,
+        output_bits=hardware.adc.bits,
     )
 
 
@@ -123,8 +151,13 @@ def read_time(hardware: Hardware, counts: ReadCounts) -> float:
 
 
 def read_costs(hardware: Hardware, counts: ReadCounts) -> ReadCosts:
-    """Converters, digital scaling and every component of the architecture, for one vector."""
-    adc, digital, design = hardware.adc, hardware.digital, hardware.architecture
+    """Converters, digital scaling and every component of the architecture, for one vector.
+
+    In the cells, 'physical': V_read^2 t_read conduction. 'neurosim': no conduction (it is inside NeuroSim's converter);
+    instead the lines, C_bit V_read^2 per sensed line and C_word V_word^2 per driven line and cycle.
+    """
+    adc, digital = hardware.adc, hardware.digital
+    design = hardware.architecture
     time = read_time(hardware, counts)
     scaled = counts.inputs + counts.outputs
     terms = [
@@ -133,14 +166,27 @@ def read_costs(hardware: Hardware, counts: ReadCounts) -> ReadCosts:
         ("shift-add", counts.conversions, counts.conversions * digital.shift_add),
         ("arithmetic", scaled, scaled * digital.multiply_energy),
     ]
-    if design is None:
-        return ReadCosts(tuple(terms), time)
-    stated = design.replaced()
+    stated: frozenset[str] = frozenset() if design is None else design.replaced()
     terms = [term for term in terms if term[0] not in stated]
-    for part in design.components:
-        if part.costs:
-            terms.append((part.billed_as, counts.events(part.per), component_energy(design, part, counts, time)))
-    return ReadCosts(tuple(terms), time, design.leakage, "cell reads" not in stated)
+    if design is not None:
+        for part in design.components:
+            if part.costs:
+                terms.append((part.billed_as, counts.events(part.per), component_energy(design, part, counts, time)))
+    device, circuits = hardware.device, hardware.write_circuits
+    conduction_energy, line_energy = device.read_voltage**2 * device.read_time, 0.0
+    if hardware.accounting == "neurosim" and circuits is not None:
+        bit_lines = counts.senses * circuits.bit_line_capacitance * device.read_voltage**2
+        word_lines = counts.drives * circuits.word_line_capacitance * circuits.word_line_voltage**2
+        conduction_energy, line_energy = 0.0, bit_lines + word_lines
+    return ReadCosts(
+        converters=tuple(terms),
+        time=time,
+        leakage=0.0 if design is None else design.leakage,
+        bills_cells="cell reads" not in stated,
+        conduction_energy=conduction_energy,
+        line_energy=line_energy,
+        cycles=counts.cycles,
+    )
 
 
 def component_energy(design: Architecture, part: Component, counts: ReadCounts, time: float) -> float:
@@ -149,17 +195,3 @@ def component_energy(design: Architecture, part: Component, counts: ReadCounts, 
         power = 0.0 if part.power is None else part.power
         return power * part.count * time * counts.arrays / design.arrays(part.level)
     return counts.events(part.per) * part.event_energy
-
-
-def cell_energy(hardware: Hardware, conduction: float, vectors: int, counts: ReadCounts) -> float:
-    """Joule in the cells of `vectors` reads; conduction: sum of squared drives times line conductance, siemens.
-
-    'physical': V_read^2 t_read conduction. 'neurosim': no conduction (it is inside NeuroSim's converter); instead the
-    lines, C_bit V_read^2 per sensed line and C_word V_word^2 per driven line and cycle.
-    """
-    device, circuits = hardware.device, hardware.write_circuits
-    if hardware.accounting == "neurosim" and circuits is not None:
-        bit_lines = counts.senses * circuits.bit_line_capacitance * device.read_voltage**2
-        word_lines = counts.drives * circuits.word_line_capacitance * circuits.word_line_voltage**2
-        return vectors * counts.cycles * (bit_lines + word_lines)
-    return device.read_voltage**2 * device.read_time * conduction

@@ -8,15 +8,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from crossbar_sim.cells.written import Written
 from crossbar_sim.hardware.hardware import Hardware
 from crossbar_sim.ledger.compiled import half_selected, write_totals
 from crossbar_sim.ledger.neurosim import neurosim_writes
-
-Floats = NDArray[np.float64]
+from crossbar_sim.spec.arrays import Floats
+from crossbar_sim.spec.errors import SpecError
 
 
 @dataclass(frozen=True)
@@ -123,42 +120,42 @@ def count_writes(
         result.work, tile.rows, serial, device.pulse_width, device.reset_width - device.pulse_width, device.read_time
     )
     _, sets, resets, set_energy, reset_energy, reads, verify_energy, squared = sums.tolist()
-    sets, resets, reads, slots = int(sets), int(resets), int(reads), int(slots)
+    reads = int(reads)
     operations = result.count if serial else rows
     if hardware.accounting == "neurosim":
         lines = neurosim_writes(hardware, result, shape)
         return WriteCounts(
-            result.count,
-            lines.set_pulses,
-            lines.reset_pulses,
-            reads,
-            lines.slots,
-            operations,
-            lines.set_energy,
-            lines.reset_energy,
-            0.0,
-            squared,
-            seconds,
+            cells=result.count,
+            set_pulses=lines.set_pulses,
+            reset_pulses=lines.reset_pulses,
+            verify_reads=reads,
+            word_line_slots=lines.slots,
+            rows=operations,
+            set_energy=lines.set_energy,
+            reset_energy=lines.reset_energy,
+            verify_cell_energy=0.0,
+            squared_volts=squared,
+            time=seconds,
             line_energy=lines.line_energy,
         )
     cells, others = max(verify_energy - reads * hardware.adc.energy, 0.0), 0.0
     if tile.access == "passive":
         if conductance is None:
-            raise ValueError("half-selected cells of a passive array are billed from their conductances; give them")
+            raise SpecError("half-selected cells of a passive array are billed from their conductances; give them")
         others = half_select_energy(hardware, result, conductance.reshape(shape))
     return WriteCounts(
-        result.count,
-        sets,
-        resets,
-        reads,
-        slots,
-        operations,
-        set_energy,
-        reset_energy,
-        cells,
-        squared,
-        seconds,
-        others,
+        cells=result.count,
+        set_pulses=int(sets),
+        reset_pulses=int(resets),
+        verify_reads=reads,
+        word_line_slots=int(slots),
+        rows=operations,
+        set_energy=set_energy,
+        reset_energy=reset_energy,
+        verify_cell_energy=cells,
+        squared_volts=squared,
+        time=seconds,
+        half_select_energy=others,
     )
 
 

@@ -8,18 +8,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from crossbar_sim.chip.simulated import SimulatedMatrix
 from crossbar_sim.quality.probes import Batches, Loss, Watched, compare, decibels, matrices_of, unbilled, watch
 from crossbar_sim.reading.path import ReadPath
+from crossbar_sim.spec.arrays import Floats, Singles
 from crossbar_sim.spec.errors import MappingError
 from crossbar_sim.spec.units import engineering
 
 HALVINGS = 24  # of the interval in which a percentile is searched
-
-Singles = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -99,7 +97,7 @@ def calibrate(
             drives[matrix, transposed] = max(drives.get((matrix, transposed), 0.0), path.largest_drive(x.float()))
             path.registers.full_drive = drives[matrix, transposed] or None
         if path.has_registers:
-            peaks = _try(path, x, path.largest_current)[0]
+            peaks = _read_with(path, x, path.largest_current)[0]
             covering[matrix, transposed] = np.maximum(covering.get((matrix, transposed), peaks), peaks)
             path.registers.ranges = _positive(covering[matrix, transposed], path)
 
@@ -112,7 +110,7 @@ def calibrate(
         if path.has_registers:
             largest = covering[matrix, transposed]
             if path.has_drive_register:  # the register of the DACs may have risen since: the currents are smaller
-                largest = _try(path, x, path.largest_current)[0]
+                largest = _read_with(path, x, path.largest_current)[0]
             path.registers.ranges = _positive(
                 largest if percentile == 100 else _search(path, x, largest, percentile), path
             )
@@ -132,12 +130,12 @@ def _search(path: ReadPath, x: torch.Tensor, largest: Singles, percentile: float
     low, high = np.zeros_like(largest), _positive(largest, path)
     for _ in range(HALVINGS):
         middle = ((low + high) / 2).astype(np.float32)
-        fits = _try(path, x, middle)[1] <= allowed
+        fits = _read_with(path, x, middle)[1] <= allowed
         low, high = np.where(fits, low, middle), np.where(fits, middle, high)
     return high
 
 
-def _try(path: ReadPath, x: torch.Tensor, ranges: Singles) -> tuple[Singles, NDArray[np.float64]]:
+def _read_with(path: ReadPath, x: torch.Tensor, ranges: Singles) -> tuple[Singles, Floats]:
     """Largest |current| and share of clipped conversions, per tile, with these ranges; leaves no trace."""
     before, conversions = path.state(), path.registers.conversions
     path.registers.ranges = ranges

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from crossbar_sim.chip.simulated import SimulatedMatrix
+from crossbar_sim.chip.matrix import Matrix
+from crossbar_sim.chip.simulated import SimulatedMatrix, simulated
 from crossbar_sim.spec.errors import MappingError
 
 Batches = torch.Tensor | Iterable[torch.Tensor]
@@ -36,8 +37,8 @@ class Watched:
 
 
 def matrices_of(model: nn.Module) -> list[SimulatedMatrix]:
-    """Every matrix of the model that is on tiles. Raises MappingError if there is none."""
-    matrices = [module for module in model.modules() if isinstance(module, SimulatedMatrix)]
+    """Every matrix of the model that is on tiles. Raises MappingError if there is none, or one is only counted."""
+    matrices = [simulated(module) for module in model.modules() if isinstance(module, Matrix)]
     if not matrices:
         raise MappingError(f"{type(model).__name__} has nothing on tiles; map_model(model, hardware) puts it there")
     return matrices

@@ -131,7 +131,9 @@ def _histogram(matrix: SimulatedMatrix) -> tuple[int, ...]:
 def _gains(matrix: SimulatedMatrix, x: torch.Tensor, seed: int) -> dict[str, float | None]:
     def snr(*off: str) -> float | None:
         hardware = matrix.hardware.without(*off)
-        return compare(SimulatedMatrix(hardware, Ledger(), seed, matrix.name, matrix.master, matrix.scale), x).snr
+        return compare(
+            SimulatedMatrix(hardware, Ledger(), seed, matrix.name, matrix.master, matrix.targets.scale), x
+        ).snr
 
     whole = snr()
     gains: dict[str, float | None] = {}

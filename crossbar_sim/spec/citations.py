@@ -90,7 +90,9 @@ def parse_bibliography(text: str, where: str) -> dict[str, Reference]:
     Raises SpecError with the file and line of anything else.
     """
     found: dict[str, Reference] = {}
-    key, lines, fields = "", list[str](), dict[str, str]()
+    key = ""
+    lines: list[str] = []
+    fields: dict[str, str] = {}
     for number, line in enumerate(text.splitlines(), start=1):
         if not key and (not line.strip() or line.startswith("%")):
             continue
@@ -98,7 +100,8 @@ def parse_bibliography(text: str, where: str) -> dict[str, Reference]:
         if not key and entry:
             if entry[2] in found:
                 raise SpecError(f"{where}, line {number}: the key '{entry[2]}' is there twice; rename one")
-            key, lines, fields = entry[2], [line], {}
+            key = entry[2]
+            lines, fields = [line], {}
         elif key and field:
             fields[field[1]] = field[2]
             lines.append(line)

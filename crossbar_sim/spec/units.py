@@ -25,7 +25,6 @@ PREFIXES = {
 }
 AREAS = (("", 1.0), ("m", 1e-6), ("µ", 1e-12), ("n", 1e-18))
 """Prefixes of an area are squared with its unit: 1 mm² = 1e-6 m²."""
-BASES = ("S", "V", "A", "s", "J", "ohm", "F", "Hz", "m", "m2", "W", "1")
 
 
 @dataclass(frozen=True)

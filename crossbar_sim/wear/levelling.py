@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from crossbar_sim.hardware.wear_levelling import WearLevelling
 from crossbar_sim.runtime.counter_random import Key, uniforms_at
-
-Integers = NDArray[np.int64]
+from crossbar_sim.spec.arrays import Integers
 
 
 class Rows:
@@ -26,10 +24,13 @@ class Rows:
         if self.levelling is None:
             return None
         self._operations += 1
-        interval, worst, moved = self.levelling.interval, writes.max(axis=(0, 2)), self.row_of.copy()
+        interval = self.levelling.interval
+        worst = writes.max(axis=(0, 2))
+        moved = self.row_of.copy()
         if self.levelling.policy == "row_swap":
             for tile in self.tiles:
-                recent, total, rows = (worst - self._writes_at_move)[tile], worst[tile], moved[tile]
+                recent = (worst - self._writes_at_move)[tile]
+                total, rows = worst[tile], moved[tile]
                 hot, cold = int(recent.argmax()), int(total.argmin())
                 if recent[hot] >= interval and total[hot] > total[cold]:
                     on_hot, on_cold = rows == tile.start + hot, rows == tile.start + cold

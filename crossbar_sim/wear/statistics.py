@@ -36,11 +36,6 @@ class Wear:
         """T = endurance / mean: the same if wear were spread over all cells evenly, the best that levelling can do."""
         return adaptations_until_wearout(endurance, self.mean)
 
-    @property
-    def headroom(self) -> float | None:
-        """max / mean: how many times longer the chip lives under ideal levelling; None: no cell is worn."""
-        return self.largest / self.mean if self.total else None
-
     def lifetimes(self, endurances: tuple[float, ...] = ENDURANCES) -> list[dict[str, Any]]:
         """One record per endurance: adaptations without and with ideal levelling."""
         return [

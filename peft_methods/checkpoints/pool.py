@@ -1,8 +1,10 @@
 """A pool: pre-trained LoRA modules that are mixed, not retrained.
 
-Members are brought to one rank and one scaling when the pool is made, both without changing any
-member's scaling B A, so that a method may mix the A's and the B's of different members.
+Members are brought to one rank and one scaling when the pool is made. Neither changes any member's scaling B A, so a
+method may mix the A's and the B's of different members.
 """
+
+from __future__ import annotations
 
 import hashlib
 import json
@@ -13,21 +15,19 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from crossbar_sim import CrossbarError
-from peft_methods.checkpoints.lora import LoRAWeights, load_lora, pad_rank
+from crossbar_sim.spec.spec import nearest
+from peft_methods.checkpoints.lora import load_lora
+from peft_methods.checkpoints.weights import LoRAWeights, pad_rank
+from peft_methods.errors import PoolError
 
 
-class PoolError(CrossbarError, ValueError):
-    """Members that cannot be mixed; the message names the member, the module and the shapes."""
-
-
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Pool:
     """An ordered set of N LoRA adapters that target the same modules with the same shapes.
 
-    Members keep the caller's order.  Smaller ranks are zero-padded to the largest; smaller
-    scalings are folded into B, so the pool has the largest member's scaling.  ``PoolError`` if
-    members disagree in modules or shapes, share a name, or carry DoRA magnitudes.
+    Members keep the caller's order. Smaller ranks are zero-padded to the largest; smaller scalings are folded into B,
+    so the pool has the largest member's scaling. PoolError if members disagree in modules or shapes, share a name, or
+    carry DoRA magnitudes.
     """
 
     members: tuple[LoRAWeights, ...]
@@ -35,13 +35,13 @@ class Pool:
     def __post_init__(self) -> None:
         members = tuple(self.members)
         if not members:
-            raise PoolError("a pool needs at least one LoRA module; none was given.")
+            raise PoolError("a pool needs at least one LoRA module; none was given")
         for index, member in enumerate(members):
             if member.name in (earlier.name for earlier in members[:index]):
-                raise PoolError(f"two members are called {member.name!r}; rename one of them.")
+                raise PoolError(f"two members are called {member.name!r}; rename one of them")
             if member.magnitude is not None:
                 raise PoolError(
-                    f"member {member.name!r} has DoRA magnitudes, which a pool cannot mix; train it with plain LoRA."
+                    f"member {member.name!r} has DoRA magnitudes, which a pool cannot mix; train it with plain LoRA"
                 )
             _check_agreement(members[0], member)
         rank = max(member.rank for member in members)
@@ -50,16 +50,23 @@ class Pool:
         object.__setattr__(self, "members", unified)
 
     @classmethod
-    def load(cls, folder: Path) -> "Pool":
-        """The adapters in the sub-folders of ``folder``, sorted by name; hidden folders are
-        skipped.
-        """
+    def load(cls, folder: Path) -> Pool:
+        """The adapters in the sub-folders of `folder`, sorted by name; hidden folders are skipped."""
         if not folder.is_dir():
-            raise PoolError(f"{folder} is not a folder; give one that has a sub-folder for every adapter.")
+            raise PoolError(f"{folder} is not a folder; give one that has a sub-folder for every adapter")
         folders = sorted(entry for entry in folder.iterdir() if entry.is_dir() and entry.name[0] != ".")
         if not folders:
-            raise PoolError(f"{folder} has no sub-folders; save one adapter in each with save_lora.")
+            raise PoolError(f"{folder} has no sub-folders; save one adapter in each with save_lora")
         return cls(tuple(load_lora(entry) for entry in folders))
+
+    def __repr__(self) -> str:
+        return f"Pool of rank {self.rank}: {', '.join(self.names)}"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Pool) and self.digest() == other.digest()
+
+    def __hash__(self) -> int:
+        return hash(self.digest())
 
     def __len__(self) -> int:
         return len(self.members)
@@ -84,24 +91,23 @@ class Pool:
         """Names of the targeted modules; block 2 comes before block 10."""
         return tuple(sorted(self.members[0].a, key=_natural))
 
+    def shape_of(self, module: str) -> tuple[int, int]:
+        """(d_out, d_in) of the layer that `module` changes."""
+        self._check_module(module)
+        return self.members[0].b[module].shape[0], self.members[0].a[module].shape[1]
+
     def stacked_a(self, module: str) -> Tensor:
-        """All A of ``module`` on top of each other, (N rank, d_in): one tile read gives every A_i
-        x.
-        """
+        """All A of `module` on top of each other, (N rank, d_in): one tile read gives every A_i x."""
         self._check_module(module)
         return torch.cat([member.a[module] for member in self.members], dim=0)
 
     def stacked_b(self, module: str) -> Tensor:
-        """All B of ``module`` side by side, (d_out, N rank): one tile read sums B_i h_i over
-        members.
-        """
+        """All B of `module` side by side, (d_out, N rank): one tile read sums B_i h_i over members."""
         self._check_module(module)
         return torch.cat([member.b[module] for member in self.members], dim=1)
 
     def digest(self) -> str:
-        """SHA-256 over names, order, rank, scaling and every weight; equal pools have equal
-        digests.
-        """
+        """SHA-256 over names, order, rank, scaling and every weight; equal pools have equal digests."""
         total = hashlib.sha256()
         header = [self.names, self.rank, self.scaling, self.modules]
         total.update(json.dumps(header).encode())
@@ -114,29 +120,54 @@ class Pool:
 
     def _check_module(self, module: str) -> None:
         if module not in self.members[0].a:
-            raise PoolError(f"the pool has no module {module!r}; it has {', '.join(self.modules)}.")
+            raise PoolError(f"the pool has no module {module!r}; it has {', '.join(self.modules)}")
+
+
+SHELVES: list[Path] = []
+"""Folders of pools that ship with some package."""
+
+
+def add_pools(folder: Path) -> None:
+    """Let the pools in the sub-folders of `folder` be found by name (`LoRAFusion(pool="digits_vit")`)."""
+    if folder not in SHELVES:
+        SHELVES.append(folder)
+
+
+def pool_folder(name: str) -> Path:
+    """The folder of a pool that ships under this name, or of that path; PoolError if there is neither."""
+    for shelf in SHELVES:
+        if "/" not in name and (shelf / name).is_dir():
+            return shelf / name
+    if not Path(name).is_dir():
+        known = sorted(entry.name for shelf in SHELVES for entry in shelf.iterdir() if entry.is_dir())
+        raise PoolError(f"{name} is not a folder, and no pool of that name ships{nearest(name, known)}")
+    return Path(name)
+
+
+def find_pool(name: str) -> Pool:
+    """The pool of that name or folder."""
+    return Pool.load(pool_folder(name))
 
 
 def _check_agreement(first: LoRAWeights, member: LoRAWeights) -> None:
     for module in sorted(set(first.a) ^ set(member.a), key=_natural):
         has, lacks = (first, member) if module in first.a else (member, first)
         raise PoolError(
-            f"member {has.name!r} targets module {module!r} but member {lacks.name!r} does not; "
-            "all members must target the same modules."
+            f"member {has.name!r} targets module {module!r} but member {lacks.name!r} does not; all members must "
+            "target the same modules"
         )
     for module in sorted(first.a, key=_natural):
         expected = (first.b[module].shape[0], first.a[module].shape[1])
         found = (member.b[module].shape[0], member.a[module].shape[1])
         if expected != found:
             raise PoolError(
-                f"module {module!r} is {expected[0]} x {expected[1]} (out x in) in member "
-                f"{first.name!r} but {found[0]} x {found[1]} in member {member.name!r}; all "
-                "members must be trained on the same backbone."
+                f"module {module!r} is {expected[0]} x {expected[1]} (out x in) in member {first.name!r} but "
+                f"{found[0]} x {found[1]} in member {member.name!r}; all members must be trained on the same backbone"
             )
 
 
 def _unify(member: LoRAWeights, rank: int, scaling: float) -> LoRAWeights:
-    """``member`` at the given rank and scaling, with the same scaling B A."""
+    """`member` at the given rank and scaling, with the same scaling B A."""
     if member.rank == rank and member.scaling == scaling:
         return member
     padded = {module: pad_rank(member.a[module], member.b[module], rank) for module in member.a}

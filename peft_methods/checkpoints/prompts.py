@@ -1,4 +1,4 @@
-"""Prompts of the first layer on disk, in the layout of Hugging Face PEFT (``peft_type`` PROMPT_TUNING)."""
+"""Prompts of the first layer on disk, in the layout of Hugging Face PEFT (`peft_type` PROMPT_TUNING)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from peft_methods.checkpoints.lora import CheckpointError, read_config, read_tensors, write_adapter
+from peft_methods.checkpoints.folder import read_config, read_tensors, write_adapter
+from peft_methods.errors import CheckpointError
 
 KEY = "prompt_embeddings"
 
@@ -32,17 +33,17 @@ def save_prompts(folder: Path, prompts: Tensor, base_model_name: str) -> None:
 
 
 def load_prompts(folder: Path) -> Tensor:
-    """Prompts (count, width) of one transformer; ``CheckpointError`` if the file holds anything else."""
+    """Prompts (count, width) of one transformer; CheckpointError if the file holds anything else."""
     config, tensors = read_config(folder, "PROMPT_TUNING"), read_tensors(folder)
     if set(tensors) != {KEY} or tensors[KEY].dim() != 2:
         raise CheckpointError(
-            f"{folder}: expected one matrix called {KEY!r}, found {', '.join(sorted(tensors)) or 'nothing'}."
+            f"{folder}: expected one matrix called {KEY!r}, found {', '.join(sorted(tensors)) or 'nothing'}"
         )
     prompts = tensors[KEY].float()
     for key, expected in (("num_virtual_tokens", prompts.shape[0]), ("token_dim", prompts.shape[1])):
         if config.get(key, expected) != expected:
             raise CheckpointError(
                 f"{folder}: {key} is {config[key]} but the tensor has {expected}; prompts of encoder-decoder models "
-                "cannot be loaded, others save again."
+                "cannot be loaded, others save again"
             )
     return prompts

@@ -1,4 +1,4 @@
-"""VeRA adapters on disk, in the layout of Hugging Face PEFT (``peft_type`` VERA, projections saved)."""
+"""VeRA adapters on disk, in the layout of Hugging Face PEFT (`peft_type` VERA, projections saved)."""
 
 from __future__ import annotations
 
@@ -8,25 +8,27 @@ from pathlib import Path
 
 from torch import Tensor
 
-from peft_methods.checkpoints.lora import (
+from peft_methods.checkpoints.folder import (
     PREFIX,
-    CheckpointError,
     common_config,
     read_config,
     read_tensors,
     write_adapter,
 )
+from peft_methods.errors import CheckpointError
 
-KEY_A, KEY_B = "base_model.vera_A", "base_model.vera_B"
-SUFFIX_B, SUFFIX_D = ".vera_lambda_b", ".vera_lambda_d"
+KEY_A = "base_model.vera_A"
+KEY_B = "base_model.vera_B"
+SUFFIX_B = ".vera_lambda_b"
+SUFFIX_D = ".vera_lambda_d"
 
 
 @dataclass(frozen=True, eq=False)
 class VeRAWeights:
     """W -> W + diag(lambda_b) B diag(lambda_d) A for each module, with the corner of the shared A and B that fits.
 
-    ``a`` (rank, largest d_in), ``b`` (largest d_out, rank), ``lambda_b[module]`` (d_out,), ``lambda_d[module]``
-    (rank,). ``CheckpointError`` if these do not fit together.
+    `a` (rank, largest d_in), `b` (largest d_out, rank), `lambda_b[module]` (d_out,), `lambda_d[module]`
+    (rank,). CheckpointError if these do not fit together.
     """
 
     name: str
@@ -39,19 +41,19 @@ class VeRAWeights:
         if self.a.dim() != 2 or self.b.dim() != 2 or self.a.shape[0] != self.b.shape[1]:
             raise CheckpointError(
                 f"adapter {self.name!r}: vera_A {tuple(self.a.shape)} and vera_B {tuple(self.b.shape)} have no rank in "
-                "common; save the adapter again."
+                "common; save the adapter again"
             )
         if not self.lambda_b or set(self.lambda_b) != set(self.lambda_d):
             raise CheckpointError(
                 f"adapter {self.name!r}: every module needs both lambda_b and lambda_d, and there must be at least "
-                "one; save the adapter again."
+                "one; save the adapter again"
             )
         for module, vector in self.lambda_d.items():
             outputs = self.lambda_b[module].numel()
             if vector.shape != (self.rank,) or self.lambda_b[module].dim() != 1 or outputs > self.b.shape[0]:
                 raise CheckpointError(
                     f"adapter {self.name!r}: module {module!r} has lambda_d {tuple(vector.shape)} and lambda_b "
-                    f"{tuple(self.lambda_b[module].shape)}, expected ({self.rank},) and at most ({self.b.shape[0]},)."
+                    f"{tuple(self.lambda_b[module].shape)}, expected ({self.rank},) and at most ({self.b.shape[0]},)"
                 )
 
     @property
@@ -60,13 +62,13 @@ class VeRAWeights:
         return self.a.shape[0]
 
     def weight_change(self, module: str, inputs: int) -> Tensor:
-        """What is added to the weight (d_out, inputs) of ``module``."""
+        """What is added to the weight (d_out, inputs) of `module`."""
         lambda_b = self.lambda_b[module]
         return lambda_b[:, None] * (self.b[: len(lambda_b)] * self.lambda_d[module]) @ self.a[:, :inputs]
 
 
 def save_vera(folder: Path, weights: VeRAWeights, base_model_name: str) -> None:
-    """Write ``weights`` so that PEFT and :func:`load_vera` can read them; the adapter's name is the folder's."""
+    """Write `weights` so that PEFT and `load_vera` can read them; the adapter's name is the folder's."""
     tensors = {KEY_A: weights.a, KEY_B: weights.b}
     for module in weights.lambda_b:
         tensors[PREFIX + module + SUFFIX_B] = weights.lambda_b[module]
@@ -88,12 +90,12 @@ def save_vera(folder: Path, weights: VeRAWeights, base_model_name: str) -> None:
 
 
 def load_vera(folder: Path) -> VeRAWeights:
-    """Read the VeRA adapter in ``folder``; ``CheckpointError`` where it cannot be faithful."""
+    """Read the VeRA adapter in `folder`; CheckpointError where it cannot be faithful."""
     config, tensors = read_config(folder, "VERA"), read_tensors(folder)
     if KEY_A not in tensors or KEY_B not in tensors:
         raise CheckpointError(
             f"{folder}: the shared projections are not in the file (save_projection is "
-            f"{config.get('save_projection')}); save the adapter again with save_projection=True."
+            f"{config.get('save_projection')}); save the adapter again with save_projection=True"
         )
     a, b = tensors.pop(KEY_A).float(), tensors.pop(KEY_B).float()
     groups: dict[str, dict[str, Tensor]] = {SUFFIX_B: {}, SUFFIX_D: {}}
@@ -102,7 +104,7 @@ def load_vera(folder: Path) -> VeRAWeights:
         if suffix is None or not key.startswith(PREFIX):
             raise CheckpointError(
                 f"{folder}: tensor {key!r} is not part of VeRA; save the adapter with bias='none' and no "
-                "modules_to_save."
+                "modules_to_save"
             )
         groups[suffix][key.removeprefix(PREFIX).removesuffix(suffix)] = tensor.float()
     return VeRAWeights(folder.resolve().name, a, b, groups[SUFFIX_B], groups[SUFFIX_D])

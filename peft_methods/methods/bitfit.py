@@ -7,12 +7,12 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 from torch import nn
 
-from crossbar_sim import Chip
+from crossbar_sim.chip.interface import AnyChip
 from peft_methods.base import Adapter, Method
-from peft_methods.checkpoints.pool import Pool
 from peft_methods.errors import MethodError
 from peft_methods.model_parts import linear_layers
 from peft_methods.placement import Placement
+from peft_methods.tuning import Range, Ranges
 
 
 class BitFit(Method):
@@ -21,11 +21,13 @@ class BitFit(Method):
     `normalisation` trains the biases of the layer normalisations of the whole model too.
     """
 
+    name: ClassVar[str] = "bitfit"
     label: ClassVar[str] = "BitFit"
     papers: ClassVar[tuple[str, ...]] = ("benzaken2022",)
     writes_cells: ClassVar[bool] = False
     transposed_reads: ClassVar[bool] = True
     extra_reads: ClassVar[str] = "none"
+    searched: ClassVar[Ranges] = {"learning_rate": Range(1e-3, 1e-1)}
 
     targets: tuple[str, ...] | None = None
     normalisation: bool = False
@@ -34,7 +36,7 @@ class BitFit(Method):
     def placements(self) -> dict[str, Placement]:
         return {"biases": "sram"}
 
-    def attach(self, model: nn.Module, chip: Chip | None = None, pool: Pool | None = None, seed: int = 0) -> Adapter:
+    def make_adapter(self, model: nn.Module, chip: AnyChip, seed: int) -> Adapter:
         layers = linear_layers(model, self.targets)
         biases = [layer.bias for layer in layers.values() if layer.bias is not None]
         if not biases:

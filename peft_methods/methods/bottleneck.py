@@ -9,12 +9,12 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from crossbar_sim import Chip
+from crossbar_sim.chip.interface import AnyChip
 from peft_methods.base import Adapter, Method
-from peft_methods.checkpoints.pool import Pool
 from peft_methods.errors import MethodError
 from peft_methods.model_parts import LinearLike, block_of, matches, uniform
-from peft_methods.placement import PlacedMatrix, Placement, bill_arithmetic, bill_sram, ledger_of
+from peft_methods.placement import PlacedMatrix, Placement, bill_arithmetic, bill_sram
+from peft_methods.tuning import Range, Ranges
 
 
 class Bottleneck(Method):
@@ -26,11 +26,14 @@ class Bottleneck(Method):
     matrices lie on tiles or in SRAM, ranges as in LoRA; the biases are digital.
     """
 
+    name: ClassVar[str] = "adapters"
     label: ClassVar[str] = "adapters"
     papers: ClassVar[tuple[str, ...]] = ("houlsby2019", "pfeiffer2021")
     writes_cells: ClassVar[bool] = True
     transposed_reads: ClassVar[bool] = True
     extra_reads: ClassVar[str] = "two small products per target (on tiles)"
+    searched: ClassVar[Ranges] = {"learning_rate": Range(1e-3, 5e-2)}
+    searched_on_tiles: ClassVar[Ranges] = {"b_range": Range(0.1, 1.0)}
 
     rank: Annotated[int, Field(ge=1)] = 4
     placement: Placement = "crossbar"
@@ -46,7 +49,7 @@ class Bottleneck(Method):
     def placements(self) -> dict[str, Placement]:
         return {"down, up": self.placement, "biases": "sram"}
 
-    def attach(self, model: nn.Module, chip: Chip | None = None, pool: Pool | None = None, seed: int = 0) -> Adapter:
+    def make_adapter(self, model: nn.Module, chip: AnyChip, seed: int) -> Adapter:
         chosen = targeted_modules(model, self.targets)
         adapter = Adapter(self, model, chip)
         generator = torch.Generator().manual_seed(seed)
@@ -55,7 +58,7 @@ class Bottleneck(Method):
             width = like.shape[0]
             bound = 1 / math.sqrt(width)
             down = uniform(self.rank, width, bound, generator, like)
-            with ledger_of(chip).phase("adapt/update"):
+            with chip.ledger.phase("adapt/update"):
                 layer = BottleneckLayer(
                     module,
                     adapter.place(f"{name}.adapter_down", down, self.placement, self.a_range * bound),
@@ -71,9 +74,12 @@ class Bottleneck(Method):
 class BottleneckLayer(nn.Module):
     """h + up(gelu(down(h) + b_down)) + b_up with h = base(x)."""
 
-    def __init__(self, base: nn.Module, down: PlacedMatrix, up: PlacedMatrix, chip: Chip | None) -> None:
+    def __init__(self, base: nn.Module, down: PlacedMatrix, up: PlacedMatrix, chip: AnyChip) -> None:
         super().__init__()
-        self.base, self.down, self.up, self.chip = base, down, up, chip
+        self.base = base
+        self.down = down
+        self.up = up
+        self.chip = chip
         width, rank = up.master.shape
         self.down_bias = nn.Parameter(down.master.new_zeros(rank), requires_grad=False)
         self.up_bias = nn.Parameter(up.master.new_zeros(width), requires_grad=False)

@@ -7,32 +7,38 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from crossbar_sim import Chip
-from peft_methods.methods.lora import LoRA, LoRALinear
+from crossbar_sim.chip.interface import AnyChip
+from peft_methods.methods.low_rank import LowRankLinear, TrainedPair
 from peft_methods.model_parts import LinearLike, product
 from peft_methods.placement import PlacedMatrix, Placement, bill_arithmetic, bill_sram
+from peft_methods.tuning import Range, Ranges
 
 
-class DoRA(LoRA):
+class DoRA(TrainedPair):
     """y = m o (W + s B A) x / n + b with n_o = ||(W + s B A)_o||_2; A, B and m trained.
 
     m (d_out) starts at ||W||_row, so that the gain m / n is one. n takes part in the value but not in the
     gradient. The gain is digital, after the ADC.
     """
 
+    name: ClassVar[str] = "dora"
     label: ClassVar[str] = "DoRA"
     papers: ClassVar[tuple[str, ...]] = ("liu2024", "hu2022")
+    writes_cells: ClassVar[bool] = True
+    transposed_reads: ClassVar[bool] = True
     needs_values: ClassVar[bool] = True
     extra_reads: ClassVar[str] = "two small products per layer (on tiles); rank reads of W per training step"
+    searched: ClassVar[Ranges] = {"learning_rate": Range(1e-3, 5e-2)}
+    searched_on_tiles: ClassVar[Ranges] = {"b_range": Range(0.1, 1.0)}
 
     def placements(self) -> dict[str, Placement]:
         return {"A, B": self.placement, "magnitude": "sram"}
 
-    def layer(self, base: LinearLike, a: PlacedMatrix, b: PlacedMatrix, chip: Chip | None) -> LoRALinear:
+    def layer(self, base: LinearLike, a: PlacedMatrix, b: PlacedMatrix, chip: AnyChip) -> LowRankLinear:
         return DoRALinear(base, a, b, self.scaling, chip)
 
 
-class DoRALinear(LoRALinear):
+class DoRALinear(LowRankLinear):
     """m / n o (W x + s B A x) + b.
 
     n_o^2 = ||w_o||^2 + 2 s b_o . c_o + s^2 b_o^T (A A^T) b_o with c = W A^T: the rows of A are read once
@@ -42,7 +48,7 @@ class DoRALinear(LoRALinear):
     squares: torch.Tensor
     norm: torch.Tensor
 
-    def __init__(self, base: LinearLike, a: PlacedMatrix, b: PlacedMatrix, scaling: float, chip: Chip | None) -> None:
+    def __init__(self, base: LinearLike, a: PlacedMatrix, b: PlacedMatrix, scaling: float, chip: AnyChip) -> None:
         super().__init__(base, a, b, scaling)
         self.chip = chip
         squares = base.weight.detach().square().sum(dim=1)
@@ -60,12 +66,12 @@ class DoRALinear(LoRALinear):
 
     def gain(self) -> torch.Tensor:
         """Post-ADC factor of every output (d_out,)."""
-        assert self.magnitude is not None
         return self.magnitude / self.norm
 
     @torch.no_grad()
     def after_write(self) -> None:
-        a, b = self.a.master, self.b.master
+        a = self.a.master
+        b = self.b.master
         (outputs, rank), inputs = b.shape, a.shape[1]
         c = product(self.base, a).T
         added = ((2 * c + self.scaling * b @ (a @ a.T)) * b).sum(dim=1)
@@ -75,10 +81,9 @@ class DoRALinear(LoRALinear):
         bill_arithmetic(self.chip, "DoRA", adds=operations, multiplies=operations)
         bill_sram(self.chip, "DoRA", reads=a.numel() + b.numel() + outputs, writes=outputs)
 
-    def trained(self) -> list[nn.Parameter]:
-        assert self.magnitude is not None
-        return [self.magnitude]
+    def magnitudes(self) -> nn.Parameter | None:
+        return self.magnitude
 
     def delta_weight(self) -> torch.Tensor:
         weight = self.base.weight.detach()
-        return self.gain().detach()[:, None] * (weight + super().delta_weight()) - weight
+        return self.gain().detach()[:, None] * (weight + self.product_delta()) - weight

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import nn
 
-from crossbar_sim import Chip
+from crossbar_sim.chip.interface import AnyChip
 from peft_methods.model_parts import LinearLike, product
 from peft_methods.placement import PlacedMatrix, bill_arithmetic, bill_sram
 
@@ -16,37 +17,61 @@ Magnitude = Literal["vector", "gain", "none"]
 Fusion = Literal["factors", "modules"]
 
 
-class FusedLinear(nn.Module):
-    """gain o (W x + s B_stack [w_1 h_1; ...; w_N h_N]) + b.
+@dataclass(frozen=True)
+class Mixture:
+    """How a pool is mixed.
 
     magnitude = 'none': there is no gain, and no row norm is computed, kept or billed.
     fusion = 'factors': every h_i is sum_j w_j (A_stack x)_j, so dW = s B_w A_w; 'modules': h_i = (A_stack x)_i,
     so dW = s sum_i w_i B_i A_i.
     """
 
+    magnitude: Magnitude
+    fusion: Fusion
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A pool's modules for one layer: all A_i on top of each other, all B_i side by side, and s in front of B A."""
+
+    a: PlacedMatrix
+    b: PlacedMatrix
+    scaling: float
+
+
+class FusedLinear(nn.Module):
+    """gain o (W x + s B_stack [w_1 h_1; ...; w_N h_N]) + b, with h_i as `Mixture` says.
+
+    coefficients (N, blocks), of which this layer uses column `block`.
+    """
+
     def __init__(
         self,
         base: LinearLike,
-        a_stack: PlacedMatrix,
-        b_stack: PlacedMatrix,
-        scaling: float,
+        stack: Stack,
+        mixture: Mixture,
         coefficients: nn.Parameter,
         block: int,
-        magnitude: Magnitude,
-        chip: Chip | None,
-        fusion: Fusion = "factors",
+        chip: AnyChip,
     ) -> None:
         super().__init__()
-        self.fusion = fusion
-        self.base, self.a_stack, self.b_stack, self.scaling = base, a_stack, b_stack, scaling
-        self.coefficients, self.block, self.kind, self.chip = coefficients, block, magnitude, chip
+        self.base = base
+        self.a_stack = stack.a
+        self.b_stack = stack.b
+        self.scaling = stack.scaling
+        self.mixture = mixture
+        self.coefficients = coefficients
+        self.block = block
+        self.chip = chip
         self.modules_in_pool = coefficients.shape[0]
         self.outputs = base.weight.shape[0]
         self.norms: MixtureNorm | None = None
         self.magnitude: nn.Parameter | None = None
-        if magnitude != "none":
-            norms = FusedNorm if fusion == "factors" else SummedNorm
-            self.norms = norms(base.weight.detach(), a_stack.master, b_stack.master, scaling, self.modules_in_pool)
+        if mixture.magnitude != "none":
+            norms = FusedNorm if mixture.fusion == "factors" else SummedNorm
+            self.norms = norms(
+                base.weight.detach(), stack.a.master, stack.b.master, stack.scaling, self.modules_in_pool
+            )
             self.magnitude = nn.Parameter(self.norms.frozen(), requires_grad=False)
             bill_arithmetic(chip, "fusion", adds=self.norms.one_off, multiplies=self.norms.one_off)
             self.start_magnitude()
@@ -56,7 +81,7 @@ class FusedLinear(nn.Module):
         """m = ||W||_row, or the gain that goes with it at the present coefficients."""
         if self.norms is not None and self.magnitude is not None:
             start = self.norms.frozen()
-            self.magnitude.copy_(start / self.norms(self.weights) if self.kind == "gain" else start)
+            self.magnitude.copy_(start / self.norms(self.weights) if self.mixture.magnitude == "gain" else start)
 
     @property
     def weights(self) -> torch.Tensor:
@@ -67,7 +92,9 @@ class FusedLinear(nn.Module):
         """Post-ADC factor of every output (d_out,); None: there is none."""
         if self.norms is None or self.magnitude is None:
             return None
-        return self.magnitude if self.kind == "gain" else self.magnitude / self.norms(self.weights.detach())
+        return (
+            self.magnitude if self.mixture.magnitude == "gain" else self.magnitude / self.norms(self.weights.detach())
+        )
 
     def merged_norms(self) -> torch.Tensor | None:
         """||W'||_row (d_out,), DoRA's magnitude; None without a gain."""
@@ -78,7 +105,7 @@ class FusedLinear(nn.Module):
         """x (..., d_in) -> (..., d_out)."""
         w = self.weights
         a = self.a_stack(x).unflatten(-1, (self.modules_in_pool, -1))
-        if self.fusion == "factors":
+        if self.mixture.fusion == "factors":
             a = (w[:, None] * a).sum(-2, keepdim=True)
         mixed = (w[:, None] * a).flatten(-2)
         y, gain = product(self.base, x) + self.scaling * self.b_stack(mixed), self.gain()
@@ -87,15 +114,15 @@ class FusedLinear(nn.Module):
         return y if self.base.bias is None else y + self.base.bias
 
     def _bill(self, vectors: int) -> None:
-        if self.chip is not None:
-            mixing, gains = self.b_stack.master.shape[1], 0 if self.norms is None else self.outputs
-            adds, products = (mixing, 2 * mixing) if self.fusion == "factors" else (0, mixing)
-            bill_arithmetic(self.chip, "fusion", adds=vectors * adds, multiplies=vectors * (products + gains))
-            bill_sram(self.chip, "fusion", reads=vectors * (self.modules_in_pool + gains))
-            if self.kind == "vector" and self.norms is not None and self.training:
-                operations = self.norms.operations
-                bill_arithmetic(self.chip, "fusion", adds=operations, multiplies=operations)
-                bill_sram(self.chip, "fusion", reads=self.norms.stored_values)
+        mixing = self.b_stack.master.shape[1]
+        gains = 0 if self.norms is None else self.outputs
+        adds, products = (mixing, 2 * mixing) if self.mixture.fusion == "factors" else (0, mixing)
+        bill_arithmetic(self.chip, "fusion", adds=vectors * adds, multiplies=vectors * (products + gains))
+        bill_sram(self.chip, "fusion", reads=vectors * (self.modules_in_pool + gains))
+        if self.mixture.magnitude == "vector" and self.norms is not None and self.training:
+            operations = self.norms.operations
+            bill_arithmetic(self.chip, "fusion", adds=operations, multiplies=operations)
+            bill_sram(self.chip, "fusion", reads=self.norms.stored_values)
 
 
 class MixtureNorm(nn.Module, ABC):
@@ -137,7 +164,9 @@ class FusedNorm(MixtureNorm):
         b = b_stack.detach().unflatten(1, (modules, -1)).transpose(0, 1)
         c = torch.einsum("oi,nri->nor", weight, a)
         gram = torch.einsum("nri,msi->nmrs", a, a)
-        self.scaling, self.outputs, self.rank = scaling, weight.shape[0], a.shape[1]
+        self.scaling = scaling
+        self.outputs = weight.shape[0]
+        self.rank = a.shape[1]
         self.one_off = (c.numel() + gram.numel()) * weight.shape[1]
         self.register_buffer("squares", weight.square().sum(dim=1), persistent=False)
         self.register_buffer("b_and_c", torch.stack([b, c], dim=1).flatten(1), persistent=False)

@@ -8,11 +8,11 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from crossbar_sim import Chip
-from peft_methods.base import Adapter, Method
-from peft_methods.checkpoints.pool import Pool
+from crossbar_sim.chip.interface import AnyChip
+from peft_methods.base import MergeableAdapter, Method
 from peft_methods.model_parts import LinearLike, linear_layers, product
 from peft_methods.placement import Placement, bill_arithmetic, bill_sram
+from peft_methods.tuning import Range, Ranges
 
 
 class IA3(Method):
@@ -21,11 +21,13 @@ class IA3(Method):
     l starts at one. An input gain has one value per hidden unit, an output gain one per output.
     """
 
+    name: ClassVar[str] = "ia3"
     label: ClassVar[str] = "IA3"
     papers: ClassVar[tuple[str, ...]] = ("liu2022",)
     writes_cells: ClassVar[bool] = False
     transposed_reads: ClassVar[bool] = True
     extra_reads: ClassVar[str] = "none"
+    searched: ClassVar[Ranges] = {"learning_rate": Range(3e-3, 2e-1)}
 
     targets: tuple[str, ...] = ("key", "value")
     feed_forward: tuple[str, ...] = ("down",)
@@ -34,7 +36,7 @@ class IA3(Method):
     def placements(self) -> dict[str, Placement]:
         return {"gains": "sram"}
 
-    def attach(self, model: nn.Module, chip: Chip | None = None, pool: Pool | None = None, seed: int = 0) -> IA3Adapter:
+    def make_adapter(self, model: nn.Module, chip: AnyChip, seed: int) -> IA3Adapter:
         adapter = IA3Adapter(self, model, chip)
         inputs = linear_layers(model, self.feed_forward) if self.feed_forward else {}
         outputs = linear_layers(model, self.targets) if self.targets else {}
@@ -48,9 +50,11 @@ class IA3(Method):
 class GainLinear(nn.Module):
     """A linear layer with a trained gain on its inputs or on its outputs (before the bias)."""
 
-    def __init__(self, base: LinearLike, on_inputs: bool, chip: Chip | None) -> None:
+    def __init__(self, base: LinearLike, on_inputs: bool, chip: AnyChip) -> None:
         super().__init__()
-        self.base, self.on_inputs, self.chip = base, on_inputs, chip
+        self.base = base
+        self.on_inputs = on_inputs
+        self.chip = chip
         weight = base.weight
         self.gain = nn.Parameter(weight.new_ones(weight.shape[1 if on_inputs else 0]), requires_grad=False)
 
@@ -63,10 +67,10 @@ class GainLinear(nn.Module):
         return y if self.base.bias is None else y + self.base.bias
 
 
-class IA3Adapter(Adapter):
+class IA3Adapter(MergeableAdapter):
     """IA3 on the chosen layers of one model."""
 
-    def __init__(self, method: IA3, model: nn.Module, chip: Chip | None) -> None:
+    def __init__(self, method: IA3, model: nn.Module, chip: AnyChip) -> None:
         super().__init__(method, model, chip)
         self.layers: dict[str, GainLinear] = {}
 

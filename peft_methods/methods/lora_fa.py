@@ -6,9 +6,13 @@ from typing import ClassVar
 
 import torch
 
+from crossbar_sim.chip.interface import AnyChip
 from peft_methods.base import Adapter
-from peft_methods.methods.lora import LowRank
-from peft_methods.placement import PlacedMatrix, Placement, ledger_of
+from peft_methods.methods.lora import LoRALinear
+from peft_methods.methods.low_rank import LowRank, LowRankLinear
+from peft_methods.model_parts import LinearLike
+from peft_methods.placement import PlacedMatrix, Placement
+from peft_methods.tuning import Range, Ranges
 
 
 class LoRAFA(LowRank):
@@ -18,11 +22,13 @@ class LoRAFA(LowRank):
     cell is rewritten.
     """
 
+    name: ClassVar[str] = "lora-fa"
     label: ClassVar[str] = "LoRA-FA"
     papers: ClassVar[tuple[str, ...]] = ("zhang2023", "hu2022")
     writes_cells: ClassVar[bool] = True
     transposed_reads: ClassVar[bool] = True
     extra_reads: ClassVar[str] = "one small product per layer (two with B on tiles)"
+    searched: ClassVar[Ranges] = {"learning_rate": Range(1e-3, 1e-1)}
 
     placement: Placement = "sram"
     a_placement: Placement = "crossbar"
@@ -34,5 +40,8 @@ class LoRAFA(LowRank):
         return {"A": self.a_placement}
 
     def place_a(self, adapter: Adapter, name: str, a: torch.Tensor) -> PlacedMatrix:
-        with ledger_of(adapter.chip).phase("pool"):
+        with adapter.chip.ledger.phase("pool"):
             return adapter.place(name, a, self.a_placement)
+
+    def layer(self, base: LinearLike, a: PlacedMatrix, b: PlacedMatrix, chip: AnyChip) -> LowRankLinear:
+        return LoRALinear(base, a, b, self.scaling)

@@ -8,14 +8,16 @@ import torch
 from pydantic import Field, field_validator
 from torch import nn
 
-from crossbar_sim import Chip, SpecError
+from crossbar_sim import SpecError
+from crossbar_sim.chip.interface import AnyChip
 from peft_methods.base import Method
-from peft_methods.checkpoints.pool import Pool
 from peft_methods.errors import MethodError
 from peft_methods.methods.tokens import Dropout, TokenAdapter, TokenModel, like_of, token_model
 from peft_methods.placement import Placement, bill_arithmetic, bill_sram
+from peft_methods.tuning import Range, Ranges
 
-RELEASED_SPREAD = 0.02  # standard deviation of `initial = 'normal'`
+RELEASED_SPREAD = 0.02
+"""Standard deviation of `initial = 'normal'`."""
 
 
 class PASTA(Method):
@@ -26,11 +28,13 @@ class PASTA(Method):
     paper's code has 0.1). Trained: e and the head.
     """
 
+    name: ClassVar[str] = "pasta"
     label: ClassVar[str] = "PASTA"
     papers: ClassVar[tuple[str, ...]] = ("yang2023",)
     writes_cells: ClassVar[bool] = False
     transposed_reads: ClassVar[bool] = True
     extra_reads: ClassVar[str] = "none"
+    searched: ClassVar[Ranges] = {"learning_rate": Range(1e-3, 2e-1)}
 
     positions: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
     initial: Literal["zero", "normal"] = "zero"
@@ -48,9 +52,7 @@ class PASTA(Method):
     def placements(self) -> dict[str, Placement]:
         return {"special-token vectors": "sram"}
 
-    def attach(
-        self, model: nn.Module, chip: Chip | None = None, pool: Pool | None = None, seed: int = 0
-    ) -> PASTAAdapter:
+    def make_adapter(self, model: nn.Module, chip: AnyChip, seed: int) -> PASTAAdapter:
         adapter = PASTAAdapter(self, model, chip, token_model(model, self.label), seed)
         adapter.train([adapter.editor.vectors], self.learning_rate, self.weight_decay)
         return adapter
@@ -59,10 +61,12 @@ class PASTA(Method):
 class SpecialTokens(nn.Module):
     """Adds vectors (blocks, positions, width) to the special tokens."""
 
-    def __init__(self, vectors: torch.Tensor, positions: tuple[int, ...], chip: Chip | None, dropout: Dropout) -> None:
+    def __init__(self, vectors: torch.Tensor, positions: tuple[int, ...], chip: AnyChip, dropout: Dropout) -> None:
         super().__init__()
         self.vectors = nn.Parameter(vectors, requires_grad=False)
-        self.positions, self.chip, self.dropout = positions, chip, dropout
+        self.positions = positions
+        self.chip = chip
+        self.dropout = dropout
 
     def forward(self, index: int, tokens: torch.Tensor) -> torch.Tensor:
         """Tokens of shape (n, tokens, width) in and out."""
@@ -80,7 +84,7 @@ class SpecialTokens(nn.Module):
 class PASTAAdapter(TokenAdapter):
     """Special-token vectors of one model."""
 
-    def __init__(self, method: PASTA, model: nn.Module, chip: Chip | None, tokens: TokenModel, seed: int) -> None:
+    def __init__(self, method: PASTA, model: nn.Module, chip: AnyChip, tokens: TokenModel, seed: int) -> None:
         super().__init__(method, model, chip)
         vectors = like_of(model).new_zeros(tokens.depth, len(method.positions), tokens.width)
         if method.initial == "normal" and vectors.device.type != "meta":

@@ -9,14 +9,14 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from crossbar_sim import Chip
+from crossbar_sim.chip.interface import AnyChip
 from crossbar_sim.chip.matrix import Matrix
-from peft_methods.base import Adapter, Method
-from peft_methods.checkpoints.lora import LoRAWeights
-from peft_methods.checkpoints.pool import Pool
+from peft_methods.base import MergeableAdapter, Method
 from peft_methods.checkpoints.vera import VeRAWeights
+from peft_methods.checkpoints.weights import LoRAWeights
 from peft_methods.model_parts import LinearLike, linear_layers, uniform
-from peft_methods.placement import PlacedMatrix, Placement, bill_arithmetic, bill_sram, ledger_of
+from peft_methods.placement import PlacedMatrix, Placement, bill_arithmetic, bill_sram
+from peft_methods.tuning import Range, Ranges
 
 
 class VeRA(Method):
@@ -27,11 +27,13 @@ class VeRA(Method):
     rows of B_f. lambda_d starts at `initial`, lambda_b at zero. One copy serves all layers, one after the other.
     """
 
+    name: ClassVar[str] = "vera"
     label: ClassVar[str] = "VeRA"
     papers: ClassVar[tuple[str, ...]] = ("kopiczko2024",)
     writes_cells: ClassVar[bool] = False
     transposed_reads: ClassVar[bool] = True
     extra_reads: ClassVar[str] = "two products per layer with the shared pair (on tiles)"
+    searched: ClassVar[Ranges] = {"learning_rate": Range(3e-3, 2e-1), "initial": Range(3e-2, 1.0)}
 
     rank: Annotated[int, Field(ge=1)] = 16
     placement: Placement = "crossbar"
@@ -45,9 +47,7 @@ class VeRA(Method):
     def frozen_placements(self) -> dict[str, Placement]:
         return {"A_f, B_f": self.placement}
 
-    def attach(
-        self, model: nn.Module, chip: Chip | None = None, pool: Pool | None = None, seed: int = 0
-    ) -> VeRAAdapter:
+    def make_adapter(self, model: nn.Module, chip: AnyChip, seed: int) -> VeRAAdapter:
         bases = linear_layers(model, self.targets)
         adapter = VeRAAdapter(self, model, chip, bases, seed)
         adapter.train(
@@ -61,9 +61,12 @@ class VeRA(Method):
 class VeRALinear(nn.Module):
     """base(x) + lambda_b o B_f(lambda_d o A_f(x))."""
 
-    def __init__(self, base: LinearLike, a: PlacedMatrix, b: PlacedMatrix, initial: float, chip: Chip | None) -> None:
+    def __init__(self, base: LinearLike, a: PlacedMatrix, b: PlacedMatrix, initial: float, chip: AnyChip) -> None:
         super().__init__()
-        self.base, self.a, self.b, self.chip = base, a, b, chip
+        self.base = base
+        self.a = a
+        self.b = b
+        self.chip = chip
         self.outputs, self.inputs = base.weight.shape
         self.lambda_d = nn.Parameter(base.weight.new_full((a.master.shape[0],), initial), requires_grad=False)
         self.lambda_b = nn.Parameter(base.weight.new_zeros(self.outputs), requires_grad=False)
@@ -79,7 +82,7 @@ class VeRALinear(nn.Module):
         return y
 
     def _shared(self, matrix: PlacedMatrix, x: torch.Tensor, outputs: int, inputs: int) -> torch.Tensor:
-        """The corner (outputs, inputs) of a shared matrix times x; on tiles the other word lines rest at zero volts."""
+        """The corner (outputs, inputs) of a shared matrix times x; on tiles the other word lines stay at zero volts."""
         if isinstance(matrix, Matrix):
             y: torch.Tensor = matrix(nn.functional.pad(x, (0, matrix.master.shape[1] - inputs)))
             return y[..., :outputs]
@@ -92,14 +95,12 @@ class VeRALinear(nn.Module):
         return self.a.weight()[:, : self.inputs], self.lambda_b.detach()[:, None] * b
 
 
-class VeRAAdapter(Adapter):
+class VeRAAdapter(MergeableAdapter):
     """VeRA on every target layer of one model."""
 
     method: VeRA
 
-    def __init__(
-        self, method: VeRA, model: nn.Module, chip: Chip | None, bases: dict[str, LinearLike], seed: int
-    ) -> None:
+    def __init__(self, method: VeRA, model: nn.Module, chip: AnyChip, bases: dict[str, LinearLike], seed: int) -> None:
         super().__init__(method, model, chip)
         self.seed = seed
         weights = [base.weight for base in bases.values()]
@@ -107,7 +108,7 @@ class VeRAAdapter(Adapter):
         generator = torch.Generator().manual_seed(seed)
         a = uniform(method.rank, widest, math.sqrt(6 / widest), generator, weights[0])
         b = uniform(tallest, method.rank, math.sqrt(6 / method.rank), generator, weights[0])
-        with ledger_of(chip).phase("pool"):
+        with chip.ledger.phase("pool"):
             self.a, self.b = self.place("vera_A", a, method.placement), self.place("vera_B", b, method.placement)
         self.layers: dict[str, VeRALinear] = {}
         for name, base in bases.items():

@@ -9,12 +9,12 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from crossbar_sim import Chip
+from crossbar_sim.chip.interface import AnyChip
 from peft_methods.base import Method
-from peft_methods.checkpoints.pool import Pool
 from peft_methods.methods.tokens import Dropout, PatchModel, TokenAdapter, like_of, patch_model
 from peft_methods.model_parts import uniform
-from peft_methods.placement import Placement, bill_sram, ledger_of
+from peft_methods.placement import Placement, bill_sram
+from peft_methods.tuning import Range, Ranges
 
 
 class VPT(Method):
@@ -27,11 +27,13 @@ class VPT(Method):
     of every sample, while training (the paper has 0.1).
     """
 
+    name: ClassVar[str] = "vpt"
     label: ClassVar[str] = "VPT"
     papers: ClassVar[tuple[str, ...]] = ("jia2022",)
     writes_cells: ClassVar[bool] = False
     transposed_reads: ClassVar[bool] = True
     extra_reads: ClassVar[str] = "one vector per prompt, block and sample (deep: in training only)"
+    searched: ClassVar[Ranges] = {"learning_rate": Range(1e-3, 2e-1), "prompts": Range(1, 16)}
 
     prompts: Annotated[int, Field(ge=0)] = 4
     deep: bool = True
@@ -46,7 +48,7 @@ class VPT(Method):
     def placements(self) -> dict[str, Placement]:
         return {"prompts": "sram"}
 
-    def attach(self, model: nn.Module, chip: Chip | None = None, pool: Pool | None = None, seed: int = 0) -> VPTAdapter:
+    def make_adapter(self, model: nn.Module, chip: AnyChip, seed: int) -> VPTAdapter:
         tokens = patch_model(model, self.label)
         adapter = VPTAdapter(self, model, chip, tokens, seed)
         if self.prompts:
@@ -57,7 +59,7 @@ class VPT(Method):
 class Prompts(nn.Module):
     """Inserts the prompts before block 0 and, if there are more of them, replaces them before every later block."""
 
-    def __init__(self, start: list[torch.Tensor], chip: Chip | None, dropout: Dropout) -> None:
+    def __init__(self, start: list[torch.Tensor], chip: AnyChip, dropout: Dropout) -> None:
         super().__init__()
         self.prompts = nn.ParameterList(nn.Parameter(values, requires_grad=False) for values in start)
         self.chip, self.dropout = chip, dropout
@@ -69,9 +71,9 @@ class Prompts(nn.Module):
             return tokens
         prompts = self.prompts[index]
         bill_sram(self.chip, "prompts", reads=len(tokens) * prompts.numel())
-        rest = tokens[:, 1:] if index == 0 else tokens[:, 1 + len(prompts) :]
+        others = tokens[:, 1:] if index == 0 else tokens[:, 1 + len(prompts) :]
         inserted = self.dropout(prompts.expand(len(tokens), -1, -1), self.training)
-        return torch.cat([tokens[:, :1], inserted, rest], dim=1)
+        return torch.cat([tokens[:, :1], inserted, others], dim=1)
 
 
 class VPTAdapter(TokenAdapter):
@@ -79,7 +81,7 @@ class VPTAdapter(TokenAdapter):
 
     method: VPT
 
-    def __init__(self, method: VPT, model: nn.Module, chip: Chip | None, tokens: PatchModel, seed: int) -> None:
+    def __init__(self, method: VPT, model: nn.Module, chip: AnyChip, tokens: PatchModel, seed: int) -> None:
         super().__init__(method, model, chip)
         self.tokens = tokens
         bound, generator = math.sqrt(6 / (tokens.patch_values + tokens.width)), torch.Generator().manual_seed(seed)
@@ -96,7 +98,7 @@ class VPTAdapter(TokenAdapter):
     def finish(self) -> None:
         """Deep: compute the keys and values of the prompts once, so that inference reads no prompt any more."""
         if self.method.deep and self.method.prompts:
-            with ledger_of(self.chip).phase("adapt/update"):
+            with self.chip.ledger.phase("adapt/update"):
                 for block, prompts in enumerate(self.editor.prompts):
                     self.tokens.remember(block, prompts)
             self.editor.kept_as_keys_and_values = True

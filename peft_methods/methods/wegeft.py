@@ -9,12 +9,12 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from crossbar_sim import Chip
-from peft_methods.base import Adapter, Method
-from peft_methods.checkpoints.lora import LoRAWeights
-from peft_methods.checkpoints.pool import Pool
+from crossbar_sim.chip.interface import AnyChip
+from peft_methods.base import MergeableAdapter, Method
+from peft_methods.checkpoints.weights import LoRAWeights
 from peft_methods.model_parts import LinearLike, check_rank, linear_layers, product, uniform
 from peft_methods.placement import Placement, SramMatrix, bill_arithmetic
+from peft_methods.tuning import Range, Ranges
 
 
 class WeGeFT(Method):
@@ -26,11 +26,13 @@ class WeGeFT(Method):
     else one per layer. s = alpha / rank; Psi (V) starts uniform in +-1/sqrt(d), Phi (U) at zero.
     """
 
+    name: ClassVar[str] = "wegeft"
     label: ClassVar[str] = "WeGeFT"
     papers: ClassVar[tuple[str, ...]] = ("savadikar2025",)
     writes_cells: ClassVar[bool] = False
     transposed_reads: ClassVar[bool] = True
     extra_reads: ClassVar[str] = "none"
+    searched: ClassVar[Ranges] = {"learning_rate": Range(1e-3, 5e-2), "alpha": Range(2.0, 32.0)}
 
     rank: Annotated[int, Field(ge=1)] = 4
     alpha: Annotated[float, Field(gt=0)] = 8.0
@@ -47,9 +49,7 @@ class WeGeFT(Method):
     def placements(self) -> dict[str, Placement]:
         return {"Phi, Psi" if self.side == "input" else "U, V": "sram"}
 
-    def attach(
-        self, model: nn.Module, chip: Chip | None = None, pool: Pool | None = None, seed: int = 0
-    ) -> WeGeFTAdapter:
+    def make_adapter(self, model: nn.Module, chip: AnyChip, seed: int) -> WeGeFTAdapter:
         adapter = WeGeFTAdapter(self, model, chip)
         generator = torch.Generator().manual_seed(seed)
         for name, base in linear_layers(model, self.targets).items():
@@ -63,10 +63,13 @@ class EditedLinear(nn.Module):
     """A linear layer with z -> z + s up(down(z)) on its input, or on its product before the bias."""
 
     def __init__(
-        self, base: LinearLike, down: SramMatrix, up: SramMatrix, scaling: float, on_input: bool, chip: Chip | None
+        self, base: LinearLike, down: SramMatrix, up: SramMatrix, scaling: float, on_input: bool, chip: AnyChip
     ) -> None:
         super().__init__()
-        self.base, self.down, self.up, self.scaling = base, down, up, scaling
+        self.base = base
+        self.down = down
+        self.up = up
+        self.scaling = scaling
         self.on_input, self.chip = on_input, chip
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -85,16 +88,18 @@ class EditedLinear(nn.Module):
 
     def factors(self) -> tuple[torch.Tensor, torch.Tensor]:
         """The same update as a LoRA with the same s: A = Psi, B = W Phi^T, or A = V W, B = U."""
-        weight, down, up = self.base.weight.detach(), self.down.weight(), self.up.weight()
+        weight = self.base.weight.detach()
+        down = self.down.weight()
+        up = self.up.weight()
         return (down, weight @ up) if self.on_input else (down @ weight, up)
 
 
-class WeGeFTAdapter(Adapter):
+class WeGeFTAdapter(MergeableAdapter):
     """WeGeFT on every target layer of one model; `generators` holds (Psi, Phi^T), or (V, U), by group."""
 
     method: WeGeFT
 
-    def __init__(self, method: WeGeFT, model: nn.Module, chip: Chip | None) -> None:
+    def __init__(self, method: WeGeFT, model: nn.Module, chip: AnyChip) -> None:
         super().__init__(method, model, chip)
         self.generators: dict[str, tuple[SramMatrix, SramMatrix]] = {}
         self.layers: dict[str, EditedLinear] = {}

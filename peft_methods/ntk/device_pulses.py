@@ -23,7 +23,7 @@ from peft_methods.ntk.gradients import Parameters, split
 
 @dataclass(frozen=True)
 class DevicePulses:
-    """Pulses of `device` on weights whose cells hold up to `largest` (`pulse_training.chip_limits`), by parameter name.
+    """Pulses of `device` on weights whose cells hold up to `largest` (`ntk.pulses.chip_limits`), by parameter name.
 
     Parameters without an entry are not on tiles: no pulse reaches them. A cell stops at the ends of its window.
     """
@@ -33,10 +33,11 @@ class DevicePulses:
 
     def steps(self, share: Tensor) -> tuple[Tensor, Tensor]:
         """How far a SET and a RESET pulse move a cell that stands at a share (0 to 1) of its window; in shares."""
-        device, window = self.device, self.device.window
-        gone = (share * window).numpy()
-        set_step = torch.from_numpy(device.steps()(gone))
-        reset_step = torch.from_numpy(device.steps(reset=True)(window - gone))
+        device = self.device
+        window = device.window
+        reached = (share * window).numpy()
+        set_step = torch.from_numpy(device.steps()(reached))
+        reset_step = torch.from_numpy(device.steps(reset=True)(window - reached))
         return torch.minimum(set_step / window, 1 - share), torch.minimum(reset_step / window, share)
 
     def change(self, parameters: Parameters, gradient: Tensor) -> Tensor:
@@ -46,7 +47,9 @@ class DevicePulses:
             if name not in self.largest:
                 parts.append(torch.zeros(part.numel(), dtype=part.dtype))
                 continue
-            weight, direction, largest = parameters[name].detach(), -part.sign(), self.largest[name]
+            weight = parameters[name].detach()
+            direction = -part.sign()
+            largest = self.largest[name]
             grow, fall = self.steps((weight.abs() / largest).clamp(0, 1))
             moved = direction * torch.where(direction * weight >= 0, grow, fall) * largest
             parts.append(moved.flatten())

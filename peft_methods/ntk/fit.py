@@ -1,8 +1,8 @@
-"""Kernel predictors: look at the training examples once, then solve for as many settings as you like.
+"""Predictors from the NTK: read the model at the training examples once, then solve for as many settings as you like.
 
 A predictor is f(x) = share f_0(x) + grad f(x) . change + sign grad f(x) . sign_change, where f_0 is the model itself.
 With share = 1 and no sign_change it is the model linearised at `change`, which can be written into the model
-(`kernel_view.write_once`).
+(`ntk.gradients.write_once`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from crossbar_sim import Chip
+from crossbar_sim.chip.interface import AnyChip
 from peft_methods.errors import MethodError
 from peft_methods.ntk.gradients import (
     CHUNK,
@@ -20,24 +20,26 @@ from peft_methods.ntk.gradients import (
     Kind,
     Parameters,
     gradients,
-    kernel,
     linearised_change,
+    ntk,
     outputs_and_gradients,
 )
 from peft_methods.ntk.solvers import Penalty, class_signs, one_hot, solve_asymmetric, solve_logistic, solve_ridge
+from peft_methods.placement import DIGITAL
 
-INPUTS_AT_ONCE = 50  # signs of gradients are kept for no more than these many inputs
+INPUTS_AT_ONCE = 50
+"""Signs of gradients are kept for no more than these many inputs."""
 
 
 @dataclass(frozen=True)
-class KernelFit:
+class NTKFit:
     """A fitted predictor: change (P,) meets gradients, sign_change (P,) their signs; None: there is no such part."""
 
     start_share: float
     change: Tensor | None
     sign_change: Tensor | None = None
 
-    def predict(self, model: nn.Module, inputs: Tensor, parameters: Parameters, chip: Chip | None = None) -> Tensor:
+    def predict(self, model: nn.Module, inputs: Tensor, parameters: Parameters, chip: AnyChip = DIGITAL) -> Tensor:
         """Outputs (n, C) for inputs (n, ...); the model and its parameters stand where they stood when fitted."""
         with torch.no_grad():
             outputs: Tensor = self.start_share * model(inputs)
@@ -62,20 +64,20 @@ class KernelFit:
 
 
 @dataclass(frozen=True)
-class TrainingKernel:
-    """What was read at the training examples: outputs (N, C), gradients `rows` (N, C, P), and their kernel."""
+class TangentKernel:
+    """What was read at the training examples: outputs (N, C), gradients `rows` (N, C, P), and their NTK `gram`."""
 
     kind: Kind
     outputs: Tensor
     rows: Tensor
     gram: Tensor
 
-    def ridge(self, labels: Tensor, ridge: float, *, size: float = 1.0, start_share: float = 1.0) -> KernelFit:
-        """Kernel ridge regression on `one_hot` targets of the given size (see `regress`)."""
+    def ridge(self, labels: Tensor, ridge: float, *, size: float = 1.0, start_share: float = 1.0) -> NTKFit:
+        """Ridge regression on `one_hot` targets of the given size (see `regress`)."""
         return self.regress(one_hot(labels, self.outputs.shape[1], size), ridge, start_share)
 
-    def regress(self, targets: Tensor, ridge: float, start_share: float = 1.0) -> KernelFit:
-        """Kernel ridge regression on targets (N, C): f = share f_0 + K alpha, the whole (N C) problem at once.
+    def regress(self, targets: Tensor, ridge: float, start_share: float = 1.0) -> NTKFit:
+        """Ridge regression on targets (N, C): f = share f_0 + K alpha, the whole (N C) problem at once.
 
         start_share: 1 starts from the model's own outputs, as fine-tuning does; 0 forgets them.
         """
@@ -84,25 +86,25 @@ class TrainingKernel:
 
     def logistic(
         self, labels: Tensor, ridge: float, *, start_share: float = 1.0, penalty: Penalty = "change"
-    ) -> KernelFit:
+    ) -> NTKFit:
         """Softmax regression: least cross-entropy of share f_0 + K alpha (see `solve_logistic`)."""
         alpha = solve_logistic(self.gram, labels, ridge, start_share * self.outputs, penalty)
         return self._fit(alpha.flatten(), start_share)
 
-    def two_sided(self, labels: Tensor, gamma: float, balance: float = 0.5) -> KernelFit:
-        """The least-squares classifier of a kernel that is not symmetric (see `solve_asymmetric`); gamma in units of
+    def two_sided(self, labels: Tensor, gamma: float, balance: float = 0.5) -> NTKFit:
+        """The least-squares classifier of an NTK that is not symmetric (see `solve_asymmetric`); gamma in units of
         1 / ||K||."""
         if self.kind != "asymmetric":
-            raise MethodError(f"the two-sided solver is for the kind 'asymmetric'; this kernel is '{self.kind}'")
+            raise MethodError(f"the two-sided solver is for the kind 'asymmetric'; this NTK is '{self.kind}'")
         norm = float(torch.linalg.matrix_norm(self.gram, 2))
         fitted = solve_asymmetric(self.gram / norm, class_signs(labels, self.outputs.shape[1]), gamma)
         to_training = (1 - balance) / norm * fitted.b * fitted.labels
         from_training = balance / norm * fitted.a * fitted.labels
-        return KernelFit(0.0, self._combine(to_training, signs=True), self._combine(from_training, signs=False))
+        return NTKFit(0.0, self._combine(to_training, signs=True), self._combine(from_training, signs=False))
 
-    def _fit(self, alpha: Tensor, start_share: float) -> KernelFit:
+    def _fit(self, alpha: Tensor, start_share: float) -> NTKFit:
         change = self._combine(alpha, signs=self.kind != "sgd")
-        return KernelFit(start_share, *((None, change) if self.kind == "sign" else (change, None)))
+        return NTKFit(start_share, *((None, change) if self.kind == "sign" else (change, None)))
 
     def _combine(self, alpha: Tensor, signs: bool) -> Tensor:
         """sum_i alpha_i grad f_i, or of their signs; (P,)."""
@@ -111,15 +113,15 @@ class TrainingKernel:
         return torch.cat([alpha @ (block.sign() if signs else block).double() for block in blocks]).to(features)
 
 
-def training_kernel(
+def tangent_kernel(
     model: nn.Module,
     inputs: Tensor,
     parameters: Parameters,
     kind: Kind = "sgd",
-    chip: Chip | None = None,
+    chip: AnyChip = DIGITAL,
     count: Count | None = None,
-) -> TrainingKernel:
-    """Read the model once at inputs (N, ...) and form their kernel. Reads of a chip are billed to 'adapt', the kernel's
-    own arithmetic is not (`benchmarks.studies.one_write` bills it)."""
+) -> TangentKernel:
+    """Read the model once at inputs (N, ...) and form their NTK. Reads of a chip are billed to 'adapt', the NTK's own
+    arithmetic is not (`benchmarks.studies.one_write` bills it)."""
     outputs, rows = outputs_and_gradients(model, inputs, parameters, chip, count)
-    return TrainingKernel(kind, outputs, rows, kernel(rows, kind=kind))
+    return TangentKernel(kind, outputs, rows, ntk(rows, kind=kind))

@@ -1,17 +1,17 @@
-"""Kernel view of fine-tuning: gradients as features, kernels of SGD and sign descent, and what they predict.
+"""The neural tangent kernel (NTK) of a model: gradients as features, for gradient descent and for sign descent.
 
 Malladi, Wettig, Yu, Chen and Arora, *A kernel-based view of language model fine-tuning*, ICML 2023. To first order a
 small change d of the parameters changes the outputs by grad f(x) . d. If d is built from the gradients at the training
-examples, the change of f(x) is a sum of kernel values, and fitting the examples is one linear system instead of many
+examples, the change of f(x) is a sum of NTK values, and fitting the examples is one linear system instead of many
 steps:
 
     sgd            K(x, x') = <grad f(x), grad f(x')>              a step of gradient descent
     sign           K(x, x') = <sign grad f(x), sign grad f(x')>    symmetric stand-in of the next
     asymmetric     K(x, x') = <grad f(x), sign grad f(x')>         a step of sign descent; x' is the training example
 
-Sign descent is the first step of Adam, and on a chip it is training with one pulse per cell (`pulse_training`).
-The kernels are solved in `kernel_solvers` and put to use in `kernel_fit`.
-Shapes: N inputs, C outputs, P values of the chosen parameters; gradients are (N, C, P), kernels (N C, N' C).
+Sign descent is the first step of Adam, and on a chip it is training with one pulse per cell (`ntk.pulses`).
+The regression problems are solved in `ntk.solvers` and put to use in `ntk.fit`.
+Shapes: N inputs, C outputs, P values of the chosen parameters; gradients are (N, C, P), an NTK (N C, N' C).
 """
 
 from __future__ import annotations
@@ -24,19 +24,20 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, jacrev, vmap
 
-from crossbar_sim import Chip
+from crossbar_sim.chip.interface import AnyChip
 from crossbar_sim.chip.matrix import Matrix
 from peft_methods.base import Adapter
 from peft_methods.errors import MethodError
 from peft_methods.model_parts import block_of
-from peft_methods.placement import ledger_of
+from peft_methods.placement import DIGITAL
 
 Kind = Literal["sgd", "sign", "asymmetric"]
 KINDS: tuple[Kind, ...] = ("sgd", "sign", "asymmetric")
 Subspace = Literal["all", "blocks", "biases", "head"]
 Count = Callable[[str, int], AbstractContextManager[None]]
 Parameters = dict[str, nn.Parameter]
-CHUNK = 8192  # gradient values per block: kernels are summed in double precision, block by block
+CHUNK = 8192
+"""Gradient values per block: an NTK is summed in double precision, block by block."""
 
 
 def subspace(model: nn.Module, which: Subspace = "all") -> Parameters:
@@ -44,7 +45,7 @@ def subspace(model: nn.Module, which: Subspace = "all") -> Parameters:
     written), or the digital head.
 
     Only 'all' holds the embeddings: in front of the first normalisation their gradients are so large that they
-    outweigh every other parameter in the kernel (Malladi et al. leave them out too).
+    outweigh every other parameter in the NTK (Malladi et al. leave them out too).
     """
     chosen = {
         name: parameter
@@ -70,7 +71,7 @@ def on_tiles(model: nn.Module) -> bool:
     return any(isinstance(module, Matrix) for module in model.modules())
 
 
-def gradients(model: nn.Module, inputs: Tensor, parameters: Parameters, chip: Chip | None = None) -> Tensor:
+def gradients(model: nn.Module, inputs: Tensor, parameters: Parameters, chip: AnyChip = DIGITAL) -> Tensor:
     """grad f_c(x_n) (N, C, P) for inputs (N, ...); the parameters' values follow one another in the order given.
 
     Digital models: exact Jacobians (torch.func). On tiles: one forward read per input and one transposed read per
@@ -80,7 +81,7 @@ def gradients(model: nn.Module, inputs: Tensor, parameters: Parameters, chip: Ch
 
 
 def outputs_and_gradients(
-    model: nn.Module, inputs: Tensor, parameters: Parameters, chip: Chip | None = None, count: Count | None = None
+    model: nn.Module, inputs: Tensor, parameters: Parameters, chip: AnyChip = DIGITAL, count: Count | None = None
 ) -> tuple[Tensor, Tensor]:
     """f (N, C) and its gradients (N, C, P) from the same reads. count(kind, samples): a context that bills the digital
     layers of a 'forward' or 'backward' pass on tiles."""
@@ -103,10 +104,12 @@ def _uncounted(kind: str, samples: int) -> AbstractContextManager[None]:
 
 
 def _gradients_on_tiles(
-    model: nn.Module, inputs: Tensor, parameters: Parameters, chip: Chip | None, count: Count
+    model: nn.Module, inputs: Tensor, parameters: Parameters, chip: AnyChip, count: Count
 ) -> tuple[Tensor, Tensor]:
-    ledger, wanted = ledger_of(chip), list(parameters.values())
-    rows, reached = [], []
+    ledger = chip.ledger
+    wanted = list(parameters.values())
+    rows = []
+    reached = []
     with differentiable(parameters):
         for x in inputs:
             with ledger.phase("adapt/forward"), count("forward", 1):
@@ -137,7 +140,7 @@ def differentiable(parameters: Parameters) -> Iterator[None]:
 
 
 def linearised_change(
-    model: nn.Module, inputs: Tensor, parameters: Parameters, change: Tensor, chip: Chip | None = None
+    model: nn.Module, inputs: Tensor, parameters: Parameters, change: Tensor, chip: AnyChip = DIGITAL
 ) -> Tensor:
     """grad f(x) . change, (N, C), for change (P,): two backward passes, or on tiles the gradients of all inputs."""
     if on_tiles(model):
@@ -162,11 +165,12 @@ def split(parameters: Parameters, flat: Tensor) -> dict[str, Tensor]:
     return {name: part.view_as(parameter).to(parameter) for (name, parameter), part in parts}
 
 
-def kernel(rows: Tensor, columns: Tensor | None = None, kind: Kind = "sgd") -> Tensor:
+def ntk(rows: Tensor, columns: Tensor | None = None, kind: Kind = "sgd") -> Tensor:
     """K (N C, N' C), float64, of gradients (N, C, P) and, on the side of the training examples, (N', C, P)."""
     if kind not in KINDS:
-        raise MethodError(f"no kernel '{kind}'; valid: {', '.join(KINDS)}")
-    left, right = rows.flatten(0, 1), (rows if columns is None else columns).flatten(0, 1)
+        raise MethodError(f"no kind of NTK '{kind}'; valid: {', '.join(KINDS)}")
+    left = rows.flatten(0, 1)
+    right = (rows if columns is None else columns).flatten(0, 1)
     total = torch.zeros(len(left), len(right), dtype=torch.float64)
     for a, b in zip(left.split(CHUNK, dim=1), right.split(CHUNK, dim=1), strict=True):
         total += (a.sign() if kind == "sign" else a).double() @ (b if kind == "sgd" else b.sign()).double().T
@@ -175,17 +179,15 @@ def kernel(rows: Tensor, columns: Tensor | None = None, kind: Kind = "sgd") -> T
 
 @torch.no_grad()
 def write_once(
-    model: nn.Module, parameters: Parameters, change: Tensor, chip: Chip | None = None, matrices: Iterable[str] = ()
+    model: nn.Module, parameters: Parameters, change: Tensor, chip: AnyChip = DIGITAL, matrices: Iterable[str] = ()
 ) -> int:
-    """Deploy a kernel solution: add `change` (P,) to the parameters and program every cell that differs, once.
+    """Deploy a solution: add `change` (P,) to the parameters and program every cell that differs, once.
 
-    Returns the cells written (0 for digital parameters); they are billed to 'adapt/update'. Weights beyond the range of
-    their columns are clipped by programming. matrices: names of the chip's matrices to program; all by default.
+    Returns the cells written (0 on a chip without tiles); they are billed to 'adapt/update'. Weights beyond the range
+    of their columns are clipped by programming. matrices: names of the chip's matrices to program; all by default.
     """
     for name, part in split(parameters, change).items():
         parameters[name].add_(part)
-    if chip is None:
-        return 0
     chosen = set(matrices) or set(chip.matrices)
     with chip.ledger.phase("adapt/update"):
         return sum(matrix.program().count for name, matrix in chip.matrices.items() if name in chosen)

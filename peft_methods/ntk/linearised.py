@@ -1,8 +1,8 @@
 """The linearised network on a chip: f_0(x) + grad f(x) . change, with the change programmed once on tiles of its own.
 
-A kernel predictor's change is too large to be added to the weights: the network is not linear over that distance. Its
-linearisation is read exactly with two more products per changed layer. Beside its value y = W x + b every layer carries
-the tangent
+The change of an NTK predictor is too large to be added to the weights: the network is not linear over that distance.
+Its linearisation is read exactly with two more products per changed layer. Beside its value y = W x + b every layer
+carries the tangent
 
     y' = W x' + dW x + db,        x' = 0 at the input
 
@@ -30,7 +30,9 @@ class LinearisedLayer(nn.Module):
 
     def __init__(self, base: LinearLike, change: Product | None, bias_change: Tensor | None = None) -> None:
         super().__init__()
-        self.base, self.change, self.bias_change = base, change, bias_change
+        self.base = base
+        self.change = change
+        self.bias_change = bias_change
 
     def forward(self, x: Tensor) -> Tensor:
         """x (..., inputs) -> (..., outputs), with its tangent."""

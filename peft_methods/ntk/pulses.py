@@ -1,13 +1,13 @@
-"""Training with one pulse per cell (the Manhattan rule), and its prediction by the kernel of sign descent.
+"""Training with one pulse per cell (the Manhattan rule), and its prediction by the NTK of sign descent.
 
 A step reads the gradient g of the loss at one training example and gives every weight one pulse against its sign; how
 far a pulse moves a weight does not depend on |g|. To first order the outputs then change by
 
     grad f(x) . change,    change_p = -step_p sign(g_p) + step_p asymmetry |sign(g_p)| sign(w_p)
 
-whose first part is the kernel grad f(x) . sign(grad f(x')) of `kernel_view` (kind 'asymmetric'), and whose second part
+whose first part is the NTK grad f(x) . sign(grad f(x')) of kind 'asymmetric' (`ntk.gradients`), and whose second part
 is a bias that real cells add: they do not move as far with a RESET pulse as with a SET pulse. On a chip the pulses are
-those of `update_rules.SignPulses`.
+those of `updates.sign_pulses`.
 """
 
 from __future__ import annotations
@@ -18,15 +18,18 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from crossbar_sim import Chip
+from crossbar_sim.chip.interface import AnyChip, TiledChip
 from crossbar_sim.chip.matrix import Matrix
 from peft_methods.errors import MethodError
 from peft_methods.ntk.gradients import Parameters, differentiable, gradients, on_tiles, split, write_once
-from peft_methods.placement import ledger_of
-from peft_methods.updates.update_rules import SignPulses
+from peft_methods.placement import DIGITAL
+from peft_methods.training.activations import KeptActivations
+from peft_methods.training.digital_operations import DigitalOperations
+from peft_methods.training.step import TrainingStep
+from peft_methods.updates.sign_pulses import SignPulses
 
 
-class Rule(Protocol):
+class PulseModel(Protocol):
     """How far one pulse per weight is taken to move the weights: `PulseRule` here, or `device_pulses.DevicePulses`."""
 
     def change(self, parameters: Parameters, gradient: Tensor) -> Tensor:
@@ -65,13 +68,13 @@ class PulseRule:
         return torch.cat(parts)
 
 
-def pulsed_matrices(parameters: Parameters, chip: Chip) -> dict[str, Matrix]:
+def pulsed_matrices(parameters: Parameters, chip: AnyChip) -> dict[str, Matrix]:
     """The chip's matrices among the parameters, by parameter name; no pulse reaches the other parameters."""
     of_master = {id(matrix.master): matrix for matrix in chip.matrices.values()}
     return {name: of_master[id(value)] for name, value in parameters.items() if id(value) in of_master}
 
 
-def chip_steps(parameters: Parameters, chip: Chip) -> dict[str, Tensor]:
+def chip_steps(parameters: Parameters, chip: AnyChip) -> dict[str, Tensor]:
     """How far one pulse moves the weights of a chip's matrices, the mean of SET and RESET: R x (mean pulse step) /
     (g_max - g_min), with R the largest weight that the cells hold. 0 for parameters that are not on tiles."""
     steps = {name: torch.zeros(()) for name in parameters}
@@ -82,7 +85,7 @@ def chip_steps(parameters: Parameters, chip: Chip) -> dict[str, Tensor]:
     return steps
 
 
-def chip_limits(parameters: Parameters, chip: Chip) -> dict[str, Tensor]:
+def chip_limits(parameters: Parameters, chip: AnyChip) -> dict[str, Tensor]:
     """The largest |w| that the cells can hold, for the parameters that are on tiles (`Matrix.largest_weight`)."""
     return {name: matrix.largest_weight for name, matrix in pulsed_matrices(parameters, chip).items()}
 
@@ -117,10 +120,10 @@ def pulse_training(
     labels: Tensor,
     probes: Tensor,
     parameters: Parameters,
-    rule: Rule,
+    rule: PulseModel,
     *,
     steps: int,
-    chip: Chip | None = None,
+    chip: AnyChip = DIGITAL,
 ) -> PulseRun:
     """Train in place with one pulse per weight and step, on one example after the other; watch f at the probes.
 
@@ -130,11 +133,15 @@ def pulse_training(
     its gradients are those of step 0, at the examples and at the probes (n, ...), and each step's loss slope comes
     from the predicted outputs.
     """
-    if on_tiles(model) and chip is None:
+    if on_tiles(model) and not isinstance(chip, TiledChip):
         raise MethodError("the model is on tiles: give its chip, so that pulses can be programmed")
-    rows, watched = _look(model, inputs, parameters, chip), _look(model, probes, parameters, chip)
-    at_examples, at_probes = _outputs(model, inputs, chip), _outputs(model, probes, chip)
-    simulated, predicted, written = [at_probes], [at_probes], []
+    rows = _unbilled_gradients(model, inputs, parameters, chip)
+    watched = _unbilled_gradients(model, probes, parameters, chip)
+    at_examples = _unbilled_outputs(model, inputs, chip)
+    at_probes = _unbilled_outputs(model, probes, chip)
+    simulated = [at_probes]
+    predicted = [at_probes]
+    written = []
     weights = {name: nn.Parameter(value.detach().clone()) for name, value in parameters.items()}
     for step in range(steps):
         index = step % len(inputs)
@@ -143,43 +150,45 @@ def pulse_training(
         at_examples = at_examples + rows @ change
         predicted.append(predicted[-1] + watched @ change)
         written.append(_step(model, inputs[index : index + 1], labels[index : index + 1], parameters, rule, chip))
-        simulated.append(_outputs(model, probes, chip))
+        simulated.append(_unbilled_outputs(model, probes, chip))
     return PulseRun(torch.stack(simulated), torch.stack(predicted), tuple(written))
 
 
 def _step(
-    model: nn.Module, inputs: Tensor, labels: Tensor, parameters: Parameters, rule: Rule, chip: Chip | None
+    model: nn.Module, inputs: Tensor, labels: Tensor, parameters: Parameters, rule: PulseModel, chip: AnyChip
 ) -> int:
     """One pulse per weight against the gradient of the cross-entropy; returns how many cells took one."""
-    ledger = ledger_of(chip)
+    trained = list(parameters.values())
+    step = TrainingStep(chip.ledger, trained, DigitalOperations(DIGITAL), KeptActivations(DIGITAL, model))
+
+    def update() -> int:
+        if not isinstance(chip, TiledChip):
+            return write_once(model, parameters, rule.change(parameters, _gradient_of(trained)))
+        matrices = pulsed_matrices(parameters, chip).values()
+        return sum(SignPulses().writer(matrix).write(last=False) for matrix in matrices)
+
     with differentiable(parameters):
-        with ledger.phase("adapt/forward"):
-            loss = nn.functional.cross_entropy(model(inputs), labels)
-        with ledger.phase("adapt/backward"):
-            found = torch.autograd.grad(loss, list(parameters.values()), materialize_grads=True)
-    if chip is None:
-        return write_once(model, parameters, rule.change(parameters, torch.cat([part.flatten() for part in found])))
-    gradient, cells = dict(zip(parameters, found, strict=True)), 0
-    with ledger.phase("adapt/update"):
-        for name, matrix in pulsed_matrices(parameters, chip).items():
-            matrix.master.grad = gradient[name]
-            cells += SignPulses().writer(matrix).write(last=False)
-            matrix.master.grad = None
+        _, cells = step.run(
+            len(inputs), lambda: model(inputs), lambda scores: nn.functional.cross_entropy(scores, labels), update
+        )
+    for parameter in trained:
+        parameter.grad = None
     return cells
 
 
-def _look(model: nn.Module, inputs: Tensor, parameters: Parameters, chip: Chip | None) -> Tensor:
-    if chip is None:
-        return gradients(model, inputs, parameters)
+def _gradient_of(trained: list[nn.Parameter]) -> Tensor:
+    """The gradients that stand at the parameters, one after the other (P,); zero where the loss does not reach."""
+    found = [torch.zeros_like(one) if one.grad is None else one.grad for one in trained]
+    return torch.cat([part.flatten() for part in found])
+
+
+def _unbilled_gradients(model: nn.Module, inputs: Tensor, parameters: Parameters, chip: AnyChip) -> Tensor:
     with chip.probing():
         return gradients(model, inputs, parameters, chip)
 
 
 @torch.no_grad()
-def _outputs(model: nn.Module, inputs: Tensor, chip: Chip | None) -> Tensor:
-    if chip is None:
-        plain: Tensor = model(inputs)
-        return plain
+def _unbilled_outputs(model: nn.Module, inputs: Tensor, chip: AnyChip) -> Tensor:
     with chip.probing():
-        watched: Tensor = model(inputs)
-    return watched
+        outputs: Tensor = model(inputs)
+    return outputs

@@ -1,8 +1,8 @@
-"""Kernel regression: ridge, logistic (softmax), and least squares with a kernel that is not symmetric.
+"""Regression on an NTK: ridge, logistic (softmax), and least squares where it is not symmetric.
 
-All three work on the flattened problem of Malladi et al. (ICML 2023): N examples with C outputs each make a kernel
-(N C, N C), example by example, so that the classes share what they learn. The gradients and the kernels themselves
-are in `kernel_view`. Everything is digital and in double precision.
+All three work on the flattened problem of Malladi et al. (ICML 2023): N examples with C outputs each make a matrix
+(N C, N C), example by example, so that the classes share what they learn. The gradients and the NTK itself are in
+`ntk.gradients`. Everything is digital and in double precision.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from torch import Tensor, nn
 from peft_methods.errors import MethodError
 
 Penalty = Literal["change", "coefficients"]
-NEWTON_STEPS, HALVINGS = 100, 40
-CONVERGED = 1e-10  # of the gradient's norm, relative to that at the start
+NEWTON_STEPS = 100
+HALVINGS = 40
+CONVERGED = 1e-10
+"""Of the gradient's norm, relative to that at the start."""
 
 
 def one_hot(labels: Tensor, classes: int, size: float = 1.0) -> Tensor:
@@ -39,7 +41,7 @@ def solve_ridge(gram: Tensor, targets: Tensor, ridge: float = 0.0) -> Tensor:
     if ridge < 0:
         raise MethodError(f"ridge must not be negative, got {ridge:g}")
     if ridge == 0:
-        # pinv keeps the minimum norm for singular kernels
+        # pinv keeps the minimum norm of a singular matrix
         return torch.linalg.pinv(gram, rtol=1e-10) @ targets
     shift = ridge * torch.linalg.matrix_norm(gram, 2)
     return torch.linalg.solve(gram + shift * torch.eye(len(gram), dtype=gram.dtype), targets)
@@ -52,28 +54,26 @@ def solve_logistic(
 
     gram (N C, N C); labels (N,) of classes 0 to C - 1; start (N, C): the outputs that the change is added to, 0 by
     default. One output (gram (N, N), labels 0 or 1) is the binary case, f the logit of class 1; alpha is then (N, 1).
-    penalty 'change': of alpha^T K alpha, which is the squared change of the parameters; for symmetric kernels.
-    'coefficients': of |alpha|^2 (||K||^2 then stands for ||K||), logistic regression on the rows of K; for any kernel.
+    penalty 'change': of alpha^T K alpha, which is the squared change of the parameters; for a symmetric K.
+    'coefficients': of |alpha|^2 (||K||^2 then stands for ||K||), logistic regression on the rows of K; for any K.
     Newton's method with step halving; MethodError if it does not converge or the arguments do not fit.
     """
     examples = len(labels)
     outputs, left = divmod(len(gram), examples)
     if left or outputs == 0 or gram.shape[0] != gram.shape[1]:
-        raise MethodError(
-            f"a kernel of shape {tuple(gram.shape)} does not fit {examples} labels; it must be (N C, N C)"
-        )
+        raise MethodError(f"an NTK of shape {tuple(gram.shape)} does not fit {examples} labels; it must be (N C, N C)")
     if int(labels.min()) < 0 or int(labels.max()) >= max(outputs, 2):
         raise MethodError(f"labels must lie between 0 and {max(outputs, 2) - 1}, got up to {int(labels.max())}")
     if ridge <= 0:
         raise MethodError(f"ridge must be positive, got {ridge:g}: without one, separable examples have no solution")
-    kernel = gram.double()
-    norm = torch.linalg.matrix_norm(kernel, 2)
+    matrix = gram.double()
+    norm = torch.linalg.matrix_norm(matrix, 2)
     offset = torch.zeros(examples, outputs).double() if start is None else start.double().view(examples, outputs)
     if penalty == "coefficients":
-        return _newton(kernel, labels, ridge * norm**2, offset).view(examples, outputs)
-    if not torch.allclose(kernel, kernel.T, rtol=1e-6, atol=1e-9 * float(norm)):
-        raise MethodError("this kernel is not symmetric; use penalty='coefficients'")
-    values, vectors = torch.linalg.eigh(kernel)
+        return _newton(matrix, labels, ridge * norm**2, offset).view(examples, outputs)
+    if not torch.allclose(matrix, matrix.T, rtol=1e-6, atol=1e-9 * float(norm)):
+        raise MethodError("this NTK is not symmetric; use penalty='coefficients'")
+    values, vectors = torch.linalg.eigh(matrix)
     kept = values > 1e-12 * values[-1]
     root = values[kept].sqrt()
     moved = _newton(vectors[:, kept] * root, labels, ridge * norm, offset)
@@ -146,17 +146,17 @@ class AsymmetricFit:
 
 
 def solve_asymmetric(gram: Tensor, labels: Tensor, gamma: float) -> AsymmetricFit:
-    """Least-squares classification with a kernel that is not symmetric.
+    """Least-squares classification with an NTK that is not symmetric.
 
     Solves [[I/gamma, H], [H^T, I/gamma]] [a; b] = 1 with H_ij = y_i K_ij y_j for labels y = +-1 (n,). A symmetric K
-    gives a = b and kernel ridge regression with ridge 1/gamma. K (n, n) is `kernel(..., kind="asymmetric")`; with C
+    gives a = b and ridge regression with ridge 1/gamma. K (n, n) is `ntk(..., kind="asymmetric")`; with C
     classes n = N C, the labels are `class_signs` and the class of the largest prediction wins.
     """
     signs = labels.flatten().to(gram)
     if gamma <= 0 or not bool((signs.abs() == 1).all()):
         raise MethodError(f"labels must be +1 or -1 and gamma positive, got gamma {gamma:g}")
     if gram.shape != (len(signs), len(signs)):
-        raise MethodError(f"a kernel {tuple(gram.shape)} does not fit {len(signs)} labels")
+        raise MethodError(f"an NTK {tuple(gram.shape)} does not fit {len(signs)} labels")
     h = signs[:, None] * gram * signs
     diagonal = torch.eye(len(gram), dtype=gram.dtype) / gamma
     system = torch.cat([torch.cat([diagonal, h], dim=1), torch.cat([h.T, diagonal], dim=1)])

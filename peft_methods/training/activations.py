@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.autograd.graph import saved_tensors_hooks
 
-from crossbar_sim import Chip
+from crossbar_sim.chip.interface import AnyChip
 from peft_methods.placement import bill_activations
 
 
@@ -21,9 +21,10 @@ class KeptActivations:
     first batch is watched; later ones are billed per sample. Nothing happens on a design without a memory for them.
     """
 
-    def __init__(self, chip: Chip | None, model: nn.Module) -> None:
-        self.chip, self.model = chip, model
-        self.active = chip is not None and chip.hardware.digital.keeps_activations
+    def __init__(self, chip: AnyChip, model: nn.Module) -> None:
+        self.chip = chip
+        self.model = model
+        self.active = chip.digital.keeps_activations
         self.per_sample: float | None = None
 
     @contextmanager

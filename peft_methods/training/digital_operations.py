@@ -7,18 +7,20 @@ from typing import Any
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from crossbar_sim import Chip
+from crossbar_sim.chip.interface import AnyChip, TiledChip
 from peft_methods.placement import bill_arithmetic
 
 
 class DigitalOperations:
     """Bills the matrix products that torch computes outside the tiles (attention, head, SRAM adapters).
 
-    The first batch of each kind is watched; later batches are billed per sample.
+    The first batch of each kind is watched; later batches are billed per sample. Nothing happens on a chip without
+    tiles.
     """
 
-    def __init__(self, chip: Chip | None) -> None:
+    def __init__(self, chip: AnyChip) -> None:
         self.chip = chip
+        self.active = isinstance(chip, TiledChip)
         self.per_sample: dict[str, float] = {}
 
     def __call__(self, kind: str, samples: int) -> _Counting:
@@ -27,11 +29,13 @@ class DigitalOperations:
 
 class _Counting:
     def __init__(self, operations: DigitalOperations, kind: str, samples: int) -> None:
-        self.operations, self.kind, self.samples = operations, kind, samples
+        self.operations = operations
+        self.kind = kind
+        self.samples = samples
         self.counter: ProductCounter | None = None
 
     def __enter__(self) -> None:
-        if self.operations.chip is not None and self.kind not in self.operations.per_sample:
+        if self.operations.active and self.kind not in self.operations.per_sample:
             self.counter = ProductCounter()
             self.counter.__enter__()
 
@@ -40,7 +44,7 @@ class _Counting:
         if self.counter is not None:
             self.counter.__exit__(*error)
             per_sample[self.kind] = self.counter.operations / 2 / self.samples
-        if self.operations.chip is not None:
+        if self.operations.active:
             products = round(per_sample[self.kind] * self.samples)
             bill_arithmetic(self.operations.chip, "digital layers", adds=products, multiplies=products)
 

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 
-from crossbar_sim import Chip, CrossbarError
+from crossbar_sim import CrossbarError
+from crossbar_sim.chip.interface import AnyChip
 from crossbar_sim.hardware.components import PROGRAMMING
-from peft_methods.base import Adapter
-from peft_methods.placement import bill_arithmetic, bill_sram, ledger_of
+from peft_methods.base import Adapter, Method
+from peft_methods.methods.gradient_free import GradientFree
+from peft_methods.placement import DIGITAL, bill_arithmetic, bill_sram
 from peft_methods.training.activations import KeptActivations
 from peft_methods.training.digital_operations import DigitalOperations
-from peft_methods.training.search import GradientFree, Point, minimise
-from peft_methods.updates.update_rules import ADAMW
+from peft_methods.training.search import Point, minimise
+from peft_methods.training.step import TrainingStep
+from peft_methods.updates.base import ADAMW
 
-WARM_UP = 0.1  # share of the steps in which the learning rate rises
+WARM_UP = 0.1
+"""Share of the steps in which the learning rate rises."""
 
 
 class TrainingError(CrossbarError):
@@ -51,48 +55,37 @@ def fine_tune(
     after each one; what it reads is neither billed nor remembered. A GradientFree method searches instead, one
     candidate per step. Raises TrainingError when the loss stops being finite.
     """
-    method, chip = adapter.method, adapter.chip
-    ledger, history = ledger_of(chip), History()
+    method = adapter.method
+    chip = adapter.chip
+    ledger = chip.ledger
+    history = History()
     adapter.resume()
 
     def report(step: int) -> None:
         if on_step is not None:
-            with chip.probing() if chip is not None else nullcontext():
+            with chip.probing():
                 on_step(step, history)
 
     if isinstance(method, GradientFree):
-        return _search(method, model, adapter, images, labels, seed, history, report)
+        return _search(method, adapter, images, labels, seed, history, report)
     optimizer = torch.optim.AdamW(optimised(adapter), betas=(0.9, 0.999), fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate_factor(step, method.steps))
-    generator = torch.Generator().manual_seed(seed)
-    order = torch.empty(0, dtype=torch.long)
-    count_digital, keep, trained = DigitalOperations(chip), KeptActivations(chip, model), adapter.trained_parameters()
+    training = TrainingStep(ledger, adapter.trained_parameters(), DigitalOperations(chip), KeptActivations(chip, model))
+
+    def update(last: bool) -> int:
+        optimizer.step()
+        schedule.step()
+        bill_optimizer(chip, adapter)
+        return adapter.write(last)
+
     report(0)
-    for step in range(1, method.steps + 1):
-        if len(order) < min(method.batch_size, len(images)):
-            order = torch.cat([order, torch.randperm(len(images), generator=generator)])
-        batch, order = order[: method.batch_size], order[method.batch_size :]
+    for step, batch in enumerate(batches(len(images), method.batch_size, method.steps, seed), start=1):
         if not model.training or step == 1:
             model.train()
-        for parameter in trained:
-            parameter.grad = None
-        with ledger.phase("adapt/forward"), count_digital("forward", len(batch)):
-            with keep.written(len(batch)):
-                scores = model(images[batch])
-            loss = nn.functional.cross_entropy(scores, labels[batch])
-        if not bool(torch.isfinite(loss)):
-            raise TrainingError(
-                f"the loss of {method.display_name} is {loss.item()} at step {step}; lower its learning_rate "
-                f"(now {method.learning_rate:g})"
-            )
-        with ledger.phase("adapt/backward"), count_digital("backward", len(batch)):
-            loss.backward()
-            keep.read(len(batch))
-        with ledger.phase("adapt/update"):
-            optimizer.step()
-            schedule.step()
-            bill_optimizer(chip, adapter)
-            history.cells_written.append(adapter.write(last=step == method.steps))
+        forward = partial(model, images[batch])
+        loss_of = partial(_finite_loss, labels=labels[batch], method=method, step=step)
+        loss, written = training.run(len(batch), forward, loss_of, partial(update, last=step == method.steps))
+        history.cells_written.append(written)
         history.loss.append(loss.item())
         history.programming_energy.append(programming_energy(chip))
         report(step)
@@ -100,10 +93,31 @@ def fine_tune(
     return history
 
 
+def batches(samples: int, size: int, count: int, seed: int) -> Iterator[torch.Tensor]:
+    """`count` mini-batches of indices; every sample once in random order, then all again in another order."""
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.empty(0, dtype=torch.long)
+    for _ in range(count):
+        if len(order) < min(size, samples):
+            order = torch.cat([order, torch.randperm(samples, generator=generator)])
+        yield order[:size]
+        order = order[size:]
+
+
+def _finite_loss(scores: torch.Tensor, labels: torch.Tensor, method: Method, step: int) -> torch.Tensor:
+    """The cross-entropy; TrainingError if it is not finite."""
+    loss = nn.functional.cross_entropy(scores, labels)
+    if not bool(torch.isfinite(loss)):
+        raise TrainingError(
+            f"the loss of {method.display_name} is {loss.item()} at step {step}; lower its learning_rate "
+            f"(now {method.learning_rate:g})"
+        )
+    return loss
+
+
 @torch.no_grad()
 def _search(
     method: GradientFree,
-    model: nn.Module,
     adapter: Adapter,
     images: torch.Tensor,
     labels: torch.Tensor,
@@ -112,7 +126,9 @@ def _search(
     report: Callable[[int], None],
 ) -> History:
     """Evaluate `method.steps` candidates on all samples; the history holds the best value so far."""
-    chip, count_digital = adapter.chip, DigitalOperations(adapter.chip)
+    chip = adapter.chip
+    model = adapter.model
+    count_digital = DigitalOperations(chip)
     trained = adapter.trained_parameters()
 
     def use(point: Point) -> None:
@@ -121,14 +137,13 @@ def _search(
     def evaluate(point: Point) -> float:
         use(point)
         model.train()
-        with ledger_of(chip).phase("adapt/forward"), count_digital("forward", len(images)):
+        with chip.ledger.phase("adapt/forward"), count_digital("forward", len(images)):
             loss = float(nn.functional.cross_entropy(model(images), labels))
         return loss + method.regularisation * float(abs(point).mean())
 
     report(0)
-    for value, point in minimise(
-        evaluate, adapter.trained_values, method.bound, method.learning_rate, method.steps, seed
-    ):
+    search = minimise(evaluate, adapter.trained_values, method.bound, method.learning_rate, method.steps, seed)
+    for value, point in search:
         use(point)
         history.cells_written.append(adapter.write())
         history.loss.append(value)
@@ -144,23 +159,26 @@ def learning_rate_factor(step: int, steps: int) -> float:
     return min((step + 1) / warm, max(steps - step, 0) / max(steps - warm, 1), 1.0)
 
 
-def programming_energy(chip: Chip | None, phase: str = "adapt") -> float:
+def programming_energy(chip: AnyChip, phase: str = "adapt") -> float:
     """Joule of SET and RESET pulses, verify reads and line charging in a phase."""
-    return 0.0 if chip is None else chip.ledger.energy(phase, PROGRAMMING)
+    return chip.ledger.energy(phase, PROGRAMMING)
 
 
 def optimised(adapter: Adapter) -> list[dict[str, Any]]:
     """Parameter groups for AdamW: everything trained, but for matrices on tiles whose rule needs no optimiser."""
-    if adapter.method.update_rule.uses_optimizer:
-        return adapter.groups
-    pulsed = {id(matrix.master) for matrix in adapter.matrices}
+    uses_optimizer = adapter.method.update_rule.uses_optimizer
+    left_out = set() if uses_optimizer else {id(matrix.master) for matrix in adapter.matrices}
     return [
-        {**group, "params": [parameter for parameter in group["params"] if id(parameter) not in pulsed]}
+        {
+            "params": [parameter for parameter in group.parameters if id(parameter) not in left_out],
+            "lr": group.learning_rate,
+            "weight_decay": group.weight_decay,
+        }
         for group in adapter.groups
     ]
 
 
-def bill_optimizer(chip: Chip | None, adapter: Adapter) -> None:
+def bill_optimizer(chip: AnyChip, adapter: Adapter) -> None:
     """One step: AdamW for what is digital, the update rule's own costs for what is on tiles."""
     on_tiles = sum(matrix.master.numel() for matrix in adapter.matrices)
     digital, rule = adapter.trained_values - on_tiles, adapter.method.update_rule.costs
@@ -180,12 +198,12 @@ def bill_optimizer(chip: Chip | None, adapter: Adapter) -> None:
 
 @torch.no_grad()
 def accuracy(
-    model: nn.Module, images: torch.Tensor, labels: torch.Tensor, chip: Chip | None = None, batch_size: int = 100
+    model: nn.Module, images: torch.Tensor, labels: torch.Tensor, chip: AnyChip = DIGITAL, batch_size: int = 100
 ) -> float:
-    """Share of correct predictions; reads are billed to 'infer' when a chip is given."""
+    """Share of correct predictions; reads are billed to 'infer'."""
     model.eval()
     correct, count_digital = 0, DigitalOperations(chip)
-    with ledger_of(chip).phase("infer"):
+    with chip.ledger.phase("infer"):
         for start in range(0, len(images), batch_size):
             part = slice(start, start + batch_size)
             with count_digital("forward", len(images[part])):

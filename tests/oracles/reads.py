@@ -31,7 +31,7 @@ def naive_forward(matrix: SimulatedMatrix, x: np.ndarray, ranges: np.ndarray | N
         for index, tile in enumerate(matrix.tiles):
             t, u = divmod(index, matrix.layout.column_tiles)
             cells = conductance[:, tile.inputs, tile.plane_columns]
-            of_tile = matrix.limit[t, tile.outputs]
+            of_tile = matrix.targets.limit[t, tile.outputs]
             for worth, drive in planes:
                 for s in range(tile_spec.slices):
                     read = []

@@ -10,9 +10,23 @@ import torch
 from torch import nn
 
 from crossbar_sim import Hardware, map_model
-from peft_methods import METHODS, PASTA, VPT, FullFineTuning, LoRA, LoRAFA, LoRAFusion, Method, VeRA, WeGeFT
-from peft_methods.checkpoints.lora import CheckpointError, load_lora, save_lora
-from peft_methods.errors import MethodError
+from peft_methods import (
+    METHODS,
+    PASTA,
+    VPT,
+    Adapter,
+    FullFineTuning,
+    LoRA,
+    LoRAFA,
+    LoRAFusion,
+    LoRAHub,
+    Method,
+    VeRA,
+    WeGeFT,
+)
+from peft_methods.checkpoints.lora import load_lora, save_lora
+from peft_methods.errors import CheckpointError, MethodError
+from peft_methods.methods.pooled import with_pool
 from peft_methods.saving import FACTS_FILE, VALUES_FILE, load_native, save_native
 from tests.conftest import tiny_net, tiny_pool, tiny_transformer
 
@@ -28,9 +42,8 @@ SAVED = [kind(**SETTINGS.get(name, {})) for name, kind in METHODS.items()] + [
 IMAGES = torch.randn(5, 4, 4, generator=torch.Generator().manual_seed(0))
 
 
-def moved(method: Method, model: nn.Module, seed: int = 3) -> object:
-    pool = tiny_pool(model) if method.needs_pool else None
-    adapter = method.attach(model, None, pool, seed)
+def moved(method: Method, model: nn.Module, seed: int = 3) -> Adapter:
+    adapter = with_pool(method, lambda: tiny_pool(model)).attach(model, seed=seed)
     generator = torch.Generator().manual_seed(5)
     with torch.no_grad():
         for parameter in adapter.trained_parameters():
@@ -44,14 +57,14 @@ def moved(method: Method, model: nn.Module, seed: int = 3) -> object:
 def test_round_trip(method: Method, tmp_path: Path) -> None:
     """I16: bit-identical values, the same outputs, and a file that PEFT will not take for one of its own."""
     model = tiny_transformer()
-    pool = tiny_pool(model) if method.needs_pool else None
+    method = with_pool(method, lambda: tiny_pool(model))
     adapter = moved(method, model)
-    save_native(tmp_path / "one", adapter, "tiny", seed=3, pool=pool)  # type: ignore[arg-type]
+    save_native(tmp_path / "one", adapter, "tiny", seed=3)
     assert sorted(path.name for path in (tmp_path / "one").iterdir()) == [FACTS_FILE, VALUES_FILE]
     other = tiny_transformer()
-    loaded = load_native(tmp_path / "one", other, pool=pool)
+    loaded = load_native(tmp_path / "one", other, method=method)
     assert loaded.method == method
-    expected, found = adapter.trained_by_name(), loaded.trained_by_name()  # type: ignore[attr-defined]
+    expected, found = adapter.trained_by_name(), loaded.trained_by_name()
     assert all(torch.equal(value, found[name]) for name, value in expected.items()) and expected.keys() == found.keys()
     assert torch.equal(other.eval()(IMAGES), model.eval()(IMAGES))
 
@@ -59,7 +72,7 @@ def test_round_trip(method: Method, tmp_path: Path) -> None:
 @pytest.mark.parametrize("method", [FullFineTuning(), LoRA(rank=2), LoRA(rank=2, update_rule="sign_pulses")], ids=str)
 def test_what_was_trained_digitally_can_be_put_on_tiles(method: Method, tmp_path: Path, ideal: Hardware) -> None:
     model = tiny_transformer()
-    save_native(tmp_path, moved(method, model), "tiny", seed=3)  # type: ignore[arg-type]
+    save_native(tmp_path, moved(method, model), "tiny", seed=3)
     mapped = tiny_transformer()
     chip = map_model(mapped, ideal)
     with torch.no_grad():  # full fine-tuning cannot leave the deployed range
@@ -78,7 +91,7 @@ def test_generated_and_fused_weights_leave_as_plain_lora(method: WeGeFT | LoRAFu
     """I16: A = Psi, B = W Phi^T; A_w, B_w with their magnitudes as DoRA. The outputs are reproduced."""
     model = tiny_net()
     adapter = moved(method, model)
-    save_lora(tmp_path / "one", adapter.export("one"), "tiny")  # type: ignore[attr-defined]
+    save_lora(tmp_path / "one", adapter.export("one"), "tiny")
     loaded = load_lora(tmp_path / "one")
     plain = tiny_net()
     with torch.no_grad():
@@ -95,7 +108,7 @@ def test_files_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     model, folder = tiny_transformer(), tmp_path / "one"
     with pytest.raises(CheckpointError, match=r"crossbar_adapter.json does not exist"):
         load_native(folder, model)
-    save_native(folder, moved(VeRA(rank=3), tiny_transformer()), "tiny", seed=4)  # type: ignore[arg-type]
+    save_native(folder, moved(VeRA(rank=3), tiny_transformer()), "tiny", seed=4)
     with pytest.raises(CheckpointError, match="the seed that attach was given"):
         load_native(folder, model)
     with pytest.raises(CheckpointError, match="tensor that the model trains and the file lacks|does not train"):
@@ -117,17 +130,20 @@ def test_files_that_do_not_fit_are_refused(tmp_path: Path) -> None:
 def test_a_pool_is_known_by_its_digest(tmp_path: Path) -> None:
     model = tiny_transformer()
     adapter = moved(LoRAFusion(), model)
-    with pytest.raises(CheckpointError, match="give save_native the pool"):
-        save_native(tmp_path, adapter, "tiny")  # type: ignore[arg-type]
-    save_native(tmp_path, adapter, "tiny", pool=tiny_pool(tiny_transformer()))  # type: ignore[arg-type]
+    save_native(tmp_path, adapter, "tiny")
+    assert adapter.pool.digest() in (tmp_path / FACTS_FILE).read_text(encoding="utf-8")
     with pytest.raises(CheckpointError, match="no pool was given"):
         load_native(tmp_path, tiny_transformer())
     with pytest.raises(CheckpointError, match="another digest"):
-        load_native(tmp_path, tiny_transformer(), pool=tiny_pool(tiny_transformer(), seed=9))
+        load_native(tmp_path, tiny_transformer(), method=LoRAFusion(pool=tiny_pool(tiny_transformer(), seed=9)))
+    with pytest.raises(CheckpointError, match="other settings"):
+        load_native(tmp_path, tiny_transformer(), method=LoRAHub(pool=tiny_pool(tiny_transformer())))
+    again = load_native(tmp_path, tiny_transformer(), method=LoRAFusion(pool=tiny_pool(tiny_transformer())))
+    assert again.trained_values == adapter.trained_values
 
 
 def test_frozen_random_tensors_come_back_from_the_seed(tmp_path: Path) -> None:
-    save_native(tmp_path, moved(LoRAFA(rank=2), tiny_net()), "tiny", seed=3)  # type: ignore[arg-type]
+    save_native(tmp_path, moved(LoRAFA(rank=2), tiny_net()), "tiny", seed=3)
     with pytest.raises((CheckpointError, MethodError)):
         load_native(tmp_path, tiny_transformer())
     assert load_native(tmp_path, tiny_net()).trained_values == 2 * 2 * 22

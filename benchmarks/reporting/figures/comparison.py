@@ -35,8 +35,8 @@ from benchmarks.reporting.figures.style import (
 )
 from benchmarks.reporting.summary import KINDS, MethodSummary, ReportError, Spread, summarise
 from crossbar_sim.hardware.components import COMPONENTS, PROGRAMMING
-from crossbar_sim.ledger.ledger import GROUPS
 from crossbar_sim.spec.units import engineering
+from peft_methods.phases import GROUPS
 
 __all__ = ["energy_accuracy", "energy_by_component", "learning_curves", "lifetime", "svg", "worn_tiles"]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.cli import main
-from benchmarks.problems.pretrain import POOL_FOLDER
+from benchmarks.problems.pools import POOL_FOLDER
 from crossbar_sim import DeviceModel
 from crossbar_sim.devices.device_model import installed_devices
 from crossbar_sim.devices.fit import example

@@ -12,6 +12,7 @@ from torch import nn
 
 from benchmarks.estimates.estimate import (
     Workload,
+    attach,
     attach_shape,
     count,
     counts_of,
@@ -57,11 +58,11 @@ def test_flan_t5_large(method: str, trained: int, pool_cells: int, trained_cells
 
 def test_counts_agree_with_a_simulated_chip(milo: Hardware) -> None:
     from benchmarks.problems.backbones import load_backbone
-    from benchmarks.problems.pretrain import POOL_FOLDER
+    from benchmarks.problems.pools import POOL_FOLDER
 
     model, pool = load_backbone(), Pool.load(POOL_FOLDER / "digits_vit")
     chip = map_model(model, milo)
-    adapter = LoRAFusion().attach(model, chip, pool)
+    adapter = LoRAFusion(pool=pool).attach(model, chip)
     record = estimate("digits-vit", "lorafusion", HARDWARE)
     assert record["trained_values"] == adapter.trained_values
     assert record["tiles"] == chip.plan.tile_count
@@ -187,7 +188,9 @@ def test_a_counting_chip_has_no_cells(milo: Hardware) -> None:
     with pytest.raises(MappingError, match="only counted"):
         simulated(next(iter(chip.matrices.values())))
     with pytest.raises(SpecError, match="did you mean 'deploy'"):
-        Activity(levels={"deplyo": (1.0,)})
+        attach(
+            tiny_net(), LoRA(rank=2), milo, lambda n: torch.empty(n, 6), activity=Activity(levels={"deplyo": (1.0,)})
+        )
     with pytest.raises(SpecError, match="have 9 levels"):
         map_model(tiny_net(), CountedChip(milo, activity=Activity(levels={"deploy": (1.0,)})))
 
@@ -201,6 +204,6 @@ def test_refusals() -> None:
         estimate("flan-t5-large", "linear-probe", HARDWARE)
     model = tiny_net()
     chip = map_model(model, Hardware.load(HARDWARE))
-    LoRAFusion().attach(model, chip, tiny_pool(model))
+    LoRAFusion(pool=tiny_pool(model)).attach(model, chip)
     with pytest.raises(MappingError, match="already holds a matrix"):
         chip.matrix("blocks.0.up", model.blocks[0]["up"].base.weight)

@@ -18,9 +18,10 @@ from crossbar_sim.cells.written import Written
 from crossbar_sim.chip.simulated import SimulatedMatrix
 from crossbar_sim.counting.activity import Activity
 from crossbar_sim.hardware.components import PROGRAMMING
-from crossbar_sim.ledger.ledger import PHASES
 from peft_methods import METHODS, Method, accuracy, fine_tune
-from peft_methods.training.search import GradientFree
+from peft_methods.methods.gradient_free import GradientFree
+from peft_methods.methods.pooled import with_pool
+from peft_methods.phases import PHASES
 from tests.conftest import tiny_pool, tiny_transformer
 
 STEPS, BATCH, SAMPLES, INFERENCES = 4, 6, 12, 9
@@ -60,9 +61,9 @@ class Watched:
         return np.rint((conductance - device.g_min) / device.window * (device.levels - 1)).astype(np.int64)
 
     def program(self, matrix: SimulatedMatrix, original: Any) -> Written:
-        before = matrix.target.copy().reshape(-1)
+        before = matrix.targets.target.copy().reshape(-1)
         result: Written = original(matrix)
-        after, cells = matrix.target.reshape(-1), result.cells
+        after, cells = matrix.targets.target.reshape(-1), result.cells
         is_fresh = np.isnan(before[cells])
         counts = self.first.setdefault(matrix.ledger.current_phase, Counter())
         counts.update(self.level(after[cells[is_fresh]]).tolist())
@@ -100,11 +101,11 @@ def simulate(method: Method, hardware: Hardware, monkeypatch: pytest.MonkeyPatch
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(SAMPLES, 4, 4, generator=generator)
     labels = torch.arange(SAMPLES) % 3
-    pool = tiny_pool(model) if method.needs_pool else None
+    method = with_pool(method, lambda: tiny_pool(model))
     chip = map_model(model, hardware)
     with torch.no_grad(), chip.ledger.phase("deploy"):
         model.train()(images)
-    adapter = method.attach(model, chip, pool)
+    adapter = method.attach(model, chip)
     fine_tune(model, adapter, images, labels)
     accuracy(model, images[:INFERENCES], labels[:INFERENCES], chip)
     monkeypatch.undo()
@@ -113,14 +114,13 @@ def simulate(method: Method, hardware: Hardware, monkeypatch: pytest.MonkeyPatch
 
 def counted_bill(method: Method, hardware: Hardware, activity: Activity) -> Counted:
     model = tiny_transformer()
-    pool = tiny_pool(copy.deepcopy(model)) if method.needs_pool else None
+    method = with_pool(method, lambda: tiny_pool(copy.deepcopy(model)))
     workload = Workload(train_samples=SAMPLES, calibration=SAMPLES, inferences=INFERENCES)
     return count(
         model,
         method,
         hardware,
         lambda n: torch.empty(n, 4, 4, device="meta"),
-        pool=pool,
         workload=workload,
         activity=activity,
     )

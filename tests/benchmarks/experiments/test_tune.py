@@ -43,7 +43,7 @@ def test_a_tuned_suite_comes_out_and_a_second_run_simulates_nothing(
 
 def test_every_method_has_something_to_search_and_starts_inside() -> None:
     for name, kind in METHODS.items():
-        space, method = tune.search_space({"name": name}), kind()  # type: ignore[call-arg]
+        space, method = tune.search_space({"name": name}), kind()
         assert "learning_rate" in space
         for key, distribution in space.items():
             assert distribution._contains(distribution.to_internal_repr(getattr(method, key))), (name, key)

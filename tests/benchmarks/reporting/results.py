@@ -8,7 +8,7 @@ from benchmarks.experiments.experiment import DEFAULT_HARDWARE, Experiment
 from benchmarks.experiments.result import Result
 from benchmarks.problems.tasks import get_task
 from crossbar_sim import Hardware
-from crossbar_sim.ledger.ledger import GROUPS
+from peft_methods.phases import GROUPS
 
 CHIP = Hardware.load(DEFAULT_HARDWARE)
 ADAPT = {"cell reads": 2e-4, "ADC": 1e-4, "arithmetic": 1e-3}

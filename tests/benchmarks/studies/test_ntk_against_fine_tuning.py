@@ -14,7 +14,7 @@ from benchmarks.studies import one_write
 from benchmarks.studies.ntk_against_fine_tuning import COMPARISONS, PREDICTORS, Predictor, compare, share_right
 from crossbar_sim import Hardware
 from peft_methods import accuracy
-from peft_methods.ntk.fit import training_kernel
+from peft_methods.ntk.fit import tangent_kernel
 from peft_methods.ntk.gradients import subspace, write_once
 
 
@@ -90,7 +90,7 @@ def test_the_solution_is_too_long_a_way_for_the_weights_themselves() -> None:
     images, labels = data.validation_images, data.validation_labels
     model = load_backbone()
     parameters = subspace(model, "blocks")
-    fit = training_kernel(model, data.train_images, parameters).ridge(data.train_labels, 1e-3, size=30)
+    fit = tangent_kernel(model, data.train_images, parameters).ridge(data.train_labels, 1e-3, size=30)
     linear = share_right(fit, model, parameters, images, labels)
     write_once(model, parameters, fit.written())
     assert linear > 0.65 > 0.5 > accuracy(model, images, labels)

@@ -13,7 +13,7 @@ from crossbar_sim import Chip, DeviceModel, Hardware, SpecError
 from crossbar_sim.chip.simulated import SimulatedMatrix
 from crossbar_sim.ledger.ledger import Ledger
 from crossbar_sim.spec.errors import MappingError
-from peft_methods.updates.update_rules import StochasticPulses
+from peft_methods.updates.stochastic import StochasticPulses
 from tests.conftest import OTHER_EFFECTS
 
 
@@ -103,11 +103,11 @@ def test_an_update_is_billed_counted_and_read_back(milo: Hardware, mapping: str)
     assert math.fsum(by_tile.values()) == pytest.approx(ledger.energy("adapt"), rel=1e-15)
     assert ledger.writes("adapt") == result.count == chip.writes_since(mark)["w"].sum()
     assert (matrix.cells.writes - writes_before == chip.writes_since(mark)["w"]).all()
-    assert np.isnan(matrix.target.reshape(-1)[result.cells]).all()
+    assert np.isnan(matrix.targets.target.reshape(-1)[result.cells]).all()
     assert set(np.unravel_index(result.cells, matrix.cells.writes.shape)[2]) <= column_of  # no reference
     assert torch.equal(matrix.master.detach(), matrix.weight())
     assert not torch.equal(matrix.read(x), read_before)
-    assert matrix.program().count >= result.count and not np.isnan(matrix.target).any()
+    assert matrix.program().count >= result.count and not np.isnan(matrix.targets.target).any()
 
 
 def test_lines_and_time_are_billed_by_the_trains(milo: Hardware) -> None:
@@ -119,7 +119,7 @@ def test_lines_and_time_are_billed_by_the_trains(milo: Hardware) -> None:
         x, error = torch.zeros(3, 130), torch.zeros(3, 3)
         x[0, :3], x[1, 5], x[1, 129] = 1.0, 1.0, -1.0  # the last row is in the lower tile
         error[0], error[1, 1] = torch.tensor([1.0, -1.0, 0.0]), 1.0
-        matrix.scale[:], matrix.limit[:] = 1.0, 1.0
+        matrix.targets.scale[:], matrix.targets.limit[:] = 1.0, 1.0
         with chip.ledger.phase("adapt/update"):
             result = matrix.update(x, error, 2 * step)
         assert result.pulses.max() == 2 and result.count == 3 * 2 + 2

@@ -104,7 +104,7 @@ def test_reads_have_the_variance_of_their_cells(ideal: Hardware, name: str, seco
     x = torch.rand(40, generator=torch.Generator().manual_seed(2)) + 0.1
     reads = 20_000
     y = matrix(x.expand(reads, -1)).double().numpy()
-    per_siemens = x[:, None].double().numpy() * matrix.scale / hardware.device.window
+    per_siemens = x[:, None].double().numpy() * matrix.targets.scale / hardware.device.window
     sigma = np.sqrt((per_siemens**2 * (matrix.cells.read_sigma() ** 2).sum(axis=0)).sum(axis=0))
     mean = (matrix.weight().double() @ x.double()).numpy()
     low, high = stats.chi2.interval(CONFIDENCE, reads - 1) / np.float64(reads - 1)

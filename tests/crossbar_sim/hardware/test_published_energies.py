@@ -12,7 +12,7 @@ from crossbar_sim import Hardware
 from crossbar_sim.cells.cells import Cells
 from crossbar_sim.devices import DeviceModel
 from crossbar_sim.devices.pulse_response.compiled import pulse_energy
-from crossbar_sim.hardware.adc_energy import neurosim_sar_energy, neurosim_sar_time, survey_area, survey_energy
+from crossbar_sim.hardware.adc_energy import neurosim_sar_energy, neurosim_sar_time, survey_energy
 from crossbar_sim.hardware.architecture import Architecture, Component
 from crossbar_sim.hardware.technology import arithmetic_energy, dram_energy, energy_scale, sram_energy
 from crossbar_sim.ledger.datasheet import Datasheet, datasheet
@@ -150,7 +150,6 @@ ROWS: list[tuple[str, str, str, Callable[[], float], float, float]] = [
     ("T4", "andrulis2024adc", "8 bit, 32 nm, 1.28 GS/s", lambda: survey_energy(8, 32e-9, 1.28e9), 1.9292e-12, 1e-3),
     ("T4", "andrulis2024adc", "6 bit, 22 nm", lambda: survey_energy(6, 22e-9, 1.28e9), 0.5266e-12, 1e-3),
     ("T4", "andrulis2024adc", "12 bit, 65 nm", lambda: survey_energy(12, 65e-9, 1.28e9), 594.35e-12, 1e-3),
-    ("T4", "andrulis2024adc", "area", lambda: survey_area(32e-9, 1.28e9, 1.9292e-12), 6469.3e-12, 1e-3),
     ("T5", "andrulis2024adc", "flat at 1 MS/s", lambda: survey_energy(8, 32e-9, 1e6), 1.7137e-12, 1e-3),
     ("T5", "andrulis2024adc", "flat at 1 GS/s", lambda: survey_energy(8, 32e-9, 1e9), 1.7137e-12, 1e-3),
     ("T5", "andrulis2024adc", "where it stops to be flat", survey_corner, 1.070e9, 2e-3),

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from benchmarks.problems.backbones import VisionTransformer
-from crossbar_sim import Hardware, MappedLinear, MappingError, map_model
-from crossbar_sim.hardware.hardware import NON_IDEALITIES
+from crossbar_sim import Hardware, MappedLinear, MappingError, SpecError, map_model
+from crossbar_sim.hardware import NON_IDEALITIES
 from tests.conftest import OTHER_EFFECTS, TinyNet, tiny_net
 
 
@@ -160,12 +160,13 @@ def test_same_seed_same_chip(milo: Hardware) -> None:
 def test_ledger_refuses_nonsense(milo: Hardware) -> None:
     model: TinyNet = tiny_net()
     ledger = map_model(model, milo).ledger
-    with pytest.raises(ValueError, match="no component"):
+    with pytest.raises(SpecError, match="no component"):
         ledger.add("magic", "here", 1.0, 1)
-    with pytest.raises(ValueError, match="not negative"):
+    with pytest.raises(SpecError, match="not negative"):
         ledger.add("ADC", "here", -1.0, 1)
-    with pytest.raises(ValueError, match="no phase"), ledger.phase("lunch"):  # type: ignore[arg-type]
-        pass
+    for name in ("", "adapt/", "adapt/forward/again"):
+        with pytest.raises(SpecError, match="no phase"), ledger.phase(name):
+            pass
     before = ledger.energy()
     with ledger.paused():
         model(torch.ones(1, 6))

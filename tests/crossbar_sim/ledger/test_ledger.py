@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from crossbar_sim import Ledger, SpecError
 from crossbar_sim.hardware.components import COMPONENTS
-from crossbar_sim.ledger.ledger import GROUPS, KEYS, PHASES
+from crossbar_sim.ledger.ledger import KEYS
 from crossbar_sim.ledger.pipeline import pipeline
 
+PHASES = ("deploy", "pool", "adapt/forward", "adapt/backward", "adapt/update", "infer")
 PLACES = ("blocks.0.up", "blocks.0.up.lora_A", "blocks.0.up.lora_B", "head")
 events = st.lists(
     st.tuples(
@@ -29,9 +30,9 @@ events = st.lists(
 
 
 def filled(rows: list[tuple[str, str, str, float, int, float]]) -> Ledger:
-    ledger = Ledger(method="LoRA")
+    ledger = Ledger(labels={"method": "LoRA"})
     for phase, component, place, energy, count, time in rows:
-        with ledger.phase(phase):  # type: ignore[arg-type]
+        with ledger.phase(phase):
             ledger.add(component, place, energy, count, time)
             ledger.add_writes(place, count % 7)
     return ledger
@@ -51,7 +52,7 @@ def test_every_total_is_exactly_the_sum_of_its_rows(rows: list[tuple[str, str, s
         parts = ledger.by(*keys)
         assert sum(part.count for part in parts.values()) == sum(row["count"] for row in records)
         assert math.fsum(part.energy for part in parts.values()) == pytest.approx(ledger.energy(), rel=1e-15)
-    assert sum(ledger.writes(group) for group in GROUPS) == ledger.writes()
+    assert sum(ledger.writes(group) for group in ledger.groups) == ledger.writes()
 
 
 @given(events)
@@ -69,12 +70,12 @@ def test_table_and_layers(tmp_path: Path) -> None:
     assert lines[:2] == ["method,phase,component,place,energy_J,time_s,count", "LoRA,infer,ADC,blocks.0.up,1e-12,0.0,3"]
     assert {key: part.count for key, part in ledger.by("layer").items()} == {("blocks.0.up",): 9, ("head",): 3}
     assert list(ledger.by("method")) == [("LoRA",)]
-    with pytest.raises(ValueError, match="cannot be grouped by 'tile'"):
+    with pytest.raises(SpecError, match="cannot be grouped by 'tile'"):
         ledger.by("tile")
 
 
 @pytest.mark.parametrize(
-    "text", ["{", "{}", '{"method": "", "rows": [{"phase": "nap"}], "cells_written": []}', '{"method": "", "rows": 1}']
+    "text", ["{", "{}", '{"method": "", "rows": [{"phase": "nap/"}], "cells_written": []}', '{"method": "", "rows": 1}']
 )
 def test_a_file_that_is_no_ledger(tmp_path: Path, text: str) -> None:
     (tmp_path / "bad.json").write_text(text, encoding="utf-8")
@@ -98,4 +99,4 @@ def test_a_pipeline_is_as_fast_as_its_slowest_matrix() -> None:
     assert (stages.latency, stages.interval, stages.slowest) == (4.0, 2.5, "b")
     for samples, phase in ((0, "infer"), (2, "pool")):
         with pytest.raises(SpecError, match="read at least one sample"):
-            pipeline(ledger, samples, phase)  # type: ignore[arg-type]
+            pipeline(ledger, samples, phase)

@@ -15,7 +15,7 @@ from crossbar_sim.hardware.components import READING
 from crossbar_sim.hardware.converters import ADC
 from crossbar_sim.hardware.technology import arithmetic_energy, dram_energy, energy_scale, sram_energy
 from crossbar_sim.ledger.datasheet import datasheet
-from crossbar_sim.ledger.read_costs import array_counts, cell_energy, read_costs, read_counts, read_time
+from crossbar_sim.ledger.read_costs import array_counts, read_costs, read_counts, read_time
 from crossbar_sim.mapping.layout import Layout
 
 
@@ -68,7 +68,7 @@ def test_every_event_and_power_is_billed_and_summed_up_by_the_datasheet(milo: Ha
     counts = array_counts(hardware)
     sheet, costs = datasheet(hardware), read_costs(hardware, counts)
     ours = sum(energy for name, _, energy in costs.converters if name != "arithmetic")
-    cells = cell_energy(hardware, 128 * 128 * (50e-6 + 225e-6) / 2, 1, counts)
+    cells = read_costs(hardware, counts).cell_energy(128 * 128 * (50e-6 + 225e-6) / 2, 1)
     assert sheet.energy("chip") == pytest.approx(ours + cells)
     assert sheet["chip"].area == pytest.approx(2 * 5 * 1e-9) and design.leakage == pytest.approx(2 * 5 * 1e-6)
     assert sheet["chip"].power == pytest.approx(15 * sheet.energy("chip") / sheet.mvm_time + design.leakage)
@@ -98,7 +98,7 @@ def test_a_stated_component_replaces_the_built_in_term(milo: Hardware) -> None:
 @pytest.mark.parametrize("direction", [False, True])
 def test_doubling_the_conductance_doubles_the_cells_and_nothing_else(milo: Hardware, direction: bool) -> None:
     counts = read_counts(milo, Layout(milo.tile, 128, 64), direction)
-    once, twice = (cell_energy(milo, conduction, 3, counts) for conduction in (1.0, 2.0))
+    once, twice = (read_costs(milo, counts).cell_energy(conduction, 3) for conduction in (1.0, 2.0))
     assert twice == 2 * once == pytest.approx(2 * milo.device.read_voltage**2 * milo.device.read_time)
 
 

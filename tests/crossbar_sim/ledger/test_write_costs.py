@@ -91,16 +91,7 @@ def test_lines_of_an_array_as_neurosim_bills_them(seed: int) -> None:
     rng = np.random.default_rng(seed)
     signed = rng.integers(-6, 7, (9, 14)) * (rng.random((9, 14)) < rng.random())
     up, down = np.maximum(signed, 0), np.maximum(-signed, 0)
-    ours = line_write_energy(
-        up,
-        down,
-        16,
-        2.0,
-        LINES.word_line_voltage,
-        LINES.word_line_capacitance,
-        LINES.bit_line_capacitance,
-        LINES.source_line_capacitance,
-    )
+    ours = line_write_energy(up, down, 16, 2.0, LINES)
     assert ours == pytest.approx(lines_row_by_row(up, down, 16, 2.0), rel=1e-6)
 
 

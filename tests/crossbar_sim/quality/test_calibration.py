@@ -163,7 +163,7 @@ def test_transposed_registers_of_the_dacs(milo: Hardware, mapping: str) -> None:
     register = matrix.registers(True).full_drive
     with torch.no_grad():
         gradient = 2 * model(x)
-    scaled = gradient * torch.from_numpy(matrix.scale)
+    scaled = gradient * torch.from_numpy(matrix.targets.scale)
     lines = scaled if mapping == "differential" else torch.cat([scaled, scaled.sum(dim=1, keepdim=True)], dim=1)
     assert register == pytest.approx(float(lines.abs().max()), rel=1e-3)
     with torch.no_grad():

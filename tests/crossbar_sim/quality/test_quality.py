@@ -59,9 +59,9 @@ def test_an_adc_alone_has_the_snr_of_its_rounding(milo: Hardware, bits: int) -> 
     exact = (x / x.abs().amax(dim=1, keepdim=True)) @ model[0].weight.T
     matrix = chip.matrices["0"]
     unit = matrix.hardware.device.read_voltage * matrix.hardware.device.window
-    in_volts = exact.detach() / torch.from_numpy(matrix.scale) * unit
+    in_volts = exact.detach() / torch.from_numpy(matrix.targets.scale) * unit
     step = float(in_volts.abs().max()) / matrix.path().adc_steps
-    weight = (torch.from_numpy(matrix.scale) / unit) ** 2 * x.abs().amax(dim=1, keepdim=True) ** 2
+    weight = (torch.from_numpy(matrix.targets.scale) / unit) ** 2 * x.abs().amax(dim=1, keepdim=True) ** 2
     signal = float((in_volts.square() * weight).mean())
     expected = 10 * np.log10(signal / (step**2 / 12 * float(weight.mean())))
     assert found.snr_dB == pytest.approx(expected, abs=0.15)

@@ -140,11 +140,11 @@ def test_bill_of_bits_and_slices(milo: Hardware) -> None:
     """7 magnitude bits and 4 slices make 28 conversions where there was one; a transposed read takes slice after
     slice."""
     plain, sliced = build(milo), build(milo.replace(dac=milo.dac.replace(drive="bit_serial")), **SLICES[1])
-    assert plain.read_counts[False].conversions == 11 * 3  # three row tiles
-    assert sliced.read_counts[False].conversions == 11 * 3 * 28
-    assert sliced.read_costs[False].time == pytest.approx(7 * plain.read_costs[False].time)
-    assert sliced.read_costs[True].time == pytest.approx(28 * plain.read_costs[False].time)
-    assert sliced.read_counts[True].drives == 11 * 8 * 3
+    assert plain.bill.reads[False].counts.conversions == 11 * 3  # three row tiles
+    assert sliced.bill.reads[False].counts.conversions == 11 * 3 * 28
+    assert sliced.bill.reads[False].costs.time == pytest.approx(7 * plain.bill.reads[False].costs.time)
+    assert sliced.bill.reads[True].costs.time == pytest.approx(28 * plain.bill.reads[False].costs.time)
+    assert sliced.bill.reads[True].counts.drives == 11 * 8 * 3
 
 
 def test_the_reference_costs_a_column_and_is_written_once(milo: Hardware) -> None:

@@ -31,7 +31,7 @@ def threads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 def prepared(matrix: SimulatedMatrix, transposed: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """current and variance (lines, sensed) and line conductance (lines,) of one direction, cell by cell of numpy."""
-    layout, rows = matrix.layout, matrix.rows.row_of
+    layout, rows = matrix.layout, matrix.targets.rows.row_of
     seen = (matrix.reads.seen.back if transposed else matrix.reads.seen.forward)[:, rows]
     conductance, sigma = matrix.cells.present[:, rows], matrix.cells.read_sigma()[:, rows]
     voltage, sides = matrix.hardware.device.read_voltage, layout.spec.sides
@@ -72,7 +72,7 @@ def test_both_directions_are_prepared_as_by_numpy(milo: Hardware, tile: dict, no
     hardware = milo.replace(tile=milo.tile.replace(**{"rows": 24, "columns": 24, **tile}))
     hardware = hardware.replace(device=hardware.device.replace(levels=2 if "slices" in tile else None, **noise))
     matrix = Chip(hardware).matrix("w", torch.randn(18, 41, generator=torch.Generator().manual_seed(0)))
-    matrix.rows.row_of = np.random.default_rng(0).permutation(41)
+    matrix.targets.rows.row_of = np.random.default_rng(0).permutation(41)
     matrix.reads.cells_changed()
     for transposed in (False, True):
         current, variance, lines = prepared(matrix, transposed)

@@ -9,7 +9,7 @@ import pytest
 
 from crossbar_sim import DeviceModel, Hardware, SpecError
 from crossbar_sim.devices import device_names
-from crossbar_sim.hardware.hardware import NON_IDEALITIES, hardware_names
+from crossbar_sim.hardware import NON_IDEALITIES, hardware_names
 from crossbar_sim.library import shelf_path
 from tests.conftest import OTHER_EFFECTS
 
@@ -110,7 +110,7 @@ def test_every_number_of_a_library_device_has_a_source(name: str) -> None:
 @pytest.mark.parametrize("effect", NON_IDEALITIES)
 def test_each_non_ideality_switches_off_alone(milo_with_wires: Hardware, effect: str) -> None:
     faulty = milo_with_wires.replace(device=milo_with_wires.device.replace(stuck_at_hrs=0.01, **OTHER_EFFECTS))
-    assert faulty.active_non_idealities == NON_IDEALITIES
+    assert faulty.active_non_idealities == tuple(NON_IDEALITIES)
     assert set(NON_IDEALITIES) - set(faulty.without(effect).active_non_idealities) == {effect}
     for hardware in (faulty, faulty.without(effect), faulty.without(*(set(NON_IDEALITIES) - {effect})), faulty.ideal()):
         line = next(line for line in str(hardware).splitlines() if line.startswith("  non-ideal"))

@@ -29,7 +29,18 @@ from crossbar_sim.spec.spec import SourcedSpec, Spec
 from peft_methods import METHODS, RULES, FullFineTuning
 from tests.conftest import ASSUMED, OTHER_EFFECTS
 
-NOT_BUILT = {"Spec", "SourcedSpec", "SourcedLaw", "Method", "LowRank", "GradientFree", "UpdateRule"}
+NOT_BUILT = {
+    "Spec",
+    "SourcedSpec",
+    "SourcedLaw",
+    "Method",
+    "LowRank",
+    "TrainedPair",
+    "GradientFree",
+    "PoolMethod",
+    "UpdateRule",
+    "BlindRule",
+}
 """Only others are made of them."""
 PASSIVE = DeviceModel.load("milo2021").replace(
     **OTHER_EFFECTS,

@@ -27,7 +27,7 @@ def wear_out_one_input(matrix: SimulatedMatrix, steps: int, seed: int = 0) -> No
     with matrix.ledger.phase("adapt/update"):
         for _ in range(steps):
             with torch.no_grad():
-                matrix.master[:, 3] = torch.from_numpy(matrix.scale).float() * (
+                matrix.master[:, 3] = torch.from_numpy(matrix.targets.scale).float() * (
                     torch.rand(12, generator=generator) - 0.5
                 )
             matrix.program()
@@ -63,14 +63,14 @@ def test_rows_stay_a_permutation_within_their_tile(
     matrix = build(ideal, policy.replace(interval=2))
     wear_out_one_input(matrix, steps, seed)
     for top in range(0, 20, 8):
-        rows = matrix.rows.row_of[top : top + 8]
+        rows = matrix.targets.rows.row_of[top : top + 8]
         assert sorted(rows) == list(range(top, min(top + 8, 20)))
 
 
 def test_levelling_with_wires_noise_and_references_still_reads_the_weights(milo_with_wires: Hardware) -> None:
     matrix = build(milo_with_wires, POLICIES[1], mapping="offset")
     wear_out_one_input(matrix, 11)
-    assert not np.array_equal(matrix.rows.row_of, np.arange(20))
+    assert not np.array_equal(matrix.targets.rows.row_of, np.arange(20))
     x = torch.randn(200, 20, generator=torch.Generator().manual_seed(1))
     exact = x @ matrix.master.T
     assert (matrix(x) - exact).std() < 0.25 * exact.std()
@@ -83,7 +83,7 @@ def test_moving_one_cell_of_a_pair_halves_the_writes(milo: Hardware) -> None:
     one = build(exact, mapping="two_sided", pair_update="one_side")
     for matrix in (both, one):
         wear_out_one_input(matrix, 30)
-        torch.testing.assert_close(matrix.weight(), matrix.master, rtol=0, atol=float(matrix.scale.max()) / 8)
+        torch.testing.assert_close(matrix.weight(), matrix.master, rtol=0, atol=float(matrix.targets.scale.max()) / 8)
     assert one.ledger.writes("adapt") < 0.65 * both.ledger.writes("adapt")
     levels = (one.cells.conductance - exact.device.g_min) / exact.device.window * 8
     np.testing.assert_allclose(levels, np.rint(levels), atol=1e-9)

@@ -69,7 +69,7 @@ def nodal_weights(matrix: SimulatedMatrix, transposed: bool) -> np.ndarray:
         rows, outputs = seen[tile.inputs, tile.outputs].shape
         used = between[tile.rows - rows :, : 2 * outputs]
         seen[tile.inputs, tile.outputs] = used[:, 0::2] - used[:, 1::2]
-    return seen * matrix.scale / matrix.hardware.device.window
+    return seen * matrix.targets.scale / matrix.hardware.device.window
 
 
 @pytest.mark.parametrize("double_sided", [False, True])
@@ -91,7 +91,7 @@ def test_what_is_seen_is_the_nodal_solution_to_a_dozen_digits(milo: Hardware, do
     """In double precision, before reads round to single."""
     matrix = random_matrix(wired(milo, double_sided=double_sided))
     for transposed, seen in ((False, matrix.reads.seen.forward), (True, matrix.reads.seen.back)):
-        weights = (seen[0] - seen[1]) * matrix.scale / matrix.hardware.device.window
+        weights = (seen[0] - seen[1]) * matrix.targets.scale / matrix.hardware.device.window
         np.testing.assert_allclose(weights, nodal_weights(matrix, transposed), atol=1e-11)
 
 

@@ -11,7 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from peft_methods.checkpoints.lora import CheckpointError, LoRAWeights, load_lora, save_lora
+from peft_methods.checkpoints.lora import load_lora, save_lora
+from peft_methods.checkpoints.weights import LoRAWeights
+from peft_methods.errors import CheckpointError
 
 QUERY = "blocks.0.attention.query"
 DOWN = "blocks.1.mlp.down"

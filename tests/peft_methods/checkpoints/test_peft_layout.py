@@ -12,15 +12,17 @@ import torch
 from torch import nn
 
 from peft_methods import VPT, DoRA, LoRA, LoRAFusion, Method, VeRA, WeGeFT
-from peft_methods.checkpoints.lora import CheckpointError, load_lora, save_lora
+from peft_methods.checkpoints.lora import load_lora, save_lora
 from peft_methods.checkpoints.prompts import load_prompts, save_prompts
 from peft_methods.checkpoints.vera import load_vera, save_vera
+from peft_methods.errors import CheckpointError
+from peft_methods.methods.pooled import with_pool
 from tests.conftest import tiny_net, tiny_pool, tiny_transformer
 
 
 def moved(method: Method, model: nn.Module) -> Any:
     """The method attached to the model, every trained value away from its start."""
-    adapter = method.attach(model, pool=tiny_pool(model) if method.needs_pool else None, seed=3)
+    adapter = with_pool(method, lambda: tiny_pool(model)).attach(model, seed=3)
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in adapter.trained_parameters():

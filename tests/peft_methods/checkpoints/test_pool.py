@@ -8,8 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from peft_methods.checkpoints.lora import LoRAWeights, save_lora
-from peft_methods.checkpoints.pool import Pool, PoolError
+from peft_methods.checkpoints.lora import save_lora
+from peft_methods.checkpoints.pool import Pool
+from peft_methods.checkpoints.weights import LoRAWeights
+from peft_methods.errors import PoolError
 
 SHAPES = {"blocks.10.mlp.up": (6, 4), "blocks.2.mlp.up": (6, 4), "blocks.2.mlp.down": (4, 6)}
 

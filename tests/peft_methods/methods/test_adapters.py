@@ -135,7 +135,7 @@ def test_mixed_modules_are_the_sum_of_modules() -> None:
     """dW = s sum_i w_i B_i A_i: linear in w, so w = 0 is a fine start; its export has rank N r."""
     model = tiny_net(dtype=torch.float64)
     pool = tiny_pool(model)
-    adapter = LoRAFusion(fusion="modules", magnitude="none").attach(model, None, pool)
+    adapter = LoRAFusion(fusion="modules", magnitude="none", pool=pool).attach(model)
     for name, delta in adapter.delta_weights().items():
         w = adapter.layers[name].weights.detach()
         expected = sum(w[i] * member.weight_change(name).double() for i, member in enumerate(pool.members))
@@ -150,7 +150,11 @@ def test_mixed_modules_are_the_sum_of_modules() -> None:
 
 def test_norm_of_mixed_modules() -> None:
     generator = torch.Generator().manual_seed(2)
-    n, r, d_in, d_out, s = 5, 3, 11, 6, 1.7
+    n = 5
+    r = 3
+    d_in = 11
+    d_out = 6
+    s = 1.7
     weight, a, b, w = (
         torch.randn(*shape, generator=generator, dtype=torch.float64)
         for shape in ((d_out, d_in), (n, r, d_in), (n, d_out, r), (n,))
@@ -178,7 +182,7 @@ def test_lorahub_reads_forward_only_and_never_ends_above_its_start(milo: Hardwar
     model = tiny_net()
     pool = tiny_pool(model)
     chip = map_model(model, milo)
-    adapter = LoRAHub().attach(model, chip, pool)
+    adapter = LoRAHub(pool=pool).attach(model, chip)
     x, y = torch.randn(6, 6, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 1, 2, 0, 1, 2])
     history = fine_tune(model, adapter, x, y)
     assert len(history.loss) == 40 and history.loss == sorted(history.loss, reverse=True)
@@ -193,7 +197,7 @@ def test_refusals() -> None:
         layers = nn.ModuleDict({str(index): nn.Linear(2, 2, bias=False) for index in range(2)})
         BitFit().attach(nn.Sequential(layers))
     with pytest.raises(MethodError, match="at least two LoRA modules"):
-        LoRAHub().attach(model, pool=Pool(tiny_pool(model).members[:1]))
+        LoRAHub(pool=Pool(tiny_pool(model).members[:1])).attach(model)
     with pytest.raises(MethodError, match="train_head must stay false"):
-        LoRAHub(train_head=True).attach(model, pool=tiny_pool(model))
+        LoRAHub(train_head=True, pool=tiny_pool(model)).attach(model)
     assert LinearProbe(train_head=True).attach(tiny_net()).trained_values == 21

@@ -10,13 +10,13 @@ import torch
 from crossbar_sim import Hardware, map_model
 from peft_methods import LoRA
 from peft_methods.checkpoints.lora import load_lora, save_lora
-from peft_methods.methods.lora import LoRAAdapter
+from peft_methods.methods.low_rank import LowRankAdapter
 from tests.conftest import tiny_net
 
 
 def test_initialisation() -> None:
     adapter = LoRA(rank=6, targets=("mix",)).attach(tiny_net(), seed=0)
-    assert isinstance(adapter, LoRAAdapter)
+    assert isinstance(adapter, LowRankAdapter)
     for layer in adapter.layers.values():
         a = layer.a.master.detach()
         assert a.abs().max() <= 1 / math.sqrt(6) and a.std() > 0.15

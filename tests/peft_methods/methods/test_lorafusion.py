@@ -11,20 +11,20 @@ from torch import nn
 
 from peft_methods import LoRAFusion
 from peft_methods.checkpoints.lora import load_lora, save_lora
-from peft_methods.methods.fused import FusedLinear, FusedNorm
-from peft_methods.methods.lorafusion import LoRAFusionAdapter
-from peft_methods.placement import SramMatrix
+from peft_methods.methods.fused import FusedLinear, FusedNorm, Mixture, Stack
+from peft_methods.methods.pooled import PoolAdapter
+from peft_methods.placement import DIGITAL, SramMatrix
 from tests.conftest import tiny_net, tiny_pool
 
 TOLERANCE = {"rtol": 1e-9, "atol": 1e-12}
 
 
-def adapter_for(magnitude: str = "vector", seed: int = 0) -> LoRAFusionAdapter:
+def adapter_for(magnitude: str = "vector", seed: int = 0) -> PoolAdapter:
     model = tiny_net(dtype=torch.float64)
-    return LoRAFusion(magnitude=magnitude).attach(model, None, tiny_pool(model), seed=seed)  # type: ignore[arg-type]
+    return LoRAFusion(magnitude=magnitude, pool=tiny_pool(model)).attach(model, seed=seed)  # type: ignore[arg-type]
 
 
-def set_coefficients(adapter: LoRAFusionAdapter, value: torch.Tensor) -> None:
+def set_coefficients(adapter: PoolAdapter, value: torch.Tensor) -> None:
     with torch.no_grad():
         adapter.coefficients.copy_(value)
 
@@ -62,7 +62,7 @@ def test_zero_coefficients_are_a_saddle() -> None:
 
 def test_start_is_the_papers_uniform_and_not_zero() -> None:
     model = tiny_net(dtype=torch.float64)
-    adapter = LoRAFusion(initial="xavier").attach(model, None, tiny_pool(model))
+    adapter = LoRAFusion(initial="xavier", pool=tiny_pool(model)).attach(model)
     bound = math.sqrt(6 / (3 + 2))
     w = adapter.coefficients.detach()
     assert w.shape == (3, 2) and 0 < w.abs().max() <= bound and w.abs().min() > 0
@@ -73,7 +73,11 @@ def test_start_is_the_papers_uniform_and_not_zero() -> None:
 def test_gradient_equals_three_other_ways_to_compute_it() -> None:
     """I5: dL/dw_i = sum q_i . h + Q . a_i = <G_A, A_i> + <G_B, B_i> = finite differences; 2 w <G, .> is wrong."""
     generator = torch.Generator().manual_seed(1)
-    n, r, d_in, d_out, s = 4, 3, 7, 5, 2.0
+    n = 4
+    r = 3
+    d_in = 7
+    d_out = 5
+    s = 2.0
     weight, x, delta = (
         torch.randn(*shape, generator=generator, dtype=torch.float64)
         for shape in ((d_out, d_in), (9, d_in), (9, d_out))
@@ -85,13 +89,11 @@ def test_gradient_equals_three_other_ways_to_compute_it() -> None:
     w = nn.Parameter(torch.randn(n, 1, generator=generator, dtype=torch.float64))
     layer = FusedLinear(
         base,
-        SramMatrix("a", a.flatten(0, 1), None),
-        SramMatrix("b", b.permute(1, 0, 2).flatten(1), None),
-        s,
+        Stack(SramMatrix("a", a.flatten(0, 1), DIGITAL), SramMatrix("b", b.permute(1, 0, 2).flatten(1), DIGITAL), s),
+        Mixture("none", "factors"),
         w,
         0,
-        "none",
-        None,
+        DIGITAL,
     )
     (layer(x) * delta).sum().backward()
     assert w.grad is not None
@@ -120,7 +122,11 @@ def test_gradient_equals_three_other_ways_to_compute_it() -> None:
 def test_norm_without_the_merged_weight() -> None:
     """I6: the Gram form equals ||W + s B_w A_w||_row."""
     generator = torch.Generator().manual_seed(2)
-    n, r, d_in, d_out, s = 5, 3, 11, 6, 1.7
+    n = 5
+    r = 3
+    d_in = 11
+    d_out = 6
+    s = 1.7
     weight = torch.randn(d_out, d_in, generator=generator, dtype=torch.float64)
     a = torch.randn(n, r, d_in, generator=generator, dtype=torch.float64)
     b = torch.randn(n, d_out, r, generator=generator, dtype=torch.float64)

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from benchmarks.problems.backbones import load_backbone
-from benchmarks.problems.pretrain import POOL_FOLDER
+from benchmarks.problems.pools import POOL_FOLDER
 from benchmarks.problems.tasks import base_data
 from crossbar_sim import Hardware, MappedLinear, map_model
 from peft_methods import (
@@ -19,6 +19,7 @@ from peft_methods import (
     METHODS,
     PASTA,
     VPT,
+    Adapter,
     BitFit,
     Bottleneck,
     DoRA,
@@ -35,6 +36,8 @@ from peft_methods import (
     WeGeFT,
     fine_tune,
 )
+from peft_methods.methods import read_method
+from peft_methods.methods.pooled import with_pool
 from tests.conftest import tiny_net, tiny_pool, tiny_transformer
 
 LAYERS = 2 * (6 * 10 + 10 * 6 + 6 * 6)
@@ -101,28 +104,27 @@ IDS = [f"{case.method.display_name}-{index}" for index, case in enumerate(CASES)
 table = pytest.mark.parametrize("case", CASES, ids=IDS)
 
 
-def attached(case: Case, hardware: Hardware | None, steps: int | None = None) -> tuple[nn.Module, object, object]:
+def attached(case: Case, hardware: Hardware | None, steps: int | None = None) -> tuple[nn.Module, Adapter]:
     method = case.method if steps is None else case.method.replace(steps=steps)
     model = case.model()
-    pool = tiny_pool(model)
-    chip = None if hardware is None else map_model(model, hardware)
-    return model, method.attach(model, chip, pool, seed=3), chip
+    method = with_pool(method, lambda: tiny_pool(model))
+    return model, method.attach(model, None if hardware is None else map_model(model, hardware), seed=3)
 
 
-def move(adapter: object) -> None:
+def move(adapter: Adapter) -> None:
     """Move every trained value, so that nothing is zero by initialisation."""
     with torch.no_grad():
-        for parameter in adapter.trained_parameters():  # type: ignore[attr-defined]
+        for parameter in adapter.trained_parameters():
             wave = torch.sin(torch.arange(1.0, parameter.numel() + 1)).view(parameter.shape)
             parameter.mul_(0.8).add_(0.02 * wave.to(parameter))
-    adapter.write()  # type: ignore[attr-defined]
+    adapter.write()
 
 
 @table
 def test_trained_values_and_freezing(case: Case) -> None:
-    model, adapter, _ = attached(case, None)
-    assert adapter.trained_values == case.trained_values  # type: ignore[attr-defined]
-    trained = {id(parameter) for parameter in adapter.trained_parameters()}  # type: ignore[attr-defined]
+    model, adapter = attached(case, None)
+    assert adapter.trained_values == case.trained_values
+    trained = {id(parameter) for parameter in adapter.trained_parameters()}
     assert {id(p) for p in model.parameters() if p.requires_grad} == trained
 
 
@@ -131,7 +133,7 @@ def test_initial_output_is_the_frozen_one_or_deliberately_not(case: Case) -> Non
     """I1 and I1'."""
     x, _ = case.data()
     frozen = case.model()(x)
-    model, _, _ = attached(case, None)
+    model, _ = attached(case, None)
     assert torch.allclose(model(x), frozen, atol=1e-6) == case.starts_frozen
 
 
@@ -141,7 +143,7 @@ def test_on_ideal_hardware_the_method_equals_its_digital_twin(case: Case, ideal:
     x, y = case.data()
     outcomes = []
     for hardware in (None, ideal):
-        model, adapter, _ = attached(case, hardware)
+        model, adapter = attached(case, hardware)
         move(adapter)
         outputs = model(x)
         nn.functional.cross_entropy(outputs, y).backward()
@@ -165,7 +167,7 @@ def test_the_default_backbone_on_ideal_hardware_equals_its_digital_twin(name: st
     for hardware in (None, ideal):
         model = load_backbone()
         chip = None if hardware is None else map_model(model, hardware)
-        adapter = METHODS[name]().attach(model, chip, Pool.load(POOL_FOLDER / "digits_vit"))  # type: ignore[call-arg]
+        adapter = with_pool(read_method(name), lambda: Pool.load(POOL_FOLDER / "digits_vit")).attach(model, chip)
         logits = model(images)
         nn.functional.cross_entropy(logits, torch.arange(6)).backward()
         gradients = {id(p): p.grad for p in adapter.trained_parameters()}
@@ -183,7 +185,7 @@ def test_merged_equals_unmerged(case: Case) -> None:
         pytest.skip("the method changes the backbone itself, or only its head")
     model = case.model(torch.float64)
     merged = copy.deepcopy(model)
-    adapter = case.method.attach(model, None, tiny_pool(model), seed=3)
+    adapter = with_pool(case.method, lambda: tiny_pool(model)).attach(model, seed=3)
     move(adapter)
     with torch.no_grad():
         for name, delta in adapter.delta_weights().items():
@@ -195,12 +197,12 @@ def test_merged_equals_unmerged(case: Case) -> None:
 @table
 def test_detach_gives_the_backbone_back_bit_by_bit(case: Case, milo: Hardware) -> None:
     model = case.model()
-    pool = tiny_pool(model)
+    method = with_pool(case.method, lambda: tiny_pool(model))
     chip = map_model(model, milo)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     trainable = {name: p.requires_grad for name, p in model.named_parameters()}
     cells = {name: matrix.cells.conductance.copy() for name, matrix in chip.matrices.items()}
-    adapter = case.method.replace(steps=20).attach(model, chip, pool)
+    adapter = method.replace(steps=20).attach(model, chip)
     x, y = case.data()
     fine_tune(model, adapter, x, y)
     adapter.detach()
@@ -215,33 +217,34 @@ def test_detach_gives_the_backbone_back_bit_by_bit(case: Case, milo: Hardware) -
 @table
 def test_hardware_consequences_are_what_the_class_says(case: Case, milo: Hardware) -> None:
     """Writes, transposed reads and placement against the simulator's counters (I14: exactly zero where claimed)."""
-    model, adapter, chip = attached(case, milo, steps=40)
+    model, adapter = attached(case, milo, steps=40)
+    chip = adapter.chip
     x, y = case.data()
-    before = chip.ledger.writes("adapt")  # type: ignore[attr-defined]
-    pool_cells = chip.ledger.writes("pool")  # type: ignore[attr-defined]
-    history = fine_tune(model, adapter, x, y)  # type: ignore[arg-type]
-    written = chip.ledger.writes("adapt") - before  # type: ignore[attr-defined]
+    before = chip.ledger.writes("adapt")
+    pool_cells = chip.ledger.writes("pool")
+    history = fine_tune(model, adapter, x, y)
+    written = chip.ledger.writes("adapt") - before
     on_tiles = "crossbar" in case.method.placements().values()
     assert (written > 0) == on_tiles
     assert sum(history.cells_written) == written
     assert case.method.writes_cells or written == 0
-    rows = chip.ledger.rows()  # type: ignore[attr-defined]
+    rows = chip.ledger.rows()
     backward = sum(r["count"] for r in rows if r["phase"] == "adapt/backward" and r["component"] == "cell reads")
     assert (backward > 0) == case.method.transposed_reads
     assert (pool_cells > 0) == ("crossbar" in case.method.frozen_placements().values())
-    assert chip.ledger.writes("pool") == pool_cells  # type: ignore[attr-defined]
-    task_writes = np.concatenate([writes.reshape(-1) for writes in adapter.task_writes().values()])  # type: ignore[attr-defined]
+    assert chip.ledger.writes("pool") == pool_cells
+    task_writes = np.concatenate([writes.reshape(-1) for writes in adapter.task_writes().values()])
     assert (task_writes.max() > 0) == on_tiles
-    assert task_writes.sum() == chip.ledger.writes("adapt")  # type: ignore[attr-defined]
+    assert task_writes.sum() == chip.ledger.writes("adapt")
 
 
 @table
 def test_training_lowers_the_loss_and_repeats_bit_for_bit(case: Case, milo: Hardware) -> None:
     losses = []
     for _ in range(2):
-        model, adapter, _ = attached(case, milo)
+        model, adapter = attached(case, milo)
         x, y = case.data(30)
-        losses.append(fine_tune(model, adapter, x, y, seed=1).loss)  # type: ignore[arg-type]
+        losses.append(fine_tune(model, adapter, x, y, seed=1).loss)
     assert losses[0] == losses[1]
     assert sum(losses[0][-20:]) < sum(losses[0][:20])
 
@@ -259,7 +262,7 @@ def test_refusals() -> None:
     with pytest.raises(MethodError, match="needs a pool"):
         LoRAFusion().attach(tiny_net())
     with pytest.raises(MethodError, match="another backbone"):
-        LoRAFusion().attach(nn.Sequential(nn.ModuleDict({"0": nn.Linear(6, 6)})), pool=tiny_pool(tiny_net()))
+        LoRAFusion(pool=tiny_pool(tiny_net())).attach(nn.Sequential(nn.ModuleDict({"0": nn.Linear(6, 6)})))
     with pytest.raises(MethodError, match="no digital nn.Linear called 'head'"):
         LinearProbe().attach(nn.Sequential(nn.Linear(2, 2)))
 
@@ -273,6 +276,6 @@ def test_full_fine_tuning_stays_inside_the_deployed_range(milo: Hardware) -> Non
     with torch.no_grad():
         layer.weight.mul_(10)
     layer.matrix.program()
-    scale = torch.from_numpy(layer.matrix.scale)[:, None]
+    scale = torch.from_numpy(layer.matrix.targets.scale)[:, None]
     assert (layer.weight.abs() <= scale + 1e-6).all()
     assert adapter.trained_values > 0

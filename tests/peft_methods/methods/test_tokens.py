@@ -166,7 +166,9 @@ class TinyText(nn.Module):
 
     def __init__(self, words: int = 12, width: int = 6, classes: int = 2, per_token: bool = False) -> None:
         super().__init__()
-        self.width, self.depth, self.per_token = width, 2, per_token
+        self.width = width
+        self.depth = 2
+        self.per_token = per_token
         self.register_module("before_block", None)
         self.embedding = nn.Embedding(words, width)
         self.blocks = nn.ModuleList(Block(width, 2, 8) for _ in range(2))
@@ -187,7 +189,9 @@ def text(per_token: bool) -> tuple[TinyText, torch.Tensor, torch.Tensor]:
         torch.manual_seed(0)
         model = TinyText(per_token=per_token)
     words = torch.randint(2, 12, (60, 7), generator=torch.Generator().manual_seed(1))
-    words[:, 0], words[:, 3], words[:, 6] = 0, 1, 1
+    words[:, 0] = 0
+    words[:, 3] = 1
+    words[:, 6] = 1
     labels = (words > 6).long() if per_token else (words[:, 1] > 6).long()
     return model, words, labels
 

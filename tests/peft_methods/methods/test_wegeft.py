@@ -12,7 +12,7 @@ from crossbar_sim import Hardware, map_model
 from peft_methods import WeGeFT
 from peft_methods.checkpoints.lora import load_lora, save_lora
 from peft_methods.methods.wegeft import EditedLinear
-from peft_methods.placement import SramMatrix
+from peft_methods.placement import DIGITAL, SramMatrix
 from tests.conftest import tiny_net
 
 
@@ -23,19 +23,19 @@ def draw(*shape: int, seed: int = 0) -> torch.Tensor:
 def edited(weight: torch.Tensor, down: torch.Tensor, up: torch.Tensor, s: float, on_input: bool) -> EditedLinear:
     base = nn.Linear(weight.shape[1], weight.shape[0], bias=False, dtype=torch.float64)
     base.weight = nn.Parameter(weight, requires_grad=False)
-    return EditedLinear(base, SramMatrix("down", down, None), SramMatrix("up", up, None), s, on_input, None)
+    return EditedLinear(base, SramMatrix("down", down, DIGITAL), SramMatrix("up", up, DIGITAL), s, on_input, DIGITAL)
 
 
 @pytest.mark.parametrize("outputs", [24, 32])
 def test_wegeft_reproduces_any_lora_if_the_columns_allow(outputs: int) -> None:
     """I3: Phi^T = W^+ B, Psi = A give s B A for W of full row rank; a tall W needs V = A W^+, U = B."""
-    inputs, rank, s = 32 if outputs == 24 else 24, 4, 2.0
-    weight, a, b, x = (
-        draw(outputs, inputs),
-        draw(rank, inputs, seed=1),
-        draw(outputs, rank, seed=2),
-        draw(9, inputs, seed=3),
-    )
+    inputs = 32 if outputs == 24 else 24
+    rank = 4
+    s = 2.0
+    weight = draw(outputs, inputs)
+    a = draw(rank, inputs, seed=1)
+    b = draw(outputs, rank, seed=2)
+    x = draw(9, inputs, seed=3)
     lora = x @ (weight + s * b @ a).T
     inverse = torch.linalg.pinv(weight)
     input_side = edited(weight, a, inverse @ b, s, True)(x)
@@ -50,7 +50,9 @@ def test_wegeft_reproduces_any_lora_if_the_columns_allow(outputs: int) -> None:
 @pytest.mark.parametrize("side", ["input", "output"])
 def test_three_forms_are_one(side: str) -> None:
     """I2: the edited layer, the merged weight, and the LoRA with A = Psi, B = W Phi^T (or A = V W, B = U)."""
-    weight, s, on_input = draw(7, 5), 0.7, side == "input"
+    weight = draw(7, 5)
+    s = 0.7
+    on_input = side == "input"
     width = 5 if on_input else 7
     layer = edited(weight, draw(3, width, seed=1), draw(width, 3, seed=2), s, on_input)
     a, b = layer.factors()
@@ -61,7 +63,10 @@ def test_three_forms_are_one(side: str) -> None:
 
 def test_gradients_are_those_of_the_paper() -> None:
     """g = W^T delta; dPhi = s (Psi x) g^T, dPsi = s (Phi g) x^T, dx = g + s Psi^T Phi g."""
-    weight, psi, phi, s = draw(7, 5), draw(3, 5, seed=1), draw(3, 5, seed=2), 0.7
+    weight = draw(7, 5)
+    psi = draw(3, 5, seed=1)
+    phi = draw(3, 5, seed=2)
+    s = 0.7
     layer = edited(weight, psi, phi.T, s, True)
     layer.down.master.requires_grad_(True)
     layer.up.master.requires_grad_(True)

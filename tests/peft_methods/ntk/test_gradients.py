@@ -17,14 +17,14 @@ from benchmarks.studies import ntk_on_chip as kernel_studies
 from benchmarks.studies.ntk_on_chip import ERROR_AT_ONE, lora_kernel_errors
 from crossbar_sim import Chip, Hardware, MappedLinear, map_model
 from peft_methods import LoRA, MethodError
-from peft_methods.ntk.fit import training_kernel
+from peft_methods.ntk.fit import tangent_kernel
 from peft_methods.ntk.gradients import (
     KINDS,
     Kind,
     adapter_subspace,
     gradients,
-    kernel,
     linearised_change,
+    ntk,
     split,
     subspace,
     write_once,
@@ -94,7 +94,7 @@ def test_gradients_on_ideal_tiles_are_the_digital_ones_and_their_reads_are_bille
 def test_symmetric_kernels_are_positive_semi_definite(kind: Kind) -> None:
     """I10."""
     model = tiny_net(dtype=torch.float64)
-    gram = kernel(gradients(model, draw(9, 6), subspace(model)), kind=kind)
+    gram = ntk(gradients(model, draw(9, 6), subspace(model)), kind=kind)
     torch.testing.assert_close(gram, gram.T)
     assert torch.linalg.eigvalsh(gram).min() > -1e-10 * torch.linalg.matrix_norm(gram, 2)
 
@@ -102,7 +102,7 @@ def test_symmetric_kernels_are_positive_semi_definite(kind: Kind) -> None:
 def test_the_kernel_of_sign_descent_is_not_symmetric_and_its_right_side_is_the_training_example() -> None:
     model = tiny_net(dtype=torch.float64)
     rows = gradients(model, draw(5, 6), subspace(model))
-    gram = kernel(rows, kind="asymmetric")
+    gram = ntk(rows, kind="asymmetric")
     assert not torch.allclose(gram, gram.T, rtol=0.01)
     torch.testing.assert_close(gram[3, 7], rows.flatten(0, 1)[3] @ rows.flatten(0, 1)[7].sign())
 
@@ -110,20 +110,22 @@ def test_the_kernel_of_sign_descent_is_not_symmetric_and_its_right_side_is_the_t
 @pytest.mark.parametrize(("kind", "power"), [("sgd", 2), ("asymmetric", 1), ("sign", 0)])
 def test_scaling_the_outputs(kind: Kind, power: int) -> None:
     model, x = tiny_net(dtype=torch.float64), draw(4, 6)
-    plain = kernel(gradients(model, x, subspace(model)), kind=kind)
+    plain = ntk(gradients(model, x, subspace(model)), kind=kind)
     scaled = Scaled(model, 3.0)
-    torch.testing.assert_close(kernel(gradients(scaled, x, subspace(scaled)), kind=kind), 3.0**power * plain)
+    torch.testing.assert_close(ntk(gradients(scaled, x, subspace(scaled)), kind=kind), 3.0**power * plain)
 
 
 def test_the_diagonal_of_the_sign_kernel_counts_gradient_entries() -> None:
     model = tiny_net(dtype=torch.float64)
     rows = gradients(model, draw(4, 6), subspace(model))
-    assert torch.equal(kernel(rows, kind="sign").diagonal(), (rows != 0).sum(2).flatten().double())
+    assert torch.equal(ntk(rows, kind="sign").diagonal(), (rows != 0).sum(2).flatten().double())
 
 
 def test_adams_first_step_is_a_sign_step() -> None:
     """I10: -eta sign(g), up to eps / |g|."""
-    model, rate, eps = tiny_net(dtype=torch.float64), 1e-3, 1e-8
+    model = tiny_net(dtype=torch.float64)
+    rate = 1e-3
+    eps = 1e-8
     before = [p.detach().clone() for p in model.parameters()]
     model(draw(1, 6))[0, 1].backward()
     torch.optim.Adam(model.parameters(), lr=rate, eps=eps).step()
@@ -142,14 +144,16 @@ def test_sign_steps_of_a_linear_model_are_predicted_exactly() -> None:
     start = model(x).detach()
     with torch.no_grad():
         model.weight.sub_(rate * split(parameters, rows[2, 1])["weight"].sign())  # descend f_1 at example 2
-    predicted = -rate * kernel(rows, rows[2:3], "asymmetric")[:, 1].view(6, 2)
+    predicted = -rate * ntk(rows, rows[2:3], "asymmetric")[:, 1].view(6, 2)
     torch.testing.assert_close(model(x).detach() - start, predicted, rtol=0, atol=1e-14)
 
 
 def test_kernel_regression_of_a_linear_model_is_the_limit_of_gradient_descent() -> None:
-    model, x, y = linear_model(), draw(5, 12), draw(5, 2, seed=1)
+    model = linear_model()
+    x = draw(5, 12)
+    y = draw(5, 2, seed=1)
     parameters, probes = subspace(model), draw(7, 12, seed=2)
-    predicted = training_kernel(model, x, parameters).regress(y, 0.0).predict(model, probes, parameters)
+    predicted = tangent_kernel(model, x, parameters).regress(y, 0.0).predict(model, probes, parameters)
     rate = 1 / torch.linalg.matrix_norm(x, 2).item() ** 2
     with torch.no_grad():
         for _ in range(4000):
@@ -186,15 +190,17 @@ def test_the_study_of_loras_kernel_prints_and_draws(tmp_path: Path, capsys: pyte
 
 def test_mean_lora_kernel_is_the_full_kernel_scaled() -> None:
     """I9: E K_LoRA = s^2 r sigma_A^2 K with sigma_A^2 = 1 / (3 d_in), through attached adapters."""
-    model, x, rank = tiny_net(), draw(5, 6, dtype=torch.float32), 4
+    model = tiny_net()
+    x = draw(5, 6, dtype=torch.float32)
+    rank = 4
     weights = {name: p for name, p in model.named_parameters() if name.endswith("up.weight")}
-    full = kernel(gradients(model, x, weights))
+    full = ntk(gradients(model, x, weights))
     method, total = LoRA(rank=rank, alpha=2.0 * rank, targets=("up",)), torch.zeros_like(full)
     for seed in range(120):
         adapter = method.attach(model, seed=seed)
         parameters = adapter_subspace(adapter)
         assert [name.rpartition(".")[0][-1] for name in parameters] == ["a", "b"] * 2
-        total += kernel(gradients(model, x, parameters))
+        total += ntk(gradients(model, x, parameters))
         adapter.detach()
     expected = 2.0**2 * rank / (3 * 6) * full
     assert (total / 120 - expected).norm() / expected.norm() < 0.1
@@ -211,7 +217,7 @@ def test_one_write_of_a_linear_head_is_the_linearised_prediction(ideal: Hardware
         matrix = chip.matrix("head", head.weight, scale=torch.full((3,), 50.0).double().numpy())
     model.head = MappedLinear(matrix, head.bias)  # type: ignore[assignment]
     parameters = subspace(model, "head")
-    solution = training_kernel(model, x, parameters, chip=chip).ridge(torch.arange(8) % 3, 1e-3)
+    solution = tangent_kernel(model, x, parameters, chip=chip).ridge(torch.arange(8) % 3, 1e-3)
     probes = draw(20, 6, seed=4, dtype=torch.float32)
     predicted = solution.predict(model, probes, parameters, chip).detach()
     mark = chip.mark_writes()
@@ -241,7 +247,7 @@ def test_the_blocks_leave_out_embeddings_and_head() -> None:
     with pytest.raises(MethodError, match="no parameters in the subspace"):
         subspace(linear_model(), "biases")
     with pytest.raises(MethodError, match="valid: sgd, sign, asymmetric"):
-        kernel(draw(1, 1, 2), kind="adam")  # type: ignore[arg-type]
+        ntk(draw(1, 1, 2), kind="adam")  # type: ignore[arg-type]
 
 
 def test_the_head_and_the_biases_are_deployed_without_a_write(milo: Hardware) -> None:
@@ -249,7 +255,7 @@ def test_the_head_and_the_biases_are_deployed_without_a_write(milo: Hardware) ->
     chip: Chip = map_model(model, milo)
     for which in ("head", "biases"):
         parameters = subspace(model, which)  # type: ignore[arg-type]
-        solution = training_kernel(model, x, parameters, chip=chip).ridge(torch.arange(6) % 3, 1e-2)
+        solution = tangent_kernel(model, x, parameters, chip=chip).ridge(torch.arange(6) % 3, 1e-2)
         assert write_once(model, parameters, solution.written(), chip) == 0
 
 
@@ -258,5 +264,5 @@ def test_every_kernel_fits_its_training_examples(kind: Kind) -> None:
     model: TinyNet = tiny_net(dtype=torch.float64)
     x, parameters = draw(6, 6), subspace(model)
     targets = one_hot(torch.arange(6) % 3, 3).double()
-    solution = training_kernel(model, x, parameters, kind).regress(targets, 0.0)
+    solution = tangent_kernel(model, x, parameters, kind).regress(targets, 0.0)
     torch.testing.assert_close(solution.predict(model, x, parameters), targets, rtol=0, atol=1e-6)

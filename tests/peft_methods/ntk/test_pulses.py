@@ -12,7 +12,7 @@ from benchmarks.studies.ntk_on_chip import PulsePrediction, predict_pulses
 from crossbar_sim import DeviceModel, Hardware, map_model
 from peft_methods import MethodError
 from peft_methods.ntk.device_pulses import DevicePulses
-from peft_methods.ntk.gradients import gradients, kernel, subspace
+from peft_methods.ntk.gradients import gradients, ntk, subspace
 from peft_methods.ntk.pulses import PulseRule, chip_limits, chip_steps, loss_gradient, pulse_training
 from tests.conftest import tiny_net
 
@@ -37,7 +37,9 @@ def pulsed(milo: Hardware, asymmetry: float, known: float, steps: int, swing: fl
     mark = chip.mark_writes()
     parameters = {name: p for name, p in model.named_parameters() if name.endswith("master")}
     rule = PulseRule(chip_steps(parameters, chip), known, chip_limits(parameters, chip))
-    x, labels, probes = draw(4, 6), torch.tensor([0, 1, 2, 1]), draw(10, 6, seed=1)
+    x = draw(4, 6)
+    labels = torch.tensor([0, 1, 2, 1])
+    probes = draw(10, 6, seed=1)
     return pulse_training(model, x, labels, probes, parameters, rule, steps=steps, chip=chip), chip, mark
 
 
@@ -52,12 +54,14 @@ def test_one_step_is_the_kernel_of_sign_descent_and_a_bias() -> None:
     rule = PulseRule(1e-3, 0.25)
     predicted = rows[:, 0] @ rule.change(parameters, -2.5 * rows[4, 0])
     bias = rows[:, 0] @ torch.cat([p.detach().sign().flatten() for p in parameters.values()])
-    expected = 1e-3 * kernel(rows, rows[4:5], "asymmetric")[:, 0] + 0.25e-3 * bias
+    expected = 1e-3 * ntk(rows, rows[4:5], "asymmetric")[:, 0] + 0.25e-3 * bias
     torch.testing.assert_close(predicted, expected)
 
 
 def test_the_loss_gradient_is_that_of_the_cross_entropy() -> None:
-    model, x, label = tiny_net(), draw(1, 6), torch.tensor(2)
+    model = tiny_net()
+    x = draw(1, 6)
+    label = torch.tensor(2)
     parameters = subspace(model)
     rows = gradients(model, x, parameters)[0]
     found = loss_gradient(rows, model(x).detach()[0], label)
@@ -111,7 +115,9 @@ def test_the_devices_own_response_predicts_its_pulses(milo: Hardware, name: str)
         parameters = {name: p for name, p in model.named_parameters() if name.endswith("master")}
         limits = chip_limits(parameters, chip)
         rule = DevicePulses(device, limits) if aware else PulseRule(chip_steps(parameters, chip), limit=limits)
-        x, labels, probes = draw(4, 6), torch.tensor([0, 1, 2, 1]), draw(10, 6, seed=1)
+        x = draw(4, 6)
+        labels = torch.tensor([0, 1, 2, 1])
+        probes = draw(10, 6, seed=1)
         runs[aware] = pulse_training(model, x, labels, probes, parameters, rule, steps=8, chip=chip)
         print(name, aware, [round(runs[aware].relative_error(step), 4) for step in (1, 2, 8)])
     assert runs[True].relative_error(2) < 0.01

@@ -8,8 +8,8 @@ from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 from peft_methods import MethodError
-from peft_methods.ntk.fit import training_kernel
-from peft_methods.ntk.gradients import KINDS, Kind, gradients, kernel, subspace
+from peft_methods.ntk.fit import tangent_kernel
+from peft_methods.ntk.gradients import KINDS, Kind, gradients, ntk, subspace
 from peft_methods.ntk.solvers import Penalty, class_signs, one_hot, solve_asymmetric, solve_logistic, solve_ridge
 from tests.conftest import tiny_net
 
@@ -28,7 +28,7 @@ def labels_of(count: int, classes: int) -> torch.Tensor:
 
 
 def test_a_ridge_shrinks_and_wrong_settings_are_refused() -> None:
-    gram, y = kernel(draw(4, 1, 20)), draw(4, seed=1)
+    gram, y = ntk(draw(4, 1, 20)), draw(4, seed=1)
     norm = torch.linalg.matrix_norm(gram, 2)
     expected = torch.linalg.solve(gram + 0.1 * norm * torch.eye(4, dtype=torch.float64), y)
     torch.testing.assert_close(solve_ridge(gram, y, 0.1), expected)
@@ -61,7 +61,9 @@ def test_logistic_regression_of_a_linear_model_is_that_of_scikit_learn(classes: 
 
 def test_logistic_regression_on_the_rows_of_any_kernel_is_that_of_scikit_learn() -> None:
     rows = draw(25, 1, 12)
-    gram, labels, ridge = kernel(rows, kind="asymmetric"), labels_of(25, 2), 1e-4
+    gram = ntk(rows, kind="asymmetric")
+    labels = labels_of(25, 2)
+    ridge = 1e-4
     shrink = ridge * float(torch.linalg.matrix_norm(gram, 2)) ** 2
     alpha = solve_logistic(gram, labels, ridge, penalty="coefficients")
     twin = LogisticRegression(C=1 / shrink, fit_intercept=False, tol=1e-12, max_iter=10_000)
@@ -73,7 +75,10 @@ def test_logistic_regression_on_the_rows_of_any_kernel_is_that_of_scikit_learn()
 def test_logistic_regression_is_where_gradient_descent_ends(penalty: Penalty) -> None:
     """Coupled classes and a start: the gradient of the stated objective by alpha is zero, and every move costs."""
     rows = gradients(tiny_net(dtype=torch.float64), draw(6, 6), subspace(tiny_net(dtype=torch.float64)))
-    gram, labels, start, ridge = kernel(rows), labels_of(6, 3), draw(6, 3, seed=4), 1e-3
+    gram = ntk(rows)
+    labels = labels_of(6, 3)
+    start = draw(6, 3, seed=4)
+    ridge = 1e-3
     norm = float(torch.linalg.matrix_norm(gram, 2))
 
     def objective(alpha: torch.Tensor) -> torch.Tensor:
@@ -98,7 +103,7 @@ def test_the_asymmetric_solver_with_a_symmetric_kernel_is_ridge_regression() -> 
     """I10: with ridge 1 / gamma."""
     rows, probes = draw(8, 1, 30), draw(5, 1, 30, seed=1)
     labels, gamma = torch.tensor([1.0, -1, -1, 1, 1, -1, 1, -1], dtype=torch.float64), 3.0
-    gram, across = kernel(rows), kernel(probes, rows)
+    gram, across = ntk(rows), ntk(probes, rows)
     solution = solve_asymmetric(gram, labels, gamma)
     torch.testing.assert_close(solution.a, solution.b, rtol=0, atol=1e-12)
     ridge = across @ torch.linalg.solve(gram + torch.eye(8, dtype=torch.float64) / gamma, labels)
@@ -108,7 +113,9 @@ def test_the_asymmetric_solver_with_a_symmetric_kernel_is_ridge_regression() -> 
 
 def test_with_several_classes_it_is_ridge_regression_on_signs() -> None:
     model, x = tiny_net(dtype=torch.float64), draw(7, 6)
-    gram, labels, gamma = kernel(gradients(model, x, subspace(model))), labels_of(7, 3), 0.1
+    gram = ntk(gradients(model, x, subspace(model)))
+    labels = labels_of(7, 3)
+    gamma = 0.1
     solution = solve_asymmetric(gram, class_signs(labels, 3), gamma)
     found = solution.predict(gram, gram)
     signs = class_signs(labels, 3).flatten()
@@ -120,38 +127,45 @@ def test_with_several_classes_it_is_ridge_regression_on_signs() -> None:
 @pytest.mark.parametrize("balance", [0.0, 0.5, 1.0])
 def test_the_two_sided_predictor_classifies_its_training_examples(balance: float) -> None:
     """Several classes, through gradients of new inputs; it equals the prediction from both kernels."""
-    model, x, probes, labels = tiny_net(dtype=torch.float64), draw(9, 6), draw(4, 6, seed=2), labels_of(9, 3)
+    model = tiny_net(dtype=torch.float64)
+    x = draw(9, 6)
+    probes = draw(4, 6, seed=2)
+    labels = labels_of(9, 3)
     parameters = subspace(model)
-    looked = training_kernel(model, x, parameters, "asymmetric")
+    looked = tangent_kernel(model, x, parameters, "asymmetric")
     fitted = looked.two_sided(labels, 1e5, balance)
     assert torch.equal(fitted.predict(model, x, parameters).argmax(1), labels)
     norm = float(torch.linalg.matrix_norm(looked.gram, 2))
     solution = solve_asymmetric(looked.gram / norm, class_signs(labels, 3), 1e5)
     ahead = gradients(model, probes, parameters)
     slow = solution.predict(
-        kernel(looked.rows, ahead, "asymmetric") / norm, kernel(ahead, looked.rows, "asymmetric") / norm, balance
+        ntk(looked.rows, ahead, "asymmetric") / norm, ntk(ahead, looked.rows, "asymmetric") / norm, balance
     )
     torch.testing.assert_close(fitted.predict(model, probes, parameters).flatten(), slow, rtol=1e-6, atol=1e-8)
     with pytest.raises(MethodError, match="only a predictor that starts"):
         fitted.written()
     with pytest.raises(MethodError, match="for the kind 'asymmetric'"):
-        training_kernel(model, x, parameters).two_sided(labels, 1.0)
+        tangent_kernel(model, x, parameters).two_sided(labels, 1.0)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_logistic_predictors_classify_their_training_examples(kind: Kind) -> None:
-    model, x, labels = tiny_net(dtype=torch.float64), draw(9, 6), labels_of(9, 3)
+    model = tiny_net(dtype=torch.float64)
+    x = draw(9, 6)
+    labels = labels_of(9, 3)
     parameters = subspace(model)
-    looked = training_kernel(model, x, parameters, kind)
+    looked = tangent_kernel(model, x, parameters, kind)
     fitted = looked.logistic(labels, 1e-5, penalty="coefficients" if kind == "asymmetric" else "change")
     assert torch.equal(fitted.predict(model, x, parameters).argmax(1), labels)
 
 
 def test_a_start_and_the_size_of_targets_scale_together() -> None:
     """Share 1/4 with targets of size 1 is share 1 with targets of size 4: the same classes and the same change."""
-    model, x, labels = tiny_net(dtype=torch.float64), draw(9, 6), labels_of(9, 3)
+    model = tiny_net(dtype=torch.float64)
+    x = draw(9, 6)
+    labels = labels_of(9, 3)
     parameters = subspace(model)
-    looked = training_kernel(model, x, parameters)
+    looked = tangent_kernel(model, x, parameters)
     small, large = looked.ridge(labels, 1e-2, start_share=0.25), looked.ridge(labels, 1e-2, size=4.0)
     torch.testing.assert_close(small.written(), large.written(), rtol=1e-6, atol=1e-9)
     assert one_hot(labels, 3).sum(1).abs().max() < 1e-6

@@ -69,7 +69,7 @@ def test_digital_products_are_those_that_torch_counts(inference: bool) -> None:
 def test_fusion_is_billed_once(milo: Hardware) -> None:
     model = tiny_net()
     chip = map_model(model, milo)
-    adapter = LoRAFusion(steps=1).attach(model, chip, tiny_pool(model))
+    adapter = LoRAFusion(steps=1, pool=tiny_pool(model)).attach(model, chip)
     accuracy(model, X, Y, chip)
     entries = [row for row in chip.ledger.rows() if row["component"] == "arithmetic"]
     rows = {row["place"]: row["count"] for row in entries if row["phase"] == "infer"}
@@ -85,7 +85,7 @@ def test_without_magnitudes_no_norm_is_computed_kept_or_billed(milo: Hardware) -
     """LoRAHub: nothing when the pool is attached, and per layer and vector only the mixing."""
     model = tiny_net()
     chip = map_model(model, milo)
-    adapter = LoRAHub().attach(model, chip, tiny_pool(model))
+    adapter = LoRAHub(pool=tiny_pool(model)).attach(model, chip)
     accuracy(model, X, Y, chip)
     rows = {(row["phase"], row["component"]): row["count"] for row in chip.ledger.rows() if row["place"] == "fusion"}
     pool_values = 6 * 3 * 2  # six layers, three modules of rank 2

@@ -32,7 +32,7 @@ from peft_methods import (
     WriteVerify,
     fine_tune,
 )
-from peft_methods.updates.update_rules import ADAMW, UpdateRule
+from peft_methods.updates.base import ADAMW, UpdateRule
 from tests import ROOT
 from tests.conftest import tiny_net
 
@@ -229,7 +229,7 @@ def test_methods_train_and_come_off_under_every_rule(rule: UpdateRule, method: M
     if not isinstance(rule, WriteVerify) and isinstance(method, FullFineTuning):
         assert verified == 0
     for matrix in chip.matrices.values():
-        assert not np.isnan(matrix.target).any()
+        assert not np.isnan(matrix.targets.target).any()
 
 
 def test_a_step_that_is_not_due_writes_nothing(milo: Hardware) -> None:

@@ -60,8 +60,8 @@ def test_programming_is_that_of_the_cells_of_each_tile(milo: Hardware) -> None:
     other = milo.replace(tile=milo.tile.replace(rows=16, columns=24))
     matrix = Chip(other, seed=3).matrix("w", torch.randn(29, 40, generator=torch.Generator().manual_seed(0)))
     fresh = matrix.cells.__class__(other.device, matrix.layout.shape, matrix.cells.key)
-    cells = torch.arange(matrix.target.size).numpy()
-    done = fresh.program(cells, matrix.target.reshape(-1).copy(), other.adc.energy)
+    cells = torch.arange(matrix.targets.target.size).numpy()
+    done = fresh.program(cells, matrix.targets.target.reshape(-1).copy(), other.adc.energy)
     joule = (done.set_energy + done.reset_energy).reshape(matrix.layout.shape)
     found = parts_by_tile(chip, "deploy")
     for tile in tiles:

@@ -1,0 +1,154 @@
+"""LowRank: what LoRA, LoRA-FA and DoRA share, a small product s B A beside every target layer."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from typing import Annotated, ClassVar
+
+import torch
+from pydantic import Field
+from torch import nn
+
+from crossbar_sim.chip.interface import AnyChip
+from peft_methods.base import Adapter, MergeableAdapter, Method
+from peft_methods.checkpoints.weights import LoRAWeights
+from peft_methods.model_parts import LinearLike, check_rank, linear_layers, uniform
+from peft_methods.placement import PlacedMatrix, Placement
+
+
+class LowRank(Method):
+    """dW = s B A; A (rank, d_in) starts uniform in +-1/sqrt(d_in), B (d_out, rank) at zero.
+
+    s = alpha / rank, or alpha / sqrt(rank) if `rank_stabilised` (rsLoRA, Kalajdzievski 2023), which keeps the
+    size of s B A x from shrinking as the rank grows. On tiles B's cells can hold +-`b_range`.
+    """
+
+    trains_a: ClassVar[bool] = False
+
+    rank: Annotated[int, Field(ge=1)] = 4
+    alpha: Annotated[float, Field(gt=0)] = 8.0
+    rank_stabilised: bool = False
+    placement: Placement = "crossbar"
+    targets: tuple[str, ...] | None = None
+    b_range: Annotated[float, Field(gt=0)] = 0.25
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-2
+
+    @property
+    def display_name(self) -> str:
+        name = f"rs{self.label}" if self.rank_stabilised else self.label
+        return f"{name} ({'tiles' if self.placement == 'crossbar' else 'SRAM'})"
+
+    @property
+    def scaling(self) -> float:
+        """s, the factor in front of B A."""
+        return self.alpha / (math.sqrt(self.rank) if self.rank_stabilised else self.rank)
+
+    @abstractmethod
+    def place_a(self, adapter: Adapter, name: str, a: torch.Tensor) -> PlacedMatrix:
+        """Put A where this method keeps it."""
+
+    @abstractmethod
+    def layer(self, base: LinearLike, a: PlacedMatrix, b: PlacedMatrix, chip: AnyChip) -> LowRankLinear:
+        """What the linear layer `base` becomes."""
+
+    def make_adapter(self, model: nn.Module, chip: AnyChip, seed: int) -> LowRankAdapter:
+        adapter = LowRankAdapter(self, model, chip)
+        generator = torch.Generator().manual_seed(seed)
+        with chip.ledger.phase("adapt/update"):
+            for name, base in linear_layers(model, self.targets).items():
+                adapter.add(name, base, generator)
+        adapter.train(adapter.masters, self.learning_rate, self.weight_decay)
+        return adapter
+
+
+class TrainedPair(LowRank):
+    """A low-rank method that trains A too; on tiles A's cells can hold +-`a_range` / sqrt(d_in)."""
+
+    trains_a: ClassVar[bool] = True
+
+    a_range: Annotated[float, Field(ge=1)] = 2.0
+
+    def place_a(self, adapter: Adapter, name: str, a: torch.Tensor) -> PlacedMatrix:
+        return adapter.place(name, a, self.placement, self.a_range / math.sqrt(a.shape[1]))
+
+
+class LowRankLinear(nn.Module, ABC):
+    """A linear layer `base` with the product of A and B beside it, s in front."""
+
+    def __init__(self, base: LinearLike, a: PlacedMatrix, b: PlacedMatrix, scaling: float) -> None:
+        super().__init__()
+        self.base = base
+        self.a = a
+        self.b = b
+        self.scaling = scaling
+
+    def product_delta(self) -> torch.Tensor:
+        """s B A (d_out, d_in)."""
+        return self.scaling * self.b.weight() @ self.a.weight()
+
+    @abstractmethod
+    def delta_weight(self) -> torch.Tensor:
+        """The merged weight minus the frozen one (d_out, d_in)."""
+
+    @abstractmethod
+    def magnitudes(self) -> nn.Parameter | None:
+        """The trained lengths of the outputs (d_out,); None: there are none."""
+
+    @abstractmethod
+    def after_write(self) -> None:
+        """Recompute what depends on A and B."""
+
+
+class LowRankAdapter(MergeableAdapter):
+    """A low-rank method on every target layer of one model."""
+
+    method: LowRank
+
+    def __init__(self, method: LowRank, model: nn.Module, chip: AnyChip) -> None:
+        super().__init__(method, model, chip)
+        self.layers: dict[str, LowRankLinear] = {}
+
+    @property
+    def masters(self) -> list[nn.Parameter]:
+        """The float copies of every trained A and B, layer by layer, and then the lengths of the outputs."""
+        matrices = []
+        for layer in self.layers.values():
+            matrices += [layer.a.master, layer.b.master] if self.method.trains_a else [layer.b.master]
+        lengths = [layer.magnitudes() for layer in self.layers.values()]
+        return matrices + [one for one in lengths if one is not None]
+
+    def add(self, name: str, base: LinearLike, generator: torch.Generator) -> None:
+        """Attach A and B to one layer."""
+        method = self.method
+        weight = base.weight
+        outputs, inputs = weight.shape
+        check_rank(name, weight, method.rank)
+        start = uniform(method.rank, inputs, 1 / math.sqrt(inputs), generator, weight)
+        a = method.place_a(self, f"{name}.lora_A", start)
+        if method.trains_a:
+            self.train_matrix(a)
+        b = self.place(f"{name}.lora_B", weight.new_zeros(outputs, method.rank), method.placement, method.b_range)
+        self.train_matrix(b)
+        self.layers[name] = method.layer(base, a, b, self.chip)
+        self.replace(name, self.layers[name])
+
+    def after_write(self) -> None:
+        for layer in self.layers.values():
+            layer.after_write()
+
+    def delta_weights(self) -> dict[str, torch.Tensor]:
+        return {name: layer.delta_weight() for name, layer in self.layers.items()}
+
+    def export(self, name: str) -> LoRAWeights:
+        """The float master copies as a LoRA (or DoRA) module that `save_lora` can write."""
+        lengths = {key: layer.magnitudes() for key, layer in self.layers.items()}
+        magnitude = {key: one.detach().clone() for key, one in lengths.items() if one is not None}
+        return LoRAWeights(
+            name=name,
+            rank=self.method.rank,
+            alpha=self.method.scaling * self.method.rank,
+            a={key: layer.a.master.detach().clone() for key, layer in self.layers.items()},
+            b={key: layer.b.master.detach().clone() for key, layer in self.layers.items()},
+            magnitude=magnitude or None,
+        )
