@@ -20,6 +20,7 @@ from crossbar_sim.chip.interface import AnyChip, TiledChip
 from crossbar_sim.chip.matrix import Matrix
 from crossbar_sim.spec.spec import Spec
 from peft_methods.model_parts import head_of
+from peft_methods.phases import UPDATE
 from peft_methods.placement import PlacedMatrix, Placement, place
 from peft_methods.tuning import Range, Ranges
 from peft_methods.updates import AnyRule
@@ -203,7 +204,7 @@ class Adapter:
         """Take over trained values, by name; what is on tiles is programmed with verify reads, whatever the rule."""
         for name, parameter in self.trained_by_name().items():
             parameter.copy_(values[name])
-        with self.chip.ledger.phase("adapt/update"):
+        with self.chip.ledger.phase(UPDATE):
             for matrix in self.matrices:
                 matrix.program()
             self.writers = [self.method.update_rule.writer(matrix) for matrix in self.matrices]
@@ -250,7 +251,7 @@ class Adapter:
             setattr(owner, child, original)
         for parameter, value in self._originals.items():
             parameter.copy_(value)
-        with self.chip.ledger.phase("adapt/update"):
+        with self.chip.ledger.phase(UPDATE):
             for matrix in self.matrices:
                 matrix.keep_factors(False)
                 if matrix.master in self._originals:

@@ -10,3 +10,12 @@ PHASES: tuple[Phase, ...] = get_args(Phase)
 training steps, in three parts; infer: everything else."""
 GROUPS = tuple(dict.fromkeys(phase.split("/")[0] for phase in PHASES))
 """What a bill adds the phases up to: deploy, pool, adapt, infer."""
+
+DEPLOY: Phase = "deploy"
+POOL: Phase = "pool"
+FORWARD: Phase = "adapt/forward"
+BACKWARD: Phase = "adapt/backward"
+UPDATE: Phase = "adapt/update"
+INFER: Phase = "infer"
+ADAPT = "adapt"
+"""The group of the three parts of a training step."""

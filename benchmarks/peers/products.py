@@ -116,7 +116,7 @@ def case_b() -> Case:
     case.add(OURS, lambda: matrix.read(tx), relative_error(matrix.read(tx), converted))
     currents = mapped(weight, hardware())
     for transposed in (False, True):
-        currents.path(transposed).programmed.settle(None)
+        currents.path(transposed).resettle(None)
     case.add(f"{OURS}, float32", lambda: currents.read(tx), relative_error(currents.read(tx), converted))
     run = twenty_lines(x, levels.T.astype(np.float32), 0.0, False)
     agree(relative_error(twenty_lines(x, levels.T.astype(np.float32), 0.0, True)(), lossless), TWENTY)

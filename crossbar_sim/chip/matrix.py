@@ -66,8 +66,10 @@ class Matrix(nn.Module, ABC):
         """x (..., inputs) -> (..., outputs)."""
         if x.ndim == 0 or x.shape[-1] != self.layout.inputs:
             raise MappingError(f"{self.name} reads {self.layout.inputs} inputs per vector, got {tuple(x.shape)}")
-        product: torch.Tensor = _AnalogProduct.apply(x, self.master, self)
-        return product
+        if torch.is_grad_enabled() and (x.requires_grad or self.master.requires_grad):
+            product: torch.Tensor = _AnalogProduct.apply(x, self.master, self)
+            return product
+        return self.read(x.reshape(-1, x.shape[-1])).reshape(*x.shape[:-1], self.layout.outputs)
 
     @property
     def tiles(self) -> tuple[Tile, ...]:

@@ -13,19 +13,21 @@ from crossbar_sim.cells.outer_product import pulse_outer_product, update_scheme
 from crossbar_sim.cells.pulse_trains import draw
 from crossbar_sim.cells.written import Written
 from crossbar_sim.chip.matrix import Matrix
-from crossbar_sim.chip.targets import CellTargets
 from crossbar_sim.hardware.hardware import Hardware
 from crossbar_sim.ledger.billing import MatrixBill
 from crossbar_sim.ledger.ledger import Ledger
 from crossbar_sim.ledger.read_costs import both_ways
 from crossbar_sim.ledger.update_costs import count_update
 from crossbar_sim.ledger.write_costs import billed_by_cell
-from crossbar_sim.reading.path import ReadPath, Scales
+from crossbar_sim.mapping.encoding import CellTargets
+from crossbar_sim.reading.direction import Scales
+from crossbar_sim.reading.path import ReadPath
 from crossbar_sim.reading.prepared import PreparedReads
 from crossbar_sim.reading.registers import Registers
 from crossbar_sim.runtime.counter_random import stream_key
 from crossbar_sim.spec.arrays import Floats, Integers
 from crossbar_sim.spec.errors import MappingError
+from crossbar_sim.wear.levelling import Rows
 
 
 class SimulatedMatrix(Matrix):
@@ -47,7 +49,9 @@ class SimulatedMatrix(Matrix):
         worn: Cells | None = None,
     ) -> None:
         super().__init__(hardware, ledger, name, weight)
-        self.targets = CellTargets(hardware, self.layout, weight, scale, stream_key(seed, name, "wear levelling"))
+        inputs, tile_rows = self.layout.inputs, hardware.tile.rows
+        rows = Rows(hardware.wear_levelling, inputs, tile_rows, stream_key(seed, name, "wear levelling"))
+        self.targets = CellTargets(hardware.device, self.layout, weight, scale, rows)
         fits = worn is not None and worn.conductance.shape == self.layout.shape
         self.cells = (
             worn
@@ -65,7 +69,7 @@ class SimulatedMatrix(Matrix):
             hardware,
             self.layout,
             self.cells,
-            self.targets.rows,
+            rows,
             Scales(self.targets.scale, self.targets.of_tile),
             (reads[False].counts.conversions, reads[True].counts.conversions),
             partial(stream_key, seed, name),

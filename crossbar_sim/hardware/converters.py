@@ -5,11 +5,12 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from crossbar_sim.hardware.adc_circuits import CIRCUITS
 from crossbar_sim.hardware.adc_energy import check_neurosim_sar, neurosim_sar_energy, survey_energy
 from crossbar_sim.spec.errors import SpecError
-from crossbar_sim.spec.spec import SourcedSpec
+from crossbar_sim.spec.spec import SourcedSpec, nearest
 from crossbar_sim.spec.units import Hertz, Joule, Meter, Ohm, One, Watt
 
 
@@ -64,7 +65,7 @@ class ADC(SourcedSpec):
 
     bits: Annotated[int, Field(ge=2, le=14)]
     exact: bool = False
-    circuit: Literal["uniform", "sar", "ramp"] = "uniform"
+    circuit: str = "uniform"
     codes: Literal["mid_tread", "mid_rise"] = "mid_tread"
     mismatch: Annotated[One, Field(ge=0, le=0.5)] = 0.0
     gain_error: Annotated[One, Field(ge=0, le=0.5)] = 0.0
@@ -77,6 +78,13 @@ class ADC(SourcedSpec):
     power: Annotated[Watt, Field(ge=0)] | None = None
     column_resistance: Annotated[Ohm, Field(gt=0)] | None = None
 
+    @field_validator("circuit")
+    @classmethod
+    def _check_circuit(cls, name: str) -> str:
+        if name not in CIRCUITS:
+            raise SpecError(f"ADC: no circuit '{name}'{nearest(name, list(CIRCUITS))}")
+        return name
+
     @model_validator(mode="after")
     def _check_energy_model(self) -> Self:
         for key, model in (("power", "stated"), ("column_resistance", "neurosim_sar")):
@@ -88,8 +96,9 @@ class ADC(SourcedSpec):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.circuit == "uniform" and self.mismatch:
-            raise SpecError("ADC: mismatch belongs to circuit = 'sar' or 'ramp'; choose one, or leave mismatch out")
+        if self.mismatch and not CIRCUITS[self.circuit].has_units:
+            with_units = " or ".join(f"'{name}'" for name, circuit in CIRCUITS.items() if circuit.has_units)
+            raise SpecError(f"ADC: mismatch belongs to circuit = {with_units}; choose one, or leave mismatch out")
         return self
 
     @cached_property

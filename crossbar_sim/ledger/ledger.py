@@ -21,6 +21,7 @@ from crossbar_sim.spec.units import engineering
 KEYS = ("phase", "group", "component", "place", "layer")
 COLUMNS = ("phase", "component", "place", "energy_J", "time_s", "count")
 _PHASE = re.compile("[^/]+(/[^/]+)?")
+_REFUSED = "energy of {} at {} must be finite and not negative, got {}"
 
 
 @dataclass(slots=True)
@@ -77,14 +78,8 @@ class Ledger:
             self.times = before
 
     def add(self, component: str, place: str, energy: float, count: int, time: float = 0.0) -> None:
-        """Bill `count` events of `component` at `place` that took `energy` joule and `time` second together."""
-        if self.billing:
-            entry = self.entries.get((self.current_phase, component, place)) or self._open(component, place)
-            if not 0.0 <= energy < math.inf:
-                raise SpecError(f"energy of {component} at {place} must be finite and not negative, got {energy}")
-            entry.energy += self.times * energy
-            entry.time += self.times * time
-            entry.count += self.times * count
+        """Bill `count` events of `component` at `place`, in all `energy` joule and `time` seconds."""
+        self.add_operation(place, (component, count, energy, time), ())
 
     def add_operation(
         self,
@@ -98,14 +93,19 @@ class Ledger:
         if not self.billing:
             return
         phase, find = self.current_phase, self.entries.get
-        component, events, energy, time = first
-        self.add(component, place, energy, events, time)
+        component, events, joule, time = first
+        entry = find((phase, component, place)) or self._open(component, place)
+        if not 0.0 <= joule < math.inf:
+            raise SpecError(_REFUSED.format(component, place, joule))
+        entry.energy += self.times * joule
+        entry.time += self.times * time
+        entry.count += self.times * events
         times *= self.times
         for component, events, energy in others:
             entry = find((phase, component, place)) or self._open(component, place)
             joule = times * energy
             if not 0.0 <= joule < math.inf:
-                raise SpecError(f"energy of {component} at {place} must be finite and not negative, got {joule}")
+                raise SpecError(_REFUSED.format(component, place, joule))
             entry.energy += joule
             entry.count += times * events
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from crossbar_sim.devices import DeviceModel
 from crossbar_sim.mapping import compiled as mapping_kernels
 from crossbar_sim.mapping.layout import Layout
+from crossbar_sim.mapping.pulsing import pulsed_cells
+from crossbar_sim.mapping.tiles import column_scale, tile_scale
 from crossbar_sim.runtime.threads import in_parts
+from crossbar_sim.spec.arrays import Floats, Integers
 from crossbar_sim.spec.errors import MappingError
 
-Floats = NDArray[np.float64]
 LEAST_WEIGHTS = 1 << 16
 """Weights that are worth a thread of their own."""
 
@@ -34,9 +39,9 @@ def retarget(
     limit: Floats,
     device: DeviceModel,
     layout: Layout,
-    row_of: NDArray[np.int64],
+    row_of: Integers,
     target: Floats,
-) -> tuple[NDArray[np.int64], Floats]:
+) -> tuple[Integers, Floats]:
     """Move `target` (planes, inputs, columns) to the targets of `weight` (outputs, inputs), in place; input k is
     on row row_of[k].
 
@@ -98,7 +103,7 @@ def retarget(
 
 
 def _target_references(
-    device: DeviceModel, layout: Layout, target: Floats, cells: NDArray[np.int64], goals: Floats, count: int
+    device: DeviceModel, layout: Layout, target: Floats, cells: Integers, goals: Floats, count: int
 ) -> int:
     """Reference cells stand in the middle of the window, on a level or not; they are written once."""
     middle = device.g_min + 0.5 * device.window
@@ -121,7 +126,7 @@ def read_weights(
     limit: Floats,
     device: DeviceModel,
     layout: Layout,
-    row_of: NDArray[np.int64],
+    row_of: Integers,
     weight: NDArray[np.floating],
 ) -> None:
     """As `to_weight`, into `weight` (outputs, inputs), with input k on row row_of[k]."""
@@ -139,3 +144,78 @@ def read_weights(
     )
     least = LEAST_WEIGHTS // layout.outputs + 1
     in_parts(mapping_kernels.read_weights, layout.inputs, least, *arguments)
+
+
+class RowOrder(Protocol):
+    """On which row each input is (inputs,), and the rows from now on after a write; None: all stay."""
+
+    row_of: Integers
+
+    def after_write(self, writes: Integers) -> Integers | None:
+        """writes (planes, inputs, columns): of each cell so far."""
+
+
+class CellTargets:
+    """Weights as levels of cells, and levels as weights.
+
+    scale (outputs,): the largest |w| each column can hold; None takes it from the weight; `of_tile` (row tiles, column
+    tiles): the share of it that a tile can hold; `limit` (row tiles, outputs): the product of both. `target` (planes,
+    inputs, columns), siemens: NaN where a cell stands wherever pulses left it. `rows`: on which row each input is.
+    """
+
+    def __init__(
+        self, device: DeviceModel, layout: Layout, weight: torch.Tensor, scale: Floats | None, rows: RowOrder
+    ) -> None:
+        tile = layout.spec
+        self.device = device
+        self.layout = layout
+        self.rows = rows
+        transposed = weight.detach().cpu().double().numpy().T
+        self.of_tile = tile_scale(transposed if scale is None else np.zeros_like(transposed), tile)
+        if scale is None:
+            scale = column_scale(transposed, tile.scale)
+        self.scale = np.ascontiguousarray(scale, np.float64)
+        self.limit = self.scale * np.repeat(self.of_tile, tile.outputs, axis=1)[:, : layout.outputs]
+        largest = self.scale[None]
+        if tile.scale == "tile":
+            largest = np.repeat(self.limit, tile.rows, axis=0)[: layout.inputs]
+        self.largest = np.ascontiguousarray(largest.T, np.float32)
+        self.target = np.full(layout.shape, np.nan)
+
+    def clamp(self, weight: torch.Tensor) -> bool:
+        """Clip a weight (outputs, inputs) in place to what the cells can hold; False if it is not finite."""
+        return bool(mapping_kernels.clamp(weight.numpy(), self.largest))
+
+    def changes(self, weight: torch.Tensor) -> tuple[Integers, Floats]:
+        """Flat indices of the cells whose target is another for this weight (outputs, inputs), and their targets."""
+        return retarget(weight.numpy(), self.limit, self.device, self.layout, self.rows.row_of, self.target)
+
+    def moves(self, writes: Integers) -> tuple[Integers, Floats] | None:
+        """Flat indices of the cells that get another target because wear levelling moves rows after a write, and their
+        targets; None: all rows stay. writes (planes, inputs, columns): of each cell so far."""
+        moved = self.rows.after_write(writes)
+        if moved is None:
+            return None
+        target = self.target.copy()
+        target[:, moved] = self.target[:, self.rows.row_of]
+        cells = np.flatnonzero(target != self.target)
+        self.rows.row_of, self.target = moved, target
+        return cells, target.reshape(-1)[cells]
+
+    def pulsed(self, pulses: Integers, present: Floats) -> tuple[Integers, Integers]:
+        """Flat indices of the cells that blind pulses per weight (outputs, inputs) reach where the cells stand at
+        `present` (planes, inputs, columns), and the pulses of each."""
+        rows = self.rows.row_of
+        cells, counts = pulsed_cells(pulses, present[:, rows], self.device)
+        plane, row, column = np.unravel_index(cells, present.shape)
+        return np.ravel_multi_index((plane, rows[row], column), present.shape).astype(np.int64), counts
+
+    def forget(self, cells: Integers) -> None:
+        """These cells (flat indices) have no target any more: they stand wherever pulses left them."""
+        self.target.reshape(-1)[cells] = np.nan
+
+    def weight(self, present: Floats) -> torch.Tensor:
+        """The weights (outputs, inputs) that conductances (planes, inputs, columns) stand for."""
+        weight = np.empty((self.layout.outputs, self.layout.inputs), np.float32)
+        read_weights(present, self.limit, self.device, self.layout, self.rows.row_of, weight)
+        return torch.from_numpy(weight)

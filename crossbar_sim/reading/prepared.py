@@ -14,10 +14,14 @@ from crossbar_sim.hardware.hardware import Hardware
 from crossbar_sim.mapping.layout import Layout
 from crossbar_sim.mapping.tiles import cut
 from crossbar_sim.reading.compiled.prepare import BLOCK, prepare_reads
-from crossbar_sim.reading.path import ReadPath, Scales, Stream
+from crossbar_sim.reading.compiled.settings import Conductances, NoiseLaw, Places
+from crossbar_sim.reading.direction import Direction, Scales, Stream
+from crossbar_sim.reading.path import ReadPath
+from crossbar_sim.runtime.compiling import SameTypes
 from crossbar_sim.runtime.threads import in_parts
 from crossbar_sim.wires.tile import SeenCells
 
+PREPARE = SameTypes(prepare_reads)
 NO_NOISE = np.empty((0, 0, 0))
 LEAST_CELLS = 1 << 16
 """Cells whose preparation for reads is worth a thread of its own."""
@@ -47,13 +51,21 @@ class PreparedReads:
         conversions: tuple[int, int],
         stream: Stream,
     ) -> None:
-        self._hardware, self._layout, self._cells, self._rows = hardware, layout, cells, rows
+        self._hardware = hardware
+        self._layout = layout
+        self._cells = cells
+        self._rows = rows
         tiles = cut("", layout.inputs, layout.outputs, hardware.tile)
         self._seen = SeenCells(hardware.tile, tiles, cells.present)
         self._changed = True
-        self.paths = (
-            ReadPath(hardware, layout, scales, False, conversions[0], stream, self.prepare),
-            ReadPath(hardware, layout, scales, True, conversions[1], stream, self.prepare),
+        self.paths = tuple(
+            ReadPath(
+                Direction.of(hardware, layout, scales, transposed, stream),
+                scales.column,
+                conversions[transposed],
+                self.prepare,
+            )
+            for transposed in (False, True)
         )
 
     def cells_changed(self) -> None:
@@ -74,36 +86,38 @@ class PreparedReads:
             return
         self._changed = False
         self._seen.update()
-        device, layout, seen = self._hardware.device, self._layout, self._seen
-        forward, back = (path.cells for path in self.paths)
-        law, sigmas = device.noise_of_state, NO_NOISE
-        if law is None and device.reads_noisy:
-            sigmas = self._cells.read_sigma()
+        device = self._hardware.device
+        layout = self._layout
+        seen = self._seen
+        forward, back = (path.direction for path in self.paths)
+        noise = NoiseLaw(NO_SPREAD, NO_NOISE)
+        if device.noise_of_state is not None:
+            noise = NoiseLaw(device.noise_of_state.numbers, NO_NOISE)
+        elif device.reads_noisy:
+            noise = NoiseLaw(NO_SPREAD, self._cells.read_sigma())
         column_sums = np.empty((-(-layout.inputs // BLOCK), layout.columns))
         in_parts(
-            prepare_reads,
+            PREPARE.call,
             len(column_sums),
             LEAST_CELLS // (BLOCK * layout.columns) + 1,
-            self._cells.present,
-            seen.forward,
-            seen.back,
-            seen.forward is seen.back,
-            seen.wired,
-            layout.spec.sides,
-            self._rows.row_of,
-            layout.places,
-            layout.places_back,
-            device.read_voltage,
-            NO_SPREAD if law is None else law.numbers,
-            sigmas,
-            *forward.padded,
-            forward.line_conductance,
-            *back.padded,
+            Conductances(
+                self._cells.present,
+                seen.forward,
+                seen.back,
+                seen.forward is seen.back,
+                seen.wired,
+                device.read_voltage,
+            ),
+            noise,
+            Places(layout.spec.sides, self._rows.row_of, layout.places, layout.places_back),
+            forward.programmed.to_fill,
+            back.programmed.to_fill,
             column_sums,
         )
-        back.line_conductance[:] = np.add.reduce(column_sums)
-        for path, cells in zip(self.paths, (seen.forward, seen.back), strict=True):
-            path.settle(cells, self._rows.row_of, self._level)
+        back.programmed.line_conductance[:] = np.add.reduce(column_sums)
+        for direction, conductance in ((forward, seen.forward), (back, seen.back)):
+            direction.seen, direction.row_of = conductance, self._rows.row_of
+            direction.programmed.settle(self._level)
 
     @cached_property
     def _level(self) -> float | None:

@@ -64,9 +64,22 @@ def add_word_line(cells, segment, near, far, scale, admittance, currents):
 def _subtract(row, length, factors, rows):
     """row <- row - sum_r factors[r] rows[r] in its first `length` elements, PIVOTS of them, written out so that it
     becomes one vectorised loop; all arrays are contiguous for the same reason."""
-    f0, f1, f2, f3 = factors[0], factors[1], factors[2], factors[3]
-    f4, f5, f6, f7 = factors[4], factors[5], factors[6], factors[7]
-    r0, r1, r2, r3, r4, r5, r6, r7 = rows[0], rows[1], rows[2], rows[3], rows[4], rows[5], rows[6], rows[7]
+    f0 = factors[0]
+    f1 = factors[1]
+    f2 = factors[2]
+    f3 = factors[3]
+    f4 = factors[4]
+    f5 = factors[5]
+    f6 = factors[6]
+    f7 = factors[7]
+    r0 = rows[0]
+    r1 = rows[1]
+    r2 = rows[2]
+    r3 = rows[3]
+    r4 = rows[4]
+    r5 = rows[5]
+    r6 = rows[6]
+    r7 = rows[7]
     for j in range(length):
         row[j] -= f0 * r0[j] + f1 * r1[j] + f2 * r2[j] + f3 * r3[j] + f4 * r4[j] + f5 * r5[j] + f6 * r6[j] + f7 * r7[j]
 

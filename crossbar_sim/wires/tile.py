@@ -22,7 +22,10 @@ class SeenCells:
     """
 
     def __init__(self, spec: TileSpec, tiles: tuple[Tile, ...], conductance: Floats) -> None:
-        self._spec, self._tiles, self._conductance, self.wired = spec, tiles, conductance, spec.wired
+        self._spec = spec
+        self._tiles = tiles
+        self._conductance = conductance
+        self.wired = spec.wired
         self.forward: Floats = np.zeros_like(conductance) if self.wired else conductance
         one_matrix = spec.driver_resistance == spec.sense_resistance and not spec.double_sided
         self.back: Floats = self.forward if one_matrix or not self.wired else np.zeros_like(conductance)

@@ -13,6 +13,7 @@ from crossbar_sim.chip.interface import AnyChip
 from peft_methods.base import Adapter, Method
 from peft_methods.errors import MethodError
 from peft_methods.model_parts import LinearLike, block_of, matches, uniform
+from peft_methods.phases import UPDATE
 from peft_methods.placement import PlacedMatrix, Placement, bill_arithmetic, bill_sram
 from peft_methods.tuning import Range, Ranges
 
@@ -58,7 +59,7 @@ class Bottleneck(Method):
             width = like.shape[0]
             bound = 1 / math.sqrt(width)
             down = uniform(self.rank, width, bound, generator, like)
-            with chip.ledger.phase("adapt/update"):
+            with chip.ledger.phase(UPDATE):
                 layer = BottleneckLayer(
                     module,
                     adapter.place(f"{name}.adapter_down", down, self.placement, self.a_range * bound),

@@ -11,6 +11,7 @@ from peft_methods.base import Adapter
 from peft_methods.methods.lora import LoRALinear
 from peft_methods.methods.low_rank import LowRank, LowRankLinear
 from peft_methods.model_parts import LinearLike
+from peft_methods.phases import POOL
 from peft_methods.placement import PlacedMatrix, Placement
 from peft_methods.tuning import Range, Ranges
 
@@ -40,7 +41,7 @@ class LoRAFA(LowRank):
         return {"A": self.a_placement}
 
     def place_a(self, adapter: Adapter, name: str, a: torch.Tensor) -> PlacedMatrix:
-        with adapter.chip.ledger.phase("pool"):
+        with adapter.chip.ledger.phase(POOL):
             return adapter.place(name, a, self.a_placement)
 
     def layer(self, base: LinearLike, a: PlacedMatrix, b: PlacedMatrix, chip: AnyChip) -> LowRankLinear:

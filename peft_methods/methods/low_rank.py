@@ -14,6 +14,7 @@ from crossbar_sim.chip.interface import AnyChip
 from peft_methods.base import Adapter, MergeableAdapter, Method
 from peft_methods.checkpoints.weights import LoRAWeights
 from peft_methods.model_parts import LinearLike, check_rank, linear_layers, uniform
+from peft_methods.phases import UPDATE
 from peft_methods.placement import PlacedMatrix, Placement
 
 
@@ -55,7 +56,7 @@ class LowRank(Method):
     def make_adapter(self, model: nn.Module, chip: AnyChip, seed: int) -> LowRankAdapter:
         adapter = LowRankAdapter(self, model, chip)
         generator = torch.Generator().manual_seed(seed)
-        with chip.ledger.phase("adapt/update"):
+        with chip.ledger.phase(UPDATE):
             for name, base in linear_layers(model, self.targets).items():
                 adapter.add(name, base, generator)
         adapter.train(adapter.masters, self.learning_rate, self.weight_decay)

@@ -18,6 +18,7 @@ from peft_methods.checkpoints.weights import LoRAWeights
 from peft_methods.errors import MethodError
 from peft_methods.methods.fused import FusedLinear, Mixture, Stack
 from peft_methods.model_parts import LinearLike, all_linear_layers, block_of
+from peft_methods.phases import POOL
 from peft_methods.placement import Placement
 
 IN_MEMORY = "digest:"
@@ -95,7 +96,7 @@ class PoolAdapter(MergeableAdapter):
         some = next(iter(bases.values())).weight
         self.coefficients = nn.Parameter(some.new_zeros(len(self.pool), len(blocks)), requires_grad=False)
         self.layers: dict[str, FusedLinear] = {}
-        with chip.ledger.phase("pool"):
+        with chip.ledger.phase(POOL):
             for name, base in bases.items():
                 stack = Stack(
                     self.place(f"{name}.pool_A", self.pool.stacked_a(name).to(some), "crossbar"),

@@ -15,6 +15,7 @@ from peft_methods.base import MergeableAdapter, Method
 from peft_methods.checkpoints.vera import VeRAWeights
 from peft_methods.checkpoints.weights import LoRAWeights
 from peft_methods.model_parts import LinearLike, linear_layers, uniform
+from peft_methods.phases import POOL
 from peft_methods.placement import PlacedMatrix, Placement, bill_arithmetic, bill_sram
 from peft_methods.tuning import Range, Ranges
 
@@ -108,7 +109,7 @@ class VeRAAdapter(MergeableAdapter):
         generator = torch.Generator().manual_seed(seed)
         a = uniform(method.rank, widest, math.sqrt(6 / widest), generator, weights[0])
         b = uniform(tallest, method.rank, math.sqrt(6 / method.rank), generator, weights[0])
-        with chip.ledger.phase("pool"):
+        with chip.ledger.phase(POOL):
             self.a, self.b = self.place("vera_A", a, method.placement), self.place("vera_B", b, method.placement)
         self.layers: dict[str, VeRALinear] = {}
         for name, base in bases.items():

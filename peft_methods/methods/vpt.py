@@ -13,6 +13,7 @@ from crossbar_sim.chip.interface import AnyChip
 from peft_methods.base import Method
 from peft_methods.methods.tokens import Dropout, PatchModel, TokenAdapter, like_of, patch_model
 from peft_methods.model_parts import uniform
+from peft_methods.phases import UPDATE
 from peft_methods.placement import Placement, bill_sram
 from peft_methods.tuning import Range, Ranges
 
@@ -98,7 +99,7 @@ class VPTAdapter(TokenAdapter):
     def finish(self) -> None:
         """Deep: compute the keys and values of the prompts once, so that inference reads no prompt any more."""
         if self.method.deep and self.method.prompts:
-            with self.chip.ledger.phase("adapt/update"):
+            with self.chip.ledger.phase(UPDATE):
                 for block, prompts in enumerate(self.editor.prompts):
                     self.tokens.remember(block, prompts)
             self.editor.kept_as_keys_and_values = True

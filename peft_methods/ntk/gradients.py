@@ -29,6 +29,7 @@ from crossbar_sim.chip.matrix import Matrix
 from peft_methods.base import Adapter
 from peft_methods.errors import MethodError
 from peft_methods.model_parts import block_of
+from peft_methods.phases import BACKWARD, FORWARD, UPDATE
 from peft_methods.placement import DIGITAL
 
 Kind = Literal["sgd", "sign", "asymmetric"]
@@ -112,9 +113,9 @@ def _gradients_on_tiles(
     reached = []
     with differentiable(parameters):
         for x in inputs:
-            with ledger.phase("adapt/forward"), count("forward", 1):
+            with ledger.phase(FORWARD), count("forward", 1):
                 outputs = model(x[None])[0]
-            with ledger.phase("adapt/backward"):
+            with ledger.phase(BACKWARD):
                 per_output = []
                 for output in outputs:
                     with count("backward", 1):
@@ -189,5 +190,5 @@ def write_once(
     for name, part in split(parameters, change).items():
         parameters[name].add_(part)
     chosen = set(matrices) or set(chip.matrices)
-    with chip.ledger.phase("adapt/update"):
+    with chip.ledger.phase(UPDATE):
         return sum(matrix.program().count for name, matrix in chip.matrices.items() if name in chosen)

@@ -15,6 +15,7 @@ from crossbar_sim.chip.interface import AnyChip
 from crossbar_sim.hardware.components import PROGRAMMING
 from peft_methods.base import Adapter, Method
 from peft_methods.methods.gradient_free import GradientFree
+from peft_methods.phases import ADAPT, FORWARD, INFER
 from peft_methods.placement import DIGITAL, bill_arithmetic, bill_sram
 from peft_methods.training.activations import KeptActivations
 from peft_methods.training.digital_operations import DigitalOperations
@@ -137,7 +138,7 @@ def _search(
     def evaluate(point: Point) -> float:
         use(point)
         model.train()
-        with chip.ledger.phase("adapt/forward"), count_digital("forward", len(images)):
+        with chip.ledger.phase(FORWARD), count_digital("forward", len(images)):
             loss = float(nn.functional.cross_entropy(model(images), labels))
         return loss + method.regularisation * float(abs(point).mean())
 
@@ -159,7 +160,7 @@ def learning_rate_factor(step: int, steps: int) -> float:
     return min((step + 1) / warm, max(steps - step, 0) / max(steps - warm, 1), 1.0)
 
 
-def programming_energy(chip: AnyChip, phase: str = "adapt") -> float:
+def programming_energy(chip: AnyChip, phase: str = ADAPT) -> float:
     """Joule of SET and RESET pulses, verify reads and line charging in a phase."""
     return chip.ledger.energy(phase, PROGRAMMING)
 
@@ -203,7 +204,7 @@ def accuracy(
     """Share of correct predictions; reads are billed to 'infer'."""
     model.eval()
     correct, count_digital = 0, DigitalOperations(chip)
-    with chip.ledger.phase("infer"):
+    with chip.ledger.phase(INFER):
         for start in range(0, len(images), batch_size):
             part = slice(start, start + batch_size)
             with count_digital("forward", len(images[part])):

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from crossbar_sim.ledger.ledger import Ledger
+from peft_methods.phases import BACKWARD, FORWARD, UPDATE
 from peft_methods.training.activations import KeptActivations
 from peft_methods.training.digital_operations import DigitalOperations
 
@@ -40,12 +41,12 @@ class TrainingStep:
         """
         for parameter in self.trained:
             parameter.grad = None
-        with self.ledger.phase("adapt/forward"), self.digital("forward", samples):
+        with self.ledger.phase(FORWARD), self.digital("forward", samples):
             with self.kept.written(samples):
                 outputs = forward()
             loss = loss_of(outputs)
-        with self.ledger.phase("adapt/backward"), self.digital("backward", samples):
+        with self.ledger.phase(BACKWARD), self.digital("backward", samples):
             torch.autograd.backward(loss, inputs=list(self.trained))
             self.kept.read(samples)
-        with self.ledger.phase("adapt/update"):
+        with self.ledger.phase(UPDATE):
             return loss.detach(), update()

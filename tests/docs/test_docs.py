@@ -10,6 +10,7 @@ import shlex
 import sys
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -42,7 +43,7 @@ from crossbar_sim.hardware.digital import ActivationMemory, Digital
 from crossbar_sim.hardware.tile import TileSpec
 from crossbar_sim.layers.model import KINDS
 from crossbar_sim.spec.spec import Spec
-from peft_methods import METHODS
+from peft_methods import METHODS, RULES
 from peft_methods.phases import PHASES
 from tests import ROOT
 
@@ -52,6 +53,8 @@ PAGES = [
     *sorted(page for page in (ROOT / "docs").rglob("*.md") if not {"_build", "gallery"} & {*page.parts}),
 ]
 NAMES = [page.relative_to(ROOT).as_posix() for page in PAGES]
+FAMILIES: tuple[dict[Any, Any], ...] = (METHODS, RULES, KINDS)
+"""Tables that an example may add a member to."""
 BLOCK = re.compile(
     r"(?:<!-- (?P<mark>output|file: \S+) -->\n\s*)?^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.M | re.S
 )
@@ -94,7 +97,9 @@ def test_examples_run_and_print_what_they_say(page: Path, tmp_path: Path, monkey
     module = ModuleType("docs_page")  # classes defined on a page look their annotations up in their module
     monkeypatch.setitem(sys.modules, module.__name__, module)
     printed = None
-    with mock.patch.dict(METHODS), mock.patch.dict(KINDS):  # an example may register a method or a layer
+    with ExitStack() as stack:
+        for family in FAMILIES:
+            stack.enter_context(mock.patch.dict(family))
         for block in blocks(page):
             if block.mark == "output":
                 assert printed is not None, f"{page.name}, line {block.line}: no example above this output"

@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 
 from crossbar_sim.chip.simulated import SimulatedMatrix
-from crossbar_sim.reading.mvm import Conversion, Reading
+from crossbar_sim.reading.readers.base import Converters, Reading
 from crossbar_sim.reading.readers.bit_serial import SlicedLevels
+
+
+@dataclass
+class Conversion:
+    """Converters of one read: largest DAC and ADC codes (0 = exact), the ADC ranges (grid) in ampere, the input that
+    drives a line fully (0: the largest of each vector), and whether lines conduct once per bit that is set."""
+
+    dac_steps: int
+    adc_steps: int
+    ranges: np.ndarray
+    full_drive: float = 0.0
+    serial: bool = False
+
+    @property
+    def converters(self) -> Converters:
+        """What of them a reader is made of."""
+        return Converters(self.dac_steps, self.adc_steps, serial=self.serial)
 
 
 def naive_forward(matrix: SimulatedMatrix, x: np.ndarray, ranges: np.ndarray | None) -> np.ndarray:
@@ -32,7 +51,7 @@ def naive_forward(matrix: SimulatedMatrix, x: np.ndarray, ranges: np.ndarray | N
             t, u = divmod(index, matrix.layout.column_tiles)
             cells = conductance[:, tile.inputs, tile.plane_columns]
             of_tile = matrix.targets.limit[t, tile.outputs]
-            for worth, drive in planes:
+            for weight, drive in planes:
                 for s in range(tile_spec.slices):
                     read = []
                     for column in range(cells.shape[2]):
@@ -48,13 +67,13 @@ def naive_forward(matrix: SimulatedMatrix, x: np.ndarray, ranges: np.ndarray | N
                     if tile_spec.mapping == "offset":
                         sums = 2 * (sums[:-1] - sums[-1])
                     share = base**s * (base - 1) / (base**tile_spec.slices - 1) if tile_spec.slices > 1 else 1.0
-                    y[b, tile.outputs] += worth * full * share * sums * of_tile / (volt * device.window)
+                    y[b, tile.outputs] += weight * full * share * sums * of_tile / (volt * device.window)
         y[b] *= largest / dac.steps
     return y
 
 
 def naive_bit_serial_read(x: np.ndarray, cells: SlicedLevels, conversion: Conversion) -> Reading:
-    """`bit_serial.read_bits` in Python's integers, bit for bit: one float32 rounding per operation after the sums."""
+    """`BitSerialReader` in Python's integers, bit for bit: one float32 rounding per operation after the sums."""
     programmed, single = cells.programmed, np.float32
     assert programmed.levels is not None
     levels, steps, limit = programmed.levels.astype(int), conversion.dac_steps, single(conversion.adc_steps)
@@ -83,8 +102,8 @@ def naive_bit_serial_read(x: np.ndarray, cells: SlicedLevels, conversion: Conver
                         clipped[t, u] += abs(code) > limit
                         peaks[t, u] = max(peaks[t, u], abs(current) * single(programmed.level))
                         total += int(np.clip(code, -limit, limit)) * 2**bit
-                    worth = full / limit * programmed.tile_scale[t, u] * cells.worth[s]
+                    weight = full / limit * programmed.tile_scale[t, u] * cells.slice_weights[s]
                     # one rounding for product and sum, as the fused instruction does
-                    y[b, j] = single(np.longdouble(total) * np.longdouble(worth) + np.longdouble(y[b, j]))
+                    y[b, j] = single(np.longdouble(total) * np.longdouble(weight) + np.longdouble(y[b, j]))
         y[b] = y[b] * programmed.output_scale[cells.places[0]] * (largest / single(steps))
     return Reading(torch.from_numpy(y), conduction, peaks, clipped)

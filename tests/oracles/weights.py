@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from crossbar_sim.reading.mvm import Conversion, Programmed
+from crossbar_sim.reading.programmed import Programmed
+from tests.oracles.reads import Conversion
 
 
 def naive_read(x: np.ndarray, programmed: Programmed, conversion: Conversion) -> tuple[np.ndarray, np.ndarray]:

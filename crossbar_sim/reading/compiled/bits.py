@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 import numpy as np
+from numba import types
+from numba.extending import overload
 
+from crossbar_sim.reading.compiled.converters import bits_set, dac_code, largest_of
+from crossbar_sim.reading.compiled.llvm.adc import adc_code
 from crossbar_sim.reading.compiled.llvm.bit_blocks import (
+    CLIPPED_AT,
     COLUMN_BYTES,
     COLUMNS,
+    FACTOR_AT,
     LINES,
     LOOKED_UP_BITS,
     PACKED_BITS,
     PACKING,
+    PEAK_AT,
+    SAME_AT,
     TABLE_BYTES,
+    UNCLIPPED_AT,
     VECTORS,
+    BitColumns,
+    BitTotal,
+    PackedBits,
+    Tables,
     add_up,
     read_looked_up,
     read_packed,
     tabulate,
 )
+from crossbar_sim.reading.compiled.llvm.vector_code import address_of
 from crossbar_sim.runtime.compiling import entry, part
 
 
@@ -41,40 +55,35 @@ def arrange(levels, places, tile_inputs, arranged):
 
 
 @entry(nogil=True)
-def serial_codes(x, input_scale, steps, full_drive, codes, largest, bits_set):
+def serial_codes(x, drive, codes, largest, bits_set_of):
     """codes = round(x s / m * steps), the fraction clipped to 1, with m = max|x s| or full_drive > 0.
 
-    x (count, inputs); codes (blocks, inputs, 32 vectors) int16, zero beyond count; largest (count,): m, NaN if a code
-    would be; bits_set (inputs,): the set bits of all codes are added. Returns whether any code is negative.
+    x (count, inputs); drive: Drive; codes (blocks, inputs, 32 vectors) int16, zero beyond count; largest (count,): m,
+    NaN if a code would be; bits_set_of (inputs,): the set bits of all codes are added. Returns whether any code is
+    negative.
     """
     count, inputs = x.shape
-    scaled, row = np.empty(inputs, np.float32), np.empty(inputs, np.int16)
-    wide, one = np.float32(steps), np.float32(1)
+    row = np.empty(inputs, np.int16)
+    wide = np.float32(drive.dac_steps)
+    one = np.float32(1)
+    full_drive = np.float32(drive.full_drive)
     lowest = np.int16(0)
     codes[-1] = 0
     for b in range(count):
-        m, unknown = np.float32(0), False
-        for k in range(inputs):
-            scaled[k] = x[b, k] * input_scale[k]
-            m = max(m, abs(scaled[k]))
-            unknown |= scaled[k] != scaled[k]
+        m = largest_of(x, b, drive.input_scale)
+        unknown = m != m or (m == np.inf and not full_drive > 0)
         if full_drive > 0:
             m = full_drive
-        elif m == np.inf:
-            unknown = True
         largest[b] = np.float32(np.nan) if unknown else m
         if unknown or m == 0:
             row[:] = 0
         else:
             for k in range(inputs):
-                row[k] = np.int16(np.rint(min(max(scaled[k] / m, -one), one) * wide))
+                fraction = min(max(x[b, k] * drive.input_scale[k] / m, -one), one)
+                row[k] = np.int16(dac_code(fraction, wide))
         for k in range(inputs):
             lowest = min(lowest, row[k])
-            size = np.uint32(abs(np.int32(row[k])))  # its bits, counted in parallel
-            size -= (size >> np.uint32(1)) & np.uint32(0x5555)
-            size = (size & np.uint32(0x3333)) + ((size >> np.uint32(2)) & np.uint32(0x3333))
-            size = (size + (size >> np.uint32(4))) & np.uint32(0x0F0F)
-            bits_set[k] += (size + (size >> np.uint32(8))) & np.uint32(0x1F)
+            bits_set_of[k] += bits_set(np.uint32(abs(np.int32(row[k]))))
         for k in range(inputs):
             codes[b // VECTORS, k, b % VECTORS] = row[k]
     return lowest < 0
@@ -128,45 +137,49 @@ def drive_packed(codes, tile_inputs, drives):
 
 
 @entry
-def converters(ranges, unit, steps, largest, to_code, same, unclipped):
+def converters(sense, unit, largest, found):
     """Of every tile (grid): codes per unit of sum, up to which sum (at most `largest`) the code is the sum itself (-1:
-    not even zero's neighbours) and up to which none is clipped."""
-    limit = np.float32(steps)
-    for t in range(ranges.shape[0]):
-        for u in range(ranges.shape[1]):
-            factor = limit / ranges[t, u] * np.float32(unit)
-            to_code[t, u] = factor
+    not even zero's neighbours), up to which none is clipped, and what one code adds. sense: Sense; found: Converters.
+    """
+    limit = np.float32(sense.adc_steps)
+    for t in range(sense.ranges.shape[0]):
+        for u in range(sense.ranges.shape[1]):
+            factor = limit / sense.ranges[t, u] * np.float32(unit)
+            found.to_code[t, u] = factor
             size = 0
-            while size < largest and np.rint(np.float32(size + 1) * factor) == size + 1 and size + 1 <= limit:
+            while size < largest and adc_code(np.float32(size + 1), factor) == size + 1 and size + 1 <= limit:
                 size += 1
-            same[t, u] = size
+            found.same[t, u] = size
             size = largest
-            while size > 0 and np.rint(np.float32(size) * factor) > limit:
+            while size > 0 and adc_code(np.float32(size), factor) > limit:
                 size -= 1
-            unclipped[t, u] = size
+            found.unclipped[t, u] = size
+            found.to_current[t, u] = sense.ranges[t, u] / limit * sense.tile_scale[t, u]
 
 
 @part
-def _set_columns(columns, to_code, same, unclipped, t, tiles):
+def _set_columns(columns, converters, t, tiles):
     """What `bit_blocks` needs of four columns' converters; `tiles`: their column tiles."""
     columns[:] = 0
     factors = columns.view(np.float32)
     for c in range(tiles.size):
         u = tiles[c]
-        factors[c, 0], columns[c, 2], columns[c, 3] = to_code[t, u], same[t, u], unclipped[t, u]
+        factors[c, FACTOR_AT // 4] = converters.to_code[t, u]
+        columns[c, SAME_AT // 2] = converters.same[t, u]
+        columns[c, UNCLIPPED_AT // 2] = converters.unclipped[t, u]
 
 
 @part
-def _note(columns, unit, t, tiles, peaks, clipped):
+def _note_peaks(columns, unit, t, tiles, results):
     """Largest |current| and clipped conversions of four columns, to their tiles."""
     for c in range(tiles.size):
         u = tiles[c]
         largest, count = np.int32(0), np.int32(0)
         for v in range(VECTORS):
-            largest = max(largest, np.int32(columns[c, 32 + v]))
-            count = np.int32(count + np.int32(columns[c, 64 + v]))
-        peaks[t, u] = max(peaks[t, u], np.float32(largest) * unit)
-        clipped[t, u] += count
+            largest = max(largest, np.int32(columns[c, PEAK_AT // 2 + v]))
+            count = np.int32(count + np.int32(columns[c, CLIPPED_AT // 2 + v]))
+        results.peaks[t, u] = max(results.peaks[t, u], np.float32(largest) * unit)
+        results.clipped[t, u] += count
 
 
 @part
@@ -178,151 +191,113 @@ def _mirror(tables, offset):
 
 
 @part
-def _put(total, largest, steps, output_scale, sensed, first, output):
+def _finish(total, scaling, sensed, first, output):
+    """The outputs of a group of columns, from their totals."""
+    steps = np.float32(scaling.dac_steps)
     for c in range(sensed.size):
         for b in range(len(output)):
-            output[b, first + c] = total[c, b] * output_scale[sensed[c]] * (largest[b] / steps)
+            output[b, first + c] = total[c, b] * scaling.output_scale[sensed[c]] * (scaling.largest[b] / steps)
 
 
-@entry(nogil=True)
-def read_bits_looked_up(
-    begin,
-    end,
-    drives,
-    levels,
-    places,
-    worth,
-    largest_level,
-    unit,
-    inputs,
-    tile_inputs,
-    tile_outputs,
-    adc_steps,
-    to_code,
-    same,
-    unclipped,
-    to_current,
-    output_scale,
-    largest,
-    dac_steps,
-    output,
-    peaks,
-    clipped,
-):
-    """output = m / dac_steps output_scale * sum over row tiles t, slices s and bits b of
-    worth[s] 2^b to_current[t] ADC(b-th bits of the codes @ levels[s, t] * unit), of the groups of COLUMNS columns
-    `begin` to `end`.
+def room_of(drives, cells, tile_inputs):
+    """Memory for what `sum_bits` makes of the levels of a group of columns; compiled code only."""
+    raise NotImplementedError
 
-    drives: as in `drive_tables`; levels: as in `arrange`, with a group more than the tile has; places (slices,
-    columns): where each column is among the sensed; to_code, same, unclipped: as in `converters`, to_current: what one
-    code adds (grid); largest (count,): m; peaks and clipped (grid) receive the largest |current| and the clipped
-    conversions.
+
+def sum_bits(drives, levels, depth, largest_level, room, columns, codes):
+    """codes[c] += sum over the bits b of all vectors of 2^b ADC(b-th bits @ levels of column c), of one tile and slice.
+
+    drives: of the tile, as in `drive_tables` or `drive_packed`; levels (groups, COLUMNS, LINES); depth: word lines in
+    use; columns: BitColumns; codes (COLUMNS, vectors). Compiled code only: the type of the drives says how.
     """
-    half = -(-tile_inputs // LINES)
-    signs = drives.shape[3] // half
+    raise NotImplementedError
+
+
+def _room_for_tables(drives, cells, tile_inputs):
+    return aligned(2 * -(-tile_inputs // LINES) * TABLE_BYTES)
+
+
+def _room_for_levels(drives, cells, tile_inputs):
+    return np.empty((COLUMNS, tile_inputs), np.float32)
+
+
+def _sum_looked_up(drives, levels, depth, largest_level, room, columns, codes):
+    """By tables of the sums over six word lines."""
+    half = len(levels) - 1
+    signs = drives.shape[2] // half
     offset = LINES * largest_level
-    together = 255 // (2 * offset) if largest_level > 0 else 2 * half
-    blocks, width, tile_of = drives.shape[1], output.shape[1], places // tile_outputs
-    tables = aligned(2 * half * TABLE_BYTES)
-    columns = np.empty((COLUMNS, COLUMN_BYTES // 2), np.int16)
-    total, codes = np.zeros((2, COLUMNS, blocks * VECTORS), np.float32)
-    limit, steps = np.float32(adc_steps), np.float32(dac_steps)
-    for first in range(begin * COLUMNS, min(end * COLUMNS, width), COLUMNS):
-        total[:] = np.float32(0)
-        for t in range(drives.shape[0]):
-            groups = -(-min(tile_inputs, inputs - t * tile_inputs) // LINES)
-            for s in range(places.shape[0]):
-                tiles = tile_of[s, first : first + COLUMNS]
-                _set_columns(columns, to_code, same, unclipped, t, tiles)
-                tabulate(levels[s, t, first // COLUMNS].ctypes.data, half, offset, tables.ctypes.data)
-                if signs > 1:
-                    _mirror(tables, offset)
-                count = groups if signs == 1 else half + groups
-                for block in range(blocks):
-                    for q in range(drives.shape[2]):
-                        read_looked_up(
-                            drives.ctypes.data
-                            + t * drives.strides[0]
-                            + block * drives.strides[1]
-                            + q * drives.strides[2],
-                            tables.ctypes.data,
-                            count,
-                            together,
-                            count * offset,
-                            columns.ctypes.data,
-                            limit,
-                            np.float32(1 << (LOOKED_UP_BITS * q)),
-                            codes.ctypes.data + 4 * VECTORS * block,
-                            codes.strides[0],
-                        )
-                for c in range(tiles.size):
-                    factor = to_current[t, tiles[c]] * worth[s]
-                    row = 4 * VECTORS * blocks * c
-                    add_up(codes.ctypes.data + row, factor, blocks, total.ctypes.data + row)
-                _note(columns, unit, t, tiles, peaks, clipped)
-        _put(total, largest, steps, output_scale, places[0, first : first + COLUMNS], first, output)
+    at_once = 255 // (2 * offset) if largest_level > 0 else 2 * half
+    groups = -(-depth // LINES)
+    tabulate(address_of(levels), half, offset, address_of(room))
+    if signs > 1:
+        _mirror(room, offset)
+    count = groups if signs == 1 else half + groups
+    for block in range(drives.shape[0]):
+        for q in range(drives.shape[1]):
+            place = address_of(drives) + block * drives.strides[0] + q * drives.strides[1]
+            read_looked_up(
+                Tables(place, address_of(room), count, at_once, count * offset),
+                columns,
+                BitTotal(
+                    address_of(codes) + 4 * VECTORS * block, codes.strides[0], np.float32(1 << (LOOKED_UP_BITS * q))
+                ),
+            )
+
+
+def _sum_packed(drives, levels, depth, largest_level, room, columns, codes):
+    """By float32 products of two bits at once."""
+    for c in range(COLUMNS):
+        for k in range(depth):
+            room[c, k] = levels[k // LINES, c, k % LINES]
+    for block in range(drives.shape[0]):
+        for pair in range(drives.shape[1]):
+            place = address_of(drives) + block * drives.strides[0] + pair * drives.strides[1]
+            read_packed(
+                PackedBits(address_of(room), room.strides[0], place, depth),
+                columns,
+                BitTotal(
+                    address_of(codes) + 4 * VECTORS * block, codes.strides[0], np.float32(1 << (PACKED_BITS * pair))
+                ),
+            )
+
+
+@overload(room_of)
+def _room_by_drives(drives, cells, tile_inputs):
+    return _room_for_tables if drives.dtype is types.uint16 else _room_for_levels
+
+
+@overload(sum_bits)
+def _sum_by_drives(drives, levels, depth, largest_level, room, columns, codes):
+    return _sum_looked_up if drives.dtype is types.uint16 else _sum_packed
 
 
 @entry(nogil=True)
-def read_bits_packed(
-    begin,
-    end,
-    drives,
-    levels,
-    places,
-    worth,
-    largest_level,
-    unit,
-    inputs,
-    tile_inputs,
-    tile_outputs,
-    adc_steps,
-    to_code,
-    same,
-    unclipped,
-    to_current,
-    output_scale,
-    largest,
-    dac_steps,
-    output,
-    peaks,
-    clipped,
-):
-    """`read_bits_looked_up` on any processor, bit for bit; drives: as in `drive_packed`."""
-    blocks, width, tile_of = drives.shape[1], output.shape[1], places // tile_outputs
-    cells = np.empty((COLUMNS, tile_inputs), np.float32)
+def read_bits(begin, end, drives, cells, grid, converters, scaling, results):
+    """output = m / dac_steps output_scale * sum over row tiles t, slices s and bits b of
+    slice_weights[s] 2^b to_current[t] ADC(b-th bits of the codes @ levels[s, t] * unit), of the groups of COLUMNS
+    columns `begin` to `end`.
+
+    drives: as in `drive_tables` (sums are looked up) or in `drive_packed` (on any processor, bit for bit the same);
+    cells: SlicedCells; grid: Grid; converters: Converters; scaling: Scaling; results: SerialResults.
+    """
+    blocks = drives.shape[1]
+    width = results.output.shape[1]
+    tile_of = cells.places // grid.tile_outputs
+    room = room_of(drives, cells, grid.tile_inputs)
     columns = np.empty((COLUMNS, COLUMN_BYTES // 2), np.int16)
     total, codes = np.zeros((2, COLUMNS, blocks * VECTORS), np.float32)
-    limit, steps = np.float32(adc_steps), np.float32(dac_steps)
+    unit, adcs = np.float32(cells.unit), BitColumns(address_of(columns), np.float32(converters.adc_steps))
     for first in range(begin * COLUMNS, min(end * COLUMNS, width), COLUMNS):
         total[:] = np.float32(0)
         for t in range(drives.shape[0]):
-            depth = min(tile_inputs, inputs - t * tile_inputs)
-            for s in range(places.shape[0]):
+            depth = min(grid.tile_inputs, grid.inputs - t * grid.tile_inputs)
+            for s in range(cells.places.shape[0]):
                 tiles = tile_of[s, first : first + COLUMNS]
-                _set_columns(columns, to_code, same, unclipped, t, tiles)
-                for c in range(COLUMNS):
-                    for k in range(depth):
-                        cells[c, k] = levels[s, t, first // COLUMNS, k // LINES, c, k % LINES]
-                for block in range(blocks):
-                    for pair in range(drives.shape[2]):
-                        read_packed(
-                            cells.ctypes.data,
-                            cells.strides[0],
-                            drives.ctypes.data
-                            + t * drives.strides[0]
-                            + block * drives.strides[1]
-                            + pair * drives.strides[2],
-                            depth,
-                            columns.ctypes.data,
-                            limit,
-                            np.float32(1 << (PACKED_BITS * pair)),
-                            codes.ctypes.data + 4 * VECTORS * block,
-                            codes.strides[0],
-                        )
+                _set_columns(columns, converters, t, tiles)
+                sum_bits(drives[t], cells.levels[s, t, first // COLUMNS], depth, cells.largest_level, room, adcs, codes)
                 for c in range(tiles.size):
-                    factor = to_current[t, tiles[c]] * worth[s]
+                    factor = converters.to_current[t, tiles[c]] * cells.slice_weights[s]
                     row = 4 * VECTORS * blocks * c
-                    add_up(codes.ctypes.data + row, factor, blocks, total.ctypes.data + row)
-                _note(columns, unit, t, tiles, peaks, clipped)
-        _put(total, largest, steps, output_scale, places[0, first : first + COLUMNS], first, output)
+                    add_up(address_of(codes) + row, factor, blocks, address_of(total) + row)
+                _note_peaks(columns, unit, t, tiles, results)
+        _finish(total, scaling, cells.places[0, first : first + COLUMNS], first, results.output)

@@ -4,50 +4,37 @@ from __future__ import annotations
 
 import numpy as np
 
-from crossbar_sim.reading.compiled.llvm.blocks import LANES, WIDE
+from crossbar_sim.reading.compiled.converters import SMALLEST, bits_set, dac_code, largest_of
+from crossbar_sim.reading.compiled.llvm.blocks import WIDE
+from crossbar_sim.reading.compiled.llvm.vector_code import LANES
 from crossbar_sim.runtime.compiling import part
 
 BLOCK = 4  # vectors whose conduction is summed together
-SMALLEST = np.float32(2.0**-126)  # a vector below the smallest normal float is read as zero: 1 / m would overflow
 ZERO_CODE = 128  # a code is stored as an unsigned byte this far above it
 
 
 @part
-def _largest_of(x, b, input_scale):
-    """max|x s| of vector b, by the bits of the numbers, which grow with them; NaN if any is."""
-    largest = np.int32(0)
-    for k in range(input_scale.size):
-        scaled = np.float32(x[b, k] * input_scale[k])
-        largest = max(largest, np.int32(scaled.view(np.int32) & np.int32(0x7FFFFFFF)))
-    found = np.int32(largest)
-    return found.view(np.float32)
-
-
-@part
-def _encode(x, b, input_scale, top, limit, inverse, steps, narrow, codes):
-    """codes = round(x s inverse steps) narrow (x s inverse if steps is 0) of vector b from input `top` on, with |x s|
-    clipped to `limit`."""
+def _encode(x, input_scale, top, limit, inverse, steps, narrow, codes):
+    """codes = round(x s inverse steps) narrow (x s inverse if steps is 0) of one vector x from input `top` on, with
+    |x s| clipped to `limit`."""
     wide, first = np.float32(steps), np.uint64(top)
     for k in range(min(codes.size, input_scale.size - top)):
         i = first + np.uint64(k)
-        value = x[b, i] * input_scale[i]
+        value = x[i] * input_scale[i]
         if abs(value) > limit:
             value = limit if value > 0 else -limit
         code = value * inverse
         if steps > 0:
-            code = np.rint(code * wide) * narrow
+            code = dac_code(code, wide) * narrow
         codes[k] = code
 
 
 @part
-def _bits_set(driven, steps, bits):
+def _count_bits(driven, steps, counts):
     """How many bits of the sizes of the codes (at most 15 bits) `driven` * steps are set; NaN where one is."""
     for k in range(driven.size):
-        size = np.uint32(np.int32(np.rint(abs(driven[k]) * steps)))  # counted in parallel
-        size -= (size >> np.uint32(1)) & np.uint32(0x5555)
-        size = (size & np.uint32(0x3333)) + ((size >> np.uint32(2)) & np.uint32(0x3333))
-        size = (size + (size >> np.uint32(4))) & np.uint32(0x0F0F)
-        bits[k] = np.float32(np.int32((size + (size >> np.uint32(8))) & np.uint32(0x1F))) + np.float32(0) * driven[k]
+        size = np.uint32(np.int32(np.rint(abs(driven[k]) * steps)))
+        counts[k] = np.float32(np.int32(bits_set(size))) + np.float32(0) * driven[k]
 
 
 @part
@@ -81,48 +68,51 @@ def _sum(x, count, lanes):
 
 
 @part(inline="always")
-def drive_lines(
-    x, input_scale, steps, full_drive, serial, whole, line_conductance, codes, squares, even, largest, conduction
-):
+def drive_lines(x, drive, wanted, codes, squares, largest, conduction):
     """Convert the vectors x (count, inputs) to codes on the word lines of every row tile.
 
-    codes (row tiles, more than count + WIDE, tile inputs): round(x s / m * steps) / steps (exact if steps is 0; times
-    steps if `whole`) with m = max|x s|, or m = full_drive > 0, to which |x s| is clipped; squares: theirs or, if
-    `even`, their sum over the tile (no row tiles: not wanted); both zero beyond count. largest (count,): m; conduction
-    (blocks of BLOCK vectors,): the sum of drive^2 times the conductance of the line, siemens; with `serial` drives,
-    one full drive per bit of the code that is set.
+    drive: Drive; wanted: Codes; codes (row tiles, more than count + WIDE, tile inputs): round(x s / m * steps) / steps
+    (exact if steps is 0; times steps if they are whole) with m = max|x s|, or m = full_drive > 0, to which |x s| is
+    clipped; squares: theirs or, if `summed`, their sum over the tile (no row tiles: not wanted); both zero beyond
+    count. largest (at least count,): m; conduction (blocks of BLOCK vectors,): the sum of drive^2 times the conductance
+    of the line, siemens; with `serial` drives, one full drive per bit of the code that is set.
     """
     (count, inputs), (row_tiles, _, width) = x.shape, codes.shape
-    line, driven, square = np.empty(inputs, np.float32), np.empty(width, np.float32), np.empty(width, np.float32)
-    drawn, lanes, wide_lanes = np.empty(inputs), np.empty(LANES, np.float32), np.empty(LANES)
+    steps, full_drive = drive.dac_steps, np.float32(drive.full_drive)
+    line = np.empty(inputs, np.float32)
+    driven = np.empty(width, np.float32)
+    square = np.empty(width, np.float32)
+    drawn = np.empty(inputs)
+    lanes = np.empty(LANES, np.float32)
+    wide_lanes = np.empty(LANES)
     limit = full_drive if full_drive > 0 else np.float32(np.inf)
-    narrow = np.float32(1) if whole or steps == 0 else np.float32(1) / np.float32(steps)
-    code_value = 1.0 / steps if whole and not serial else 1.0
-    to_code = np.float32(1) if whole else np.float32(steps)
+    narrow = np.float32(1) if wanted.whole or steps == 0 else np.float32(1) / np.float32(steps)
+    code_value = 1.0 / steps if wanted.whole and not drive.serial else 1.0
+    to_code = np.float32(1) if wanted.whole else np.float32(steps)
     codes[:, count : count + WIDE] = ZERO_CODE if codes.itemsize == 1 else 0
     squares[:, count : count + WIDE] = 0
     for block in range(conduction.size):
         line[:] = np.float32(0)
         for b in range(block * BLOCK, min((block + 1) * BLOCK, count)):
-            largest[b] = full_drive if full_drive > 0 else _largest_of(x, b, input_scale)
+            largest[b] = full_drive if full_drive > 0 else largest_of(x, b, drive.input_scale)
             inverse = np.float32(1) / largest[b] if largest[b] >= SMALLEST else np.float32(0)
             for t in range(row_tiles):
                 top = np.uint64(t * width)
                 depth = min(width, inputs - t * width)
-                _encode(x, b, input_scale, t * width, limit, inverse, steps, narrow, driven)
+                _encode(x[b], drive.input_scale, t * width, limit, inverse, steps, narrow, driven)
                 _store(driven, codes, t, b, depth)
-                if serial:
-                    _bits_set(driven, to_code, square)
+                if drive.serial:
+                    _count_bits(driven, to_code, square)
                 else:
                     for k in range(depth):
                         square[k] = driven[k] * driven[k]
                 for k in range(depth):
                     line[top + np.uint64(k)] += square[k]
-                if even:
+                if wanted.summed:
                     squares[t, b, 0] = _sum(square, depth, lanes)
                 elif len(squares) > 0:
                     for k in range(depth):
                         squares[t, b, k] = square[k]
         for k in range(inputs):
-            drawn[k] = line[k] * line_conductance[k]
+            drawn[k] = line[k] * drive.line_conductance[k]
         conduction[block] = _sum(drawn, inputs, wide_lanes) * code_value * code_value

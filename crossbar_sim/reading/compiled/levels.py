@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from crossbar_sim.reading.compiled.drive import ZERO_CODE
-from crossbar_sim.reading.compiled.llvm.blocks import PANEL
+from crossbar_sim.reading.compiled.llvm.vector_code import PANEL
 from crossbar_sim.runtime.compiling import entry
 
 LARGEST_LEVEL = 1023  # that float32 currents tell apart
@@ -41,14 +41,14 @@ def same_everywhere(matrix):
 def pack(levels, tile_inputs, packed, start):
     """packed (row tiles, panels, steps, PANEL, rows per step) = levels (inputs, columns), zero where a tile has no
     more rows; start (row tiles, columns) takes back that bytes of codes are ZERO_CODE too high."""
-    together = packed.shape[4]
+    rows_per_step = packed.shape[4]
     packed[:], start[:] = 0, 0
     for k in range(levels.shape[0]):
         t, row = k // tile_inputs, k % tile_inputs
         for p in range(packed.shape[1]):
-            step = packed[t, p, row // together]
+            step = packed[t, p, row // rows_per_step]
             for j in range(PANEL):
                 level = levels[k, p * PANEL + j]
-                step[j, row % together] = level
+                step[j, row % rows_per_step] = level
                 if packed.itemsize == 1:
                     start[t, p * PANEL + j] -= ZERO_CODE * np.int32(level)

@@ -13,7 +13,7 @@ from scipy import stats
 
 from crossbar_sim import Chip, Hardware, SpecError
 from crossbar_sim.hardware.converters import ADC
-from crossbar_sim.reading.adc_circuits import ADCBank
+from crossbar_sim.reading.adc_bank import ADCBank
 from crossbar_sim.runtime.counter_random import stream_key
 
 KEY = stream_key(0, "adc")

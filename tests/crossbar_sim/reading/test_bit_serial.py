@@ -11,11 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crossbar_sim import Chip, Hardware
+from crossbar_sim.reading.choose import conversions_reader
 from crossbar_sim.reading.compiled.llvm.bit_blocks import LOOKUP, VECTORS
-from crossbar_sim.reading.mvm import Conversion, Programmed, Reading
-from crossbar_sim.reading.readers.bit_serial import SlicedLevels, read_bits
+from crossbar_sim.reading.programmed import Programmed
+from crossbar_sim.reading.readers.base import Converters, Reading
+from crossbar_sim.reading.readers.bit_serial import BitSerialReader, SlicedLevels
 from tests.oracles.on_threads import on_threads
-from tests.oracles.reads import naive_bit_serial_read
+from tests.oracles.reads import Conversion, naive_bit_serial_read
 
 LEVEL = 1e-7
 WAYS = (True, False) if LOOKUP else (False,)
@@ -44,6 +46,11 @@ def conversion_of(cells: SlicedLevels, dac_bits: int, adc_steps: int, one_code: 
     spread = np.random.default_rng(1).choice([1.0, 1.25], cells.programmed.grid)
     ranges = (adc_steps * one_code * LEVEL * spread).astype(np.float32)
     return Conversion(2**dac_bits - 1, adc_steps, ranges, full)
+
+
+def read_bits(x: torch.Tensor, cells: SlicedLevels, conversion: Conversion, lookup: bool = LOOKUP) -> Reading:
+    reader = BitSerialReader(cells, conversion.converters, lookup)
+    return reader.read(x, conversion.full_drive, conversion.ranges, 0)
 
 
 def same(ours: Reading, twin: Reading) -> None:
@@ -102,7 +109,7 @@ def test_ends_of_what_sums_hold(lookup: bool) -> None:
     for level in (21, -21):
         programmed.current[:] = level * LEVEL
         programmed.settle(LEVEL)
-        full = SlicedLevels.of(programmed, cells.places, cells.worth)
+        full = SlicedLevels.of(programmed, cells.places, cells.slice_weights)
         assert full is not None
         for sign in (1.0, -1.0):
             x = torch.full((VECTORS + 1, 97), sign)
@@ -140,15 +147,15 @@ def test_batches_and_threads_do_not_change_reads(lookup: bool) -> None:
 
 def test_only_small_whole_levels_are_read_so() -> None:
     cells = make(20, 6, (8, 6))
-    programmed, places, worth = cells.programmed, cells.places, cells.worth
-    assert not cells.suit(Conversion(127, 0, np.ones(programmed.grid, np.float32)))
-    assert not cells.suit(Conversion(2**15 - 1, 8191, np.ones(programmed.grid, np.float32)))
+    programmed, places, weights = cells.programmed, cells.places, cells.slice_weights
+    assert not cells.suit(Converters(127, 0))
+    assert not cells.suit(Converters(2**15 - 1, 8191))
     programmed.current[0, 0] = 22 * LEVEL
     programmed.settle(LEVEL)
-    assert SlicedLevels.of(programmed, places, worth) is None, "a table entry would not fit a byte"
+    assert SlicedLevels.of(programmed, places, weights) is None, "a table entry would not fit a byte"
     programmed.current[0, 0] = 0.5 * LEVEL
     programmed.settle(LEVEL)
-    assert SlicedLevels.of(programmed, places, worth) is None, "off its level"
+    assert SlicedLevels.of(programmed, places, weights) is None, "off its level"
     deep = Programmed.empty(2, 3, 683, 3, noisy=False)
     deep.current[:] = 3 * LEVEL
     deep.settle(LEVEL)
@@ -171,8 +178,11 @@ def test_chips_read_the_same_as_through_the_general_path(
     weight = torch.randn(23, 40, generator=torch.Generator().manual_seed(0))
     x = torch.randn(50, 23 if transposed else 40, generator=torch.Generator().manual_seed(1))
     fast, slow = (Chip(hardware).matrix("w", weight).path(transposed) for _ in range(2))
-    assert fast._serial is not None
-    slow.__dict__["_serial"] = None
+    cells = SlicedLevels.of(fast.programmed, fast.direction.places, fast.direction.layout.slice_weights)
+    assert cells is not None
+    fast.readers["cpu"] = BitSerialReader(cells, fast.direction.converters)
+    slow.prepare()
+    slow.readers["cpu"] = conversions_reader(slow.direction, "cpu")
     for batch in x.split(25):
         ours, twin = fast.read(batch, tracking=True), slow.read(batch, tracking=True)
         assert (ours.output - twin.output).abs().max() <= 1e-6 * twin.output.abs().max()

@@ -15,13 +15,34 @@ from crossbar_sim.chip.simulated import SimulatedMatrix
 from crossbar_sim.ledger.ledger import Ledger
 from crossbar_sim.reading.compiled import tiles as mvm_kernels
 from crossbar_sim.reading.compiled.llvm import noise_block
-from crossbar_sim.reading.compiled.llvm.blocks import PANEL, WIDE, processor_has
-from crossbar_sim.reading.mvm import Conversion, Programmed, read_numba, read_torch
-from crossbar_sim.runtime.counter_random import normal_pair, stream_key, torch_normal_pair
+from crossbar_sim.reading.compiled.llvm.blocks import BYTE_PRODUCT, WIDE
+from crossbar_sim.reading.compiled.llvm.vector_code import PANEL, processor_has
+from crossbar_sim.reading.programmed import Programmed
+from crossbar_sim.reading.readers.base import Reading
+from crossbar_sim.reading.readers.currents import currents_reader
+from crossbar_sim.reading.readers.torch_twin import TorchReader
+from crossbar_sim.reading.readers.whole_levels import whole_levels_reader
+from crossbar_sim.runtime.counter_random import Key, normal_pair, stream_key, torch_normal_pair
 from tests.oracles.on_threads import on_threads
+from tests.oracles.reads import Conversion
 from tests.oracles.weights import naive_read, naive_whole_read
 
 KEY = stream_key(0, "test")
+
+
+def read_numba(
+    x: torch.Tensor, matrix: Programmed, conversion: Conversion, key: Key, first: int, bytewise: bool = BYTE_PRODUCT
+) -> Reading:
+    """By the reader of whole levels where the matrix has them, else by that of currents."""
+    if matrix.reads_whole(conversion.dac_steps):
+        reader = whole_levels_reader(matrix, conversion.converters, bytewise)
+    else:
+        reader = currents_reader(matrix, conversion.converters, key)
+    return reader.read(x, conversion.full_drive, conversion.ranges, first)
+
+
+def read_torch(x: torch.Tensor, matrix: Programmed, conversion: Conversion, key: Key, first: int) -> Reading:
+    return TorchReader(matrix, conversion.converters, key).read(x, conversion.full_drive, conversion.ranges, first)
 
 
 def make(inputs: int, outputs: int, tile: tuple[int, int], noise: float = 0.0, seed: int = 0) -> Programmed:
@@ -198,7 +219,7 @@ def test_a_mapped_matrix_finds_its_levels(milo: Hardware) -> None:
     weight = torch.randn(40, 70, generator=torch.Generator().manual_seed(1))
     whole, current = (SimulatedMatrix(exact, Ledger(), 0, "layer", weight) for _ in range(2))
     for transposed in (False, True):
-        current.path(transposed).programmed.settle(None)
+        current.path(transposed).resettle(None)
     for transposed in (False, True):
         assert whole.path(transposed).programmed.levels is not None
         ours, same = (matrix.read(x if not transposed else x[:, :40], transposed) for matrix in (whole, current))

@@ -14,6 +14,7 @@ from torch import nn
 from crossbar_sim import DeviceModel, Hardware, MappingError, SpecError, map_model
 from crossbar_sim.cells.cells import Cells
 from crossbar_sim.chip.chip import Chip
+from crossbar_sim.chip.counted import CountedChip
 from crossbar_sim.chip.simulated import SimulatedMatrix
 from crossbar_sim.mapping.pulsing import pulsed_cells
 from crossbar_sim.runtime.counter_random import stream_key
@@ -274,6 +275,12 @@ def test_rules_are_settings_by_name_or_table(tmp_path: Path) -> None:
 def test_combinations_that_mean_nothing_are_refused(make: object, sentence: str) -> None:
     with pytest.raises(SpecError, match=sentence):
         make()  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("rule", [rule for rule in EVERY_RULE if not isinstance(rule, WriteVerify)], ids=str)
+def test_a_matrix_that_is_only_counted_takes_no_blind_pulses(rule: UpdateRule, milo: Hardware) -> None:
+    with pytest.raises(MappingError, match=f"'{rule.name}' depends on data; simulate, or write with verify"):
+        rule.writer(CountedChip(milo).matrix("w", torch.ones(3, 4)))
 
 
 def test_without_a_chip_the_rule_has_nothing_to_do() -> None:

@@ -7,104 +7,198 @@ processor with a permutation of 64 bytes (`vpermb`) looks up for 64 bits at once
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from crossbar_sim.reading.compiled.llvm.blocks import (
+from crossbar_sim.reading.compiled.llvm.adc import emit_clipped, emit_code
+from crossbar_sim.reading.compiled.llvm.blocks import float_sums
+from crossbar_sim.reading.compiled.llvm.vector_code import (
     BYTE,
     BYTES,
+    FLAG,
     FLOAT,
     FLOATS,
+    HALVES,
     INTEGER,
     INTEGERS,
     LANES,
     SHORT,
     SHORTS,
+    VECTOR_BYTES,
     WORD,
-    Code,
-    every,
+    VectorCode,
+    constant,
+    fields_of,
     processor_has,
 )
 
-COLUMNS = 4  # columns per block
-VECTORS = 2 * LANES  # vectors per block
-LINES = 6  # word lines per table of 64 sums
-LOOKED_UP_BITS, PACKED_BITS = 4, 2  # bits of each vector per block
-PACKING = 4096  # a packed number is its lower bit plus this times its upper bit
-LARGEST_SUM = PACKING // 2 - 1  # of which two can be told apart when packed
-LARGEST_LEVEL = 127 // LINES  # of a cell whose sums a signed byte holds
+COLUMNS = 4
+"""Columns per block."""
+VECTORS = 2 * LANES
+"""Vectors per block."""
+LINES = 6
+"""Word lines per table of 64 sums."""
+LOOKED_UP_BITS = 4
+"""Bits of each vector per block of `read_looked_up`."""
+PACKED_BITS = 2
+"""Bits of each vector per block of `read_packed`."""
+PACKING = 4096
+"""A packed number is its lower bit plus this times its upper bit."""
+LARGEST_SUM = PACKING // 2 - 1
+"""Of which two can be told apart when packed."""
+LARGEST_LEVEL = 127 // LINES
+"""Of a cell whose sums a signed byte holds."""
 LOOKUP = processor_has("avx512vbmi")
-COLUMN_BYTES = 192  # of one column's settings: see `_convert`
+"""Whether the processor has a permutation of 64 bytes."""
 TABLE_BYTES = COLUMNS * 64
+"""Of the tables of one group of word lines."""
+COLUMN_BYTES = 192
+"""Of one column's settings, see `BitColumns`."""
+FACTOR_AT = 0
+SAME_AT = 4
+UNCLIPPED_AT = 6
+PEAK_AT = 64
+CLIPPED_AT = 128
+"""Where they are among these bytes."""
 
 
-def _convert(code: Code, sums: list[list[Any]], columns: Any, limit: Any, worth: Any, total: Any, stride: Any) -> None:
-    """total[c, 0:32] += worth * sum over bits b of 2^b ADC(sums[c][b]), exact below 2^24.
+class BitColumns(NamedTuple):
+    """The ADCs of four columns."""
 
-    columns: of every column its factor from sums to codes (float32, at byte 0), up to which sum the code is the sum
-    itself and up to which none is clipped (int16, at 4 and 6) and, updated, the largest |sum| and the count of clipped
-    conversions (32 int16 each, at 64 and 128).
-    """
-    builder, flag = code.builder, ir.IntType(1)
-    size, sizes = code.function("llvm.abs.v32i16", SHORTS, [SHORTS, flag]), []
-    step, worths = WORD(COLUMN_BYTES), code.splat(worth)
-    beyond = every(ir.VectorType(flag, VECTORS), 0)
-    for c, bits in enumerate(sums):
-        sizes.append([builder.call(size, [one, flag(0)]) for one in bits])
-        largest = sizes[c][0]
-        for other in sizes[c][1:]:
-            largest = builder.select(builder.icmp_signed(">", other, largest), other, largest)
-        place = code.at(columns, step, c, 64)
-        peak = code.load(place, SHORTS)
-        code.store(builder.select(builder.icmp_signed(">", largest, peak), largest, peak), place)
-        same = code.splat(code.load(code.at(columns, step, c, 4), SHORT), VECTORS)
+    address: int
+    """Of COLUMN_BYTES of each: its factor from sums to codes (float32), up to which sum the code is the sum itself and
+    up to which none is clipped (int16) and, updated, the largest |sum| and the count of clipped conversions (32 int16
+    each)."""
+    limit: np.float32
+    """Largest code."""
+
+
+class BitTotal(NamedTuple):
+    """Where the codes of four columns are added up."""
+
+    address: int
+    """Of 32 numbers (float32) of the first column."""
+    stride: int
+    """Bytes from one column to the next."""
+    weight: np.float32
+    """What a code of the lowest bit counts for."""
+
+
+class Tables(NamedTuple):
+    """Sums that are looked up."""
+
+    drives: int
+    """Address of the places to look up, bytes (groups, 2 pairs of bits, 32 vectors, 2 bits)."""
+    tables: int
+    """Address of the tables, bytes (groups, 4 columns, 64)."""
+    groups: int
+    """Of six word lines."""
+    at_once: int
+    """Groups that never sum above 255."""
+    offset: int
+    """By how much the sums over all groups are too large."""
+
+
+class PackedBits(NamedTuple):
+    """Sums that are multiplied."""
+
+    address: int
+    """Of the levels of four columns, float32."""
+    stride: int
+    """Bytes from the levels of one column to those of the next."""
+    drives: int
+    """Address of (depth, 32 vectors) float32: lower bit + PACKING * upper bit."""
+    depth: int
+    """Word lines, at least one."""
+
+
+class _LineDrives(NamedTuple):
+    """`drives` of PackedBits as `blocks.Panel`."""
+
+    address: Any
+    stride: Any
+    depth: Any
+
+
+def _convert_bits(code: VectorCode, sums: list[list[Any]], columns: Any, total: Any) -> None:
+    """total[c, 0:32] += weight * sum over bits b of 2^b ADC(sums[c][b]), exact below 2^24."""
+    sizes = [_note_sizes(code, c, bits, columns) for c, bits in enumerate(sums)]
+    builder, weights = code.builder, code.broadcast(total.weight)
+    beyond = constant(ir.VectorType(FLAG, VECTORS), 0)
+    for c, (_, largest) in enumerate(sizes):
+        same = code.broadcast(code.load(_of_column(code, columns, c, SAME_AT), SHORT), VECTORS)
         beyond = builder.or_(beyond, builder.icmp_signed(">", largest, same))
     rounded, whole, end = (builder.append_basic_block(name) for name in ("rounded", "whole", "converted"))
     some = builder.bitcast(beyond, INTEGER)  # a bit of each vector
     builder.cbranch(builder.icmp_unsigned("!=", some, INTEGER(0)), rounded, whole)
 
-    halves = [ir.Constant(INTEGERS, list(range(LANES * half, LANES * (half + 1)))) for half in range(2)]
-
-    def numbers(shorts: Any, half: int) -> Any:
-        part = builder.shuffle_vector(shorts, shorts, halves[half])
-        return builder.sitofp(builder.sext(part, INTEGERS), FLOATS)
-
     def add(c: int, half: int, codes: Any) -> None:
-        place = code.at(total, stride, c, 64 * half)
-        code.store(code.fma(codes, worths, code.load(place, FLOATS)), place)
+        place = code.address(total.address, total.stride, c, VECTOR_BYTES * half)
+        code.store(code.multiply_add(codes, weights, code.load(place, FLOATS)), place)
 
     builder.position_at_end(whole)
     for c, bits in enumerate(sums):
-        together = bits[-1]
+        all_bits = bits[-1]
         for one in reversed(bits[:-1]):
-            together = builder.add(builder.add(together, together), one)
-        for half in range(2):
-            add(c, half, numbers(together, half))
+            all_bits = builder.add(builder.add(all_bits, all_bits), one)
+        for half in HALVES:
+            add(c, half, _numbers(builder, all_bits, half))
     builder.branch(end)
 
     builder.position_at_end(rounded)
-    high, two = code.splat(limit), every(FLOATS, 2.0)
-    low = builder.fneg(high)
+    limit, two = code.broadcast(columns.limit), constant(FLOATS, 2.0)
     for c, bits in enumerate(sums):
-        to_code = code.splat(code.load(code.at(columns, step, c), FLOAT))
-        unclipped = code.splat(code.load(code.at(columns, step, c, 6), SHORT), VECTORS)
-        place = code.at(columns, step, c, 128)
-        count = code.load(place, SHORTS)
-        for one in sizes[c]:
-            count = builder.sub(count, builder.sext(builder.icmp_signed(">", one, unclipped), SHORTS))
-        code.store(count, place)
-        for half in range(2):
-            together = None
-            for one in reversed(bits):
-                rounded_code = code.unary("rint", builder.fmul(numbers(one, half), to_code))
-                clipped = code.pick(">", code.pick("<", rounded_code, high), low)
-                together = clipped if together is None else code.fma(together, two, clipped)
-            add(c, half, together)
+        to_code = code.broadcast(code.load(_of_column(code, columns, c, FACTOR_AT), FLOAT))
+        _count_clipped(code, c, sizes[c][0], columns)
+        for half in HALVES:
+            readings = [
+                emit_clipped(code, emit_code(code, _numbers(builder, one, half), to_code), limit) for one in bits
+            ]
+            all_readings = readings[-1]
+            for one in reversed(readings[:-1]):
+                all_readings = code.multiply_add(all_readings, two, one)
+            add(c, half, all_readings)
     builder.branch(end)
     builder.position_at_end(end)
+
+
+def _of_column(code: VectorCode, columns: Any, c: int, offset: int) -> Any:
+    """Address of one of a column's settings."""
+    return code.address(columns.address, WORD(COLUMN_BYTES), c, offset)
+
+
+def _note_sizes(code: VectorCode, c: int, bits: list[Any], columns: Any) -> tuple[list[Any], Any]:
+    """|sums| of each bit, and the largest of each vector, which is noted for the column."""
+    builder = code.builder
+    size = code.llvm_function("llvm.abs.v32i16", SHORTS, [SHORTS, FLAG])
+    sizes = [builder.call(size, [one, FLAG(0)]) for one in bits]
+    largest = sizes[0]
+    for other in sizes[1:]:
+        largest = builder.select(builder.icmp_signed(">", other, largest), other, largest)
+    place = _of_column(code, columns, c, PEAK_AT)
+    peak = code.load(place, SHORTS)
+    code.store(builder.select(builder.icmp_signed(">", largest, peak), largest, peak), place)
+    return sizes, largest
+
+
+def _count_clipped(code: VectorCode, c: int, sizes: list[Any], columns: Any) -> None:
+    builder = code.builder
+    unclipped = code.broadcast(code.load(_of_column(code, columns, c, UNCLIPPED_AT), SHORT), VECTORS)
+    place = _of_column(code, columns, c, CLIPPED_AT)
+    count = code.load(place, SHORTS)
+    for one in sizes:
+        count = builder.sub(count, builder.sext(builder.icmp_signed(">", one, unclipped), SHORTS))
+    code.store(count, place)
+
+
+def _numbers(builder: Any, shorts: Any, half: int) -> Any:
+    """Half of 32 whole numbers (int16) as float32."""
+    places = ir.Constant(INTEGERS, list(range(LANES * half, LANES * (half + 1))))
+    return builder.sitofp(builder.sext(builder.shuffle_vector(shorts, shorts, places), INTEGERS), FLOATS)
 
 
 @intrinsic
@@ -116,11 +210,11 @@ def _tabulate(typing_context: Any, levels: Any, groups: Any, offset: Any, tables
     """
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        code = Code(builder)
+        code = VectorCode(builder)
         levels, groups, offset, tables = values
         line = ir.VectorType(BYTE, 32)
-        lower = ir.Constant(ir.VectorType(ir.IntType(1), 64), [place // 8 % 2 == 0 for place in range(64)])
-        start = builder.select(lower, code.splat(builder.trunc(offset, BYTE), 64), every(BYTES, 0))
+        lower = ir.Constant(ir.VectorType(FLAG, 64), [place // 8 % 2 == 0 for place in range(64)])
+        start = builder.select(lower, code.broadcast(builder.trunc(offset, BYTE), 64), constant(BYTES, 0))
 
         def shuffled(values: Any, other: Any, order: list[int]) -> Any:
             return builder.shuffle_vector(values, other, ir.Constant(ir.VectorType(INTEGER, 64), order))
@@ -130,14 +224,14 @@ def _tabulate(typing_context: Any, levels: Any, groups: Any, offset: Any, tables
             threes = start
             for i in range(3):
                 order = [place // 8 * 3 + i if place >> i & 1 else 32 for place in range(64)]
-                threes = builder.add(threes, shuffled(cells, every(line, 0), order))
+                threes = builder.add(threes, shuffled(cells, constant(line, 0), order))
             for c in range(COLUMNS):
                 low, high = ([16 * c + 8 * half + (s >> 3 * half) % 8 for s in range(64)] for half in range(2))
                 sums = builder.add(shuffled(threes, threes, low), shuffled(threes, threes, high))
                 code.store(sums, builder.add(tables, builder.add(builder.mul(g, WORD(TABLE_BYTES)), WORD(64 * c))))
             return []
 
-        code.loop(groups, [], table)
+        code.counted_loop(groups, [], table)
         return context.get_dummy_value()
 
     return types.void(*[types.int64] * 4), generate
@@ -148,113 +242,94 @@ def _add_up(typing_context: Any, codes: Any, factor: Any, blocks: Any, total: An
     """total[i] += codes[i] * factor for 32 * blocks numbers (float32); codes back to zero."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        code = Code(builder)
+        code = VectorCode(builder)
         codes, factor, blocks, total = values
-        factors = code.splat(factor)
+        factors = code.broadcast(factor)
 
         def block(i: Any, nothing: Any) -> list[Any]:
             for half in range(2):
-                offset = builder.add(builder.mul(i, WORD(4 * VECTORS)), WORD(64 * half))
+                offset = builder.add(builder.mul(i, WORD(4 * VECTORS)), WORD(VECTOR_BYTES * half))
                 here, there = builder.add(codes, offset), builder.add(total, offset)
-                code.store(code.fma(code.load(here, FLOATS), factors, code.load(there, FLOATS)), there)
-                code.store(every(FLOATS, 0.0), here)
+                code.store(code.multiply_add(code.load(here, FLOATS), factors, code.load(there, FLOATS)), there)
+                code.store(constant(FLOATS, 0.0), here)
             return []
 
-        code.loop(blocks, [], block)
+        code.counted_loop(blocks, [], block)
         return context.get_dummy_value()
 
     return types.void(types.int64, types.float32, types.int64, types.int64), generate
 
 
 @intrinsic
-def _read_looked_up(
-    typing_context: Any,
-    drives: Any,
-    tables: Any,
-    groups: Any,
-    together: Any,
-    offset: Any,
-    columns: Any,
-    limit: Any,
-    worth: Any,
-    total: Any,
-    total_stride: Any,
-) -> Any:
-    """total[c, v] += worth * sum over 4 bits b of 2^b ADC(sum over groups g of tables[g, c, drives[g, b, v]] - offset).
+def _read_looked_up(typing_context: Any, looked_up: Any, columns: Any, total: Any) -> Any:
+    """total[c, v] += weight * sum over 4 bits b of 2^b ADC(sum over groups g of
+    tables[g, c, drives[g, b, v]] - offset).
 
-    drives (groups, 2, 32, 2): bytes, one per pair of bits, vector and bit; tables (groups, 4, 64): bytes, of which
-    `together` groups never sum above 255; see `_convert`.
+    looked_up: Tables; columns: BitColumns; total: BitTotal.
     """
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        code = Code(builder)
-        drives, tables, groups, together, offset, columns, limit, worth, total, stride = values
-        permute = code.function("llvm.x86.avx512.permvar.qi.512", BYTES, [BYTES, BYTES])
-        blocks = [(c, pair) for c in range(COLUMNS) for pair in range(2)]
-        rounds = builder.sdiv(builder.sub(builder.add(groups, together), WORD(1)), together)
-
-        def some_groups(turn: Any, sums: list[Any]) -> list[Any]:
-            first = builder.mul(turn, together)
-            left = builder.sub(groups, first)
-            count = builder.select(builder.icmp_signed("<", left, together), left, together)
-
-            def group(i: Any, short_sums: list[Any]) -> list[Any]:
-                g = builder.add(first, i)
-                driven = [
-                    code.load(builder.add(drives, builder.add(builder.mul(g, WORD(128)), WORD(64 * pair))), BYTES)
-                    for pair in range(2)
-                ]
-                columns_of = [
-                    code.load(builder.add(tables, builder.add(builder.mul(g, WORD(TABLE_BYTES)), WORD(64 * c))), BYTES)
-                    for c in range(COLUMNS)
-                ]
-                return [
-                    builder.add(before, builder.call(permute, [columns_of[c], driven[pair]]))
-                    for (c, pair), before in zip(blocks, short_sums, strict=True)
-                ]
-
-            looked_up = code.loop(count, [every(BYTES, 0)] * len(blocks), group)
-            both, odd = sums[: len(blocks)], sums[len(blocks) :]
-            words = [builder.bitcast(one, SHORTS) for one in looked_up]
-            return [builder.add(before, word) for before, word in zip(both, words, strict=True)] + [
-                builder.add(before, builder.lshr(word, every(SHORTS, 8)))
-                for before, word in zip(odd, words, strict=True)
-            ]
-
-        sums = code.loop(rounds, [every(SHORTS, 0)] * (2 * len(blocks)), some_groups)
-        offsets = code.splat(builder.trunc(offset, SHORT), VECTORS)
+        code = VectorCode(builder)
+        given = fields_of(builder, looked_up, values[0])
+        sums = _sums_looked_up(code, given)
+        blocks = len(sums) // 2
+        offsets = code.broadcast(builder.trunc(given.offset, SHORT), VECTORS)
         bits: list[list[Any]] = [[] for _ in range(COLUMNS)]
-        for (c, _), both, odd in zip(blocks, sums[: len(blocks)], sums[len(blocks) :], strict=True):
-            even = builder.sub(both, builder.shl(odd, every(SHORTS, 8)))
-            bits[c] += [builder.sub(even, offsets), builder.sub(odd, offsets)]
-        _convert(code, bits, columns, limit, worth, total, stride)
+        for place, (both, odd) in enumerate(zip(sums[:blocks], sums[blocks:], strict=True)):
+            even = builder.sub(both, builder.shl(odd, constant(SHORTS, 8)))
+            bits[place // 2] += [builder.sub(even, offsets), builder.sub(odd, offsets)]
+        _convert_bits(code, bits, fields_of(builder, columns, values[1]), fields_of(builder, total, values[2]))
         return context.get_dummy_value()
 
-    return types.void(*[types.int64] * 6, types.float32, types.float32, *[types.int64] * 2), generate
+    return types.void(looked_up, columns, total), generate
+
+
+def _sums_looked_up(code: VectorCode, given: Any) -> list[Any]:
+    """32 sums of 16 bits each: of every column and pair of bits, first the sums of both bits, the upper one times 256,
+    then those of the upper bit alone."""
+    builder = code.builder
+    permute = code.llvm_function("llvm.x86.avx512.permvar.qi.512", BYTES, [BYTES, BYTES])
+    blocks = [(c, pair) for c in range(COLUMNS) for pair in range(2)]
+    rounds = builder.sdiv(builder.sub(builder.add(given.groups, given.at_once), WORD(1)), given.at_once)
+
+    def some_groups(turn: Any, sums: list[Any]) -> list[Any]:
+        first = builder.mul(turn, given.at_once)
+        left = builder.sub(given.groups, first)
+        count = builder.select(builder.icmp_signed("<", left, given.at_once), left, given.at_once)
+
+        def group(i: Any, byte_sums: list[Any]) -> list[Any]:
+            g = builder.add(first, i)
+            drives = builder.add(given.drives, builder.mul(g, WORD(128)))
+            tables = builder.add(given.tables, builder.mul(g, WORD(TABLE_BYTES)))
+            driven = [code.load(builder.add(drives, WORD(64 * pair)), BYTES) for pair in range(2)]
+            columns_of = [code.load(builder.add(tables, WORD(64 * c)), BYTES) for c in range(COLUMNS)]
+            return [
+                builder.add(before, builder.call(permute, [columns_of[c], driven[pair]]))
+                for (c, pair), before in zip(blocks, byte_sums, strict=True)
+            ]
+
+        looked_up = code.counted_loop(count, [constant(BYTES, 0)] * len(blocks), group)
+        both, odd = sums[: len(blocks)], sums[len(blocks) :]
+        words = [builder.bitcast(one, SHORTS) for one in looked_up]
+        return [builder.add(before, word) for before, word in zip(both, words, strict=True)] + [
+            builder.add(before, builder.lshr(word, constant(SHORTS, 8)))
+            for before, word in zip(odd, words, strict=True)
+        ]
+
+    return code.counted_loop(rounds, [constant(SHORTS, 0)] * (2 * len(blocks)), some_groups)
 
 
 @intrinsic
-def _read_packed(
-    typing_context: Any,
-    levels: Any,
-    stride: Any,
-    drives: Any,
-    depth: Any,
-    columns: Any,
-    limit: Any,
-    worth: Any,
-    total: Any,
-    total_stride: Any,
-) -> Any:
-    """total[c, v] += worth * sum over 2 bits b of 2^b ADC(sum over k < depth of levels[c, k] * bit b of drives[k, v]).
+def _read_packed(typing_context: Any, packed: Any, columns: Any, total: Any) -> Any:
+    """total[c, v] += weight * sum over 2 bits b of 2^b ADC(sum over k < depth of levels[c, k] * bit b of drives[k, v]).
 
-    levels (4, stride bytes): float32; drives (depth, 32): float32, lower bit + PACKING * upper bit; see `_convert`.
+    packed: PackedBits; columns: BitColumns; total: BitTotal.
     """
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        code = Code(builder)
-        levels, levels_stride, drives, depth, columns, limit, worth, total, stride = values
-        packed = code.sums(COLUMNS, levels, levels_stride, drives, WORD(4 * VECTORS), depth)
+        code = VectorCode(builder)
+        given = fields_of(builder, packed, values[0])
+        drives = _LineDrives(given.drives, WORD(4 * VECTORS), given.depth)
         order = ir.Constant(ir.VectorType(INTEGER, VECTORS), list(range(VECTORS)))
 
         def shorts(halves: list[Any]) -> Any:
@@ -262,14 +337,16 @@ def _read_packed(
             return builder.shuffle_vector(*parts, order)
 
         bits = []
-        for halves in packed:
-            upper = [code.unary("rint", builder.fmul(half, every(FLOATS, 1 / PACKING))) for half in halves]
-            lower = [code.fma(up, every(FLOATS, -PACKING), half) for up, half in zip(upper, halves, strict=True)]
+        for halves in float_sums(code, COLUMNS, given, drives):
+            upper = [code.apply("rint", builder.fmul(half, constant(FLOATS, 1 / PACKING))) for half in halves]
+            lower = [
+                code.multiply_add(up, constant(FLOATS, -PACKING), half) for up, half in zip(upper, halves, strict=True)
+            ]
             bits.append([shorts(lower), shorts(upper)])
-        _convert(code, bits, columns, limit, worth, total, stride)
+        _convert_bits(code, bits, fields_of(builder, columns, values[1]), fields_of(builder, total, values[2]))
         return context.get_dummy_value()
 
-    return types.void(*[types.int64] * 5, types.float32, types.float32, *[types.int64] * 2), generate
+    return types.void(packed, columns, total), generate
 
 
 tabulate: Any = _tabulate

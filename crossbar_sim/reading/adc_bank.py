@@ -1,35 +1,26 @@
-"""ADC circuits beyond plain rounding: SAR and ramp converters with their static errors, and mid-rise codes."""
+"""ADCBank: converters that do more than round: circuits with their static errors, and mid-rise codes."""
 
 from __future__ import annotations
-
-from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from crossbar_sim.hardware.adc_circuits import CIRCUITS
 from crossbar_sim.hardware.converters import ADC
 from crossbar_sim.runtime.counter_random import Key, uniforms_at
 
-GAIN_DRAW, OFFSET_DRAW, UNIT_DRAW = 0, 1, 2
-
-
-class Transfer(Protocol):
-    """From currents to what the digital side takes them for."""
-
-    def __call__(self, sums: torch.Tensor, full: torch.Tensor, row_tile: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """sums (vectors, columns) and the range (columns,) in ampere -> read currents, and which were clipped."""
-        ...
+GAIN_DRAW = 0
+OFFSET_DRAW = 1
+UNIT_DRAW = 2
 
 
 class ADCBank:
     """All converters of one read direction: each serves `columns_per_adc` columns of a tile.
 
     A current I is v = (I / full + 1) / 2 (codes - 1) codes above the lowest. A converter sees v (1 + gain) + offset
-    about mid-range. SAR, from the largest capacitor down: capacitor i, 2^i units of 1 + mismatch z, stays if v + 1/2
-    is at least the sum so far, so its value spreads by mismatch 2^(i/2). Ramp: the code is the number of staircase
-    steps, each 1 + mismatch z, that v + 1/2 has passed.
+    about mid-range, and finds the code as its circuit does (`hardware.adc_circuits`).
     """
 
     def __init__(self, adc: ADC, tile_columns: int, columns: int, row_tiles: int, key: Key) -> None:
@@ -41,7 +32,9 @@ class ADCBank:
         self._key = key
         self.gain = 1.0 + adc.gain_error * self._normal(GAIN_DRAW, self._shape)
         self.offset = adc.offset_error * self._normal(OFFSET_DRAW, self._shape)
-        self.thresholds = self._thresholds()
+        self.thresholds = CIRCUITS[adc.circuit].thresholds(
+            adc.bits, adc.code_count, adc.mismatch, lambda units: self._normal(UNIT_DRAW, (*self._shape, *units))
+        )
 
     def __call__(self, sums: torch.Tensor, full: torch.Tensor, row_tile: int) -> tuple[torch.Tensor, torch.Tensor]:
         top = self.adc.code_count - 1
@@ -63,19 +56,3 @@ class ADCBank:
 
     def _normal(self, draw: int, shape: tuple[int, ...]) -> NDArray[np.float64]:
         return ndtri(uniforms_at(np.full(int(np.prod(shape)), draw, np.uint32), self._key)).reshape(shape)
-
-    def _thresholds(self) -> NDArray[np.float64] | None:
-        """(row tiles, converters, codes - 1): the value from which on each code above the lowest is reached."""
-        adc, count = self.adc, self.adc.code_count
-        if adc.circuit == "uniform":
-            return None
-        if adc.circuit == "ramp":
-            steps = 1.0 + adc.mismatch * self._normal(UNIT_DRAW, (*self._shape, count - 1))
-            return np.cumsum(np.maximum(steps, 0.0), axis=-1)
-        units = 2.0 ** np.arange(adc.bits)
-        capacitors = units + adc.mismatch * np.sqrt(units) * self._normal(UNIT_DRAW, (*self._shape, adc.bits))
-        codes = np.arange(1, count)
-        bits = (codes[:, None] >> np.arange(adc.bits)) & 1
-        sums = capacitors @ bits.T
-        # a larger code whose sum is smaller (at a major transition) takes the codes below it: they are missing
-        return np.minimum.accumulate(sums[..., ::-1], axis=-1)[..., ::-1].copy()
