@@ -16,12 +16,14 @@ from crossbar_sim.cells.written import CellLists, CellsOnDemand, Written, no_cel
 from crossbar_sim.devices import DeviceModel, FlickerNoise, relaxed
 from crossbar_sim.devices.disturbance import disturbed, half_selected_pulses
 from crossbar_sim.devices.laws import NO_SPREAD, SpreadLaw
-from crossbar_sim.devices.pulse_law import PulseLaw
+from crossbar_sim.devices.pulse_law import record_of
 from crossbar_sim.runtime.counter_random import Key, uniforms_at
 from crossbar_sim.runtime.draws import DEVICE_TO_DEVICE_DRAW, FAULT_DRAW, LIFETIME_DRAW
 from crossbar_sim.spec.errors import MappingError, SpecError
 
 Floats = NDArray[np.float64]
+no_flags = np.empty(0, np.bool_)
+no_values = np.empty(0)
 
 
 class Cells:
@@ -59,7 +61,7 @@ class Cells:
         self.lifetime: Floats | None = None
         self.device_to_device: Floats | None = None
         self.disturbed: NDArray[np.int64] | None = None
-        self._laws: dict[float, PulseLaw] = {}
+        self._laws: dict[float, NDArray[np.void]] = {}
         self._method = programming_method(device)
         if device.disturbance is not None:
             if len(shape) < 2:
@@ -123,12 +125,14 @@ class Cells:
     def _request(self, cells: NDArray[np.int64], wanted: NDArray[Any]) -> Request:
         return Request(cells, wanted, self.key, self.clock, self._lines[1], self._array[1])
 
-    def _write(self, request: Request, law: PulseLaw, method: Method | None, listing: bool) -> Written:
+    def _write(self, request: Request, law: NDArray[np.void], method: Method | None, listing: bool) -> Written:
         """Give the pulses; then fail the worn cells and disturb the others."""
         cells, count = request.cells, request.cells.size
         self.version += count > 0
         write = Write(request, law, method, self._lines[0])
-        state, before, writes_before = self.state, np.empty(count), np.empty(count, np.uint32)
+        state = self.state
+        before = np.empty(count)
+        writes_before = np.empty(count, np.uint32)
         if not (listing or self._has_consequences):
             work = summed(write.run(state, before, writes_before, no_lists))
             on_demand = CellsOnDemand(partial(write.replay, state, before, writes_before))
@@ -156,8 +160,17 @@ class Cells:
     @property
     def state(self) -> CellState:
         """All cells, flat."""
-        flat: Any = (array.reshape(-1) for array in self.grid_state)
-        return CellState(*flat)
+        stuck, factors = self.stuck, self.device_to_device
+        return CellState(
+            self.conductance.reshape(-1),
+            self.present.reshape(-1),
+            self.writes.reshape(-1),
+            self.pulses.reshape(-1),
+            self.conductance_travel.reshape(-1),
+            self.written_at.reshape(-1),
+            no_flags if stuck is None else stuck.reshape(-1),
+            no_values if factors is None else factors.reshape(-1),
+        )
 
     @property
     def grid_state(self) -> CellState:
@@ -174,11 +187,11 @@ class Cells:
             device_to_device=np.empty(none) if self.device_to_device is None else self.device_to_device,
         )
 
-    def _law(self, sense_energy: float) -> PulseLaw:
+    def _law(self, sense_energy: float) -> NDArray[np.void]:
         """`DeviceModel.pulse_law`, worked out once."""
         law = self._laws.get(sense_energy)
         if law is None:
-            law = self._laws[sense_energy] = self.device.pulse_law(sense_energy)
+            law = self._laws[sense_energy] = record_of(self.device.pulse_law(sense_energy))
         return law
 
     def wear_out(self, cells: NDArray[np.int64]) -> None:

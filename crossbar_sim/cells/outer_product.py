@@ -12,16 +12,8 @@ from numpy.typing import NDArray
 from crossbar_sim.cells.cells import Cells
 from crossbar_sim.cells.compiled.arguments import CellState
 from crossbar_sim.cells.compiled.row_work import COLUMN, SUMS
-from crossbar_sim.cells.compiled.stochastic_update import (
-    BOTH_CELLS,
-    CELL_OF_THE_SIGN,
-    ONE_CELL,
-    DrivenRows,
-    UpdateRequest,
-    UpdateResults,
-    list_columns,
-    update_rows,
-)
+from crossbar_sim.cells.compiled.stochastic_update import list_columns, update_rows
+from crossbar_sim.cells.compiled.update_arguments import DrivenRows, UpdateRequest, UpdateResults
 from crossbar_sim.cells.pulse_trains import PulseTrains
 from crossbar_sim.cells.update_law import UpdateLaw, update_law
 from crossbar_sim.cells.written import CellLists, CellsOnDemand, Written
@@ -36,10 +28,10 @@ LEAST_ROWS = 32
 
 
 @dataclass(frozen=True)
-class Scheme:
+class PulseOnWeight:
     """What a pulse on both lines does to a weight.
 
-    cells: which of its cells take it: ONE_CELL, BOTH_CELLS or CELL_OF_THE_SIGN
+    cells: which of its cells take it, as in `Scheme.pulsed`
     share: the mean move of the weight as a share of the largest
     """
 
@@ -47,7 +39,7 @@ class Scheme:
     share: float
 
 
-def update_scheme(hardware: Hardware) -> Scheme:
+def update_scheme(hardware: Hardware) -> PulseOnWeight:
     """How the weights of this hardware take the pulses of a parallel update.
 
     offset: the cell, SET up and RESET down, the references never; two_sided: both cells, in opposite directions;
@@ -67,12 +59,7 @@ def update_scheme(hardware: Hardware) -> Scheme:
                 f"{hardware.name}: no update of all rows and columns at once: {reason}; choose {instead}, or another "
                 "update rule"
             )
-    cells, steps = SCHEMES[tile.mapping]
-    return Scheme(cells, steps / device.full_swing_pulses)
-
-
-SCHEMES = {"offset": (ONE_CELL, 2.0), "two_sided": (BOTH_CELLS, 2.0), "differential": (CELL_OF_THE_SIGN, 1.0)}
-"""By mapping: cells, and windows that the weight's full range has for each window that a cell moves."""
+    return PulseOnWeight(tile.scheme.pulsed, tile.scheme.update_range / device.full_swing_pulses)
 
 
 def check_device(device: DeviceModel) -> None:
@@ -101,11 +88,11 @@ def pulse_outer_product(
     """Apply a batch to cells (planes, rows, columns), sample by sample and slot by slot: one write of every cell that
     takes pulses, however many.
 
-    scheme: which cells a pulse on both lines reaches, as in `Scheme`; row_of (inputs,), column_of (outputs,): where the
-    lines of the trains are; each `tile_rows` inputs have columns of their own, and each `tile_columns` columns (None:
-    all) sums of their own in the result. Cells that take no pulse stay bit-identical. Where cells end does not depend
-    on the number of threads, nor on how samples are cut into batches. Raises SpecError for devices whose pulses the
-    parallel update cannot give.
+    scheme: which cells a pulse on both lines reaches, as in `PulseOnWeight`; row_of (inputs,), column_of (outputs,):
+    where the lines of the trains are; each `tile_rows` inputs have columns of their own, and each `tile_columns`
+    columns (None: all) sums of their own in the result. Cells that take no pulse stay bit-identical. Where cells end
+    does not depend on the number of threads, nor on how samples are cut into batches. Raises SpecError for devices
+    whose pulses the parallel update cannot give.
     """
     device = cells.device
     check_device(device)

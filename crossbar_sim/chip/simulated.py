@@ -117,7 +117,7 @@ class SimulatedMatrix(Matrix):
 
         The master then follows the cells. The next `program()` writes the pulsed cells again, wherever they stand.
         """
-        if self.hardware.tile.mapping != "differential" or self.hardware.tile.slices > 1:
+        if not self.hardware.tile.scheme.one_sided or self.hardware.tile.slices > 1:
             raise MappingError(
                 f"{self.name}: blind pulses need one-sided pairs; set tile.mapping = 'differential' without slices, or "
                 "use the update rule write_verify"

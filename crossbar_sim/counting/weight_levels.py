@@ -51,7 +51,7 @@ def gaussian_levels(weights: int, levels: int, hardware: Hardware) -> tuple[floa
     mean. Other mappings: the histogram of evenly spaced quantiles.
     """
     largest = _largest_gaussian(weights)
-    if hardware.tile.mapping != "differential" or hardware.tile.slices > 1:
+    if not hardware.tile.scheme.one_sided or hardware.tile.slices > 1:
         quantiles = norm.ppf((np.arange(QUANTILES) + 0.5) / QUANTILES)[:, None]
         layout = Layout(hardware.tile, QUANTILES, 1)
         limit = np.full((layout.row_tiles, 1), largest)

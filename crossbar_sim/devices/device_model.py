@@ -263,11 +263,11 @@ class DeviceModel(SourcedSpec):
     def response(self, pulses: NDArray[np.float64], reset: bool = False) -> NDArray[np.float64]:
         """Mean conductance (siemens) after `pulses` SET pulses from g_min, or RESET pulses from g_max."""
         if self.step_law is not None:
-            gone = self.steps(reset).after(np.asarray(pulses, np.float64), self.window)
-            return self.g_max - gone if reset else self.g_min + gone
+            distance = self.steps(reset).after(np.asarray(pulses, np.float64), self.window)
+            return self.g_max - distance if reset else self.g_min + distance
         if reset:
-            gone = travelled(pulses, self.reset_nonlinearity, self.reset_pulses_full_swing, self.window)
-            return self.g_max - gone
+            distance = travelled(pulses, self.reset_nonlinearity, self.reset_pulses_full_swing, self.window)
+            return self.g_max - distance
         return self.g_min + travelled(pulses, self.set_nonlinearity, self.full_swing_pulses, self.window)
 
     def pulse_law(self, sense_energy: Joule) -> PulseLaw:

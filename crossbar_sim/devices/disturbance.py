@@ -67,7 +67,9 @@ def _felt(
     programmed = np.zeros(felt.size, np.bool_)
     for index in range(cells.size - 1, -1, -1):
         cell = cells[index]
-        side, row, column = cell // (rows * columns), cell // columns % rows, cell % columns
+        side = cell // (rows * columns)
+        row = cell // columns % rows
+        column = cell % columns
         t, u = row // array_rows, column // array_columns
         felt[cell] = whole[t, u] if everywhere else word[row, u] + bit[t, side, column]
         programmed[cell] = True

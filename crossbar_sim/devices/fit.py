@@ -77,14 +77,14 @@ def _shown(value: float | None) -> str:
 def simulate(device: DeviceModel, cells: int, key: Key) -> PulseData:
     """Pulse trains of simulated cells across the whole window, each pulse with its spread."""
     up, down = round(device.full_swing_pulses), round(device.reset_pulses_full_swing)
-    pace = device.device_to_device_factor(normals(np.full(cells, up + down, np.uint32), key)[0])
+    factor = device.device_to_device_factor(normals(np.full(cells, up + down, np.uint32), key)[0])
     trains = np.full((cells, 1 + up + down), device.g_min)
     least = -np.inf if device.pulses_may_reverse else 0.0
     for pulse in range(up + down):
         g, z = trains[:, pulse], normals(np.full(cells, pulse, np.uint32), key)[0]
         rising = pulse < up
-        gone, sign = (g - device.g_min, 1) if rising else (device.g_max - g, -1)
-        move = pace * device.steps(not rising)(gone) * np.maximum(1 + device.cycle_to_cycle * z, least)
+        distance, sign = (g - device.g_min, 1) if rising else (device.g_max - g, -1)
+        move = factor * device.steps(not rising)(distance) * np.maximum(1 + device.cycle_to_cycle * z, least)
         move += (device.cycle_to_cycle_window or 0.0) * device.window * z
         trains[:, pulse + 1] = np.clip(g + sign * move, device.g_min, device.g_max)
     return PulseData(trains, up)
@@ -133,7 +133,9 @@ def fit(data: PulseData, name: str, like: str | Path = "wu2018") -> Fit:
     comes near the window, cells are stopped at its ends and the mean train is flatter than the law. Raises
     SpecError if nothing can be fitted.
     """
-    mean, up, down = data.trains.mean(axis=0), data.up, data.down
+    mean = data.trains.mean(axis=0)
+    up = data.up
+    down = data.down
     low, high = float(mean.min()), float(mean.max())
     if high <= low or mean[up] <= mean[0] or mean[up] <= mean[-1]:
         raise SpecError(f"{name}: the conductance does not rise over {up} pulses and fall again; check --pulses-up")
@@ -153,15 +155,15 @@ def fit(data: PulseData, name: str, like: str | Path = "wu2018") -> Fit:
     set_label, reset_label = _label(bend_up), _label(bend_down)
 
     sign = np.where(np.arange(up + down) < up, 1.0, -1.0)
-    gone = np.where(sign > 0, data.trains[:, :-1] - g_min, g_min + window - data.trains[:, :-1])
+    distance = np.where(sign > 0, data.trains[:, :-1] - g_min, g_min + window - data.trains[:, :-1])
     rising, falling = labelled_steps(set_label, up, window), labelled_steps(reset_label, down, window)
-    step = np.where(sign > 0, rising(gone), falling(gone))
+    step = np.where(sign > 0, rising(distance), falling(distance))
     moved = sign * np.diff(data.trains, axis=1)
     weight = (step**2).sum(axis=1)
-    pace = (step * moved).sum(axis=1) / weight
-    rest = moved - pace[:, None] * step
-    spread = math.sqrt((rest**2).sum() / max(rest.size - len(pace), 1))
-    between = pace.var(ddof=1) - (spread**2 / weight).mean() if len(pace) > 1 else 0.0
+    factor = (step * moved).sum(axis=1) / weight
+    left_over = moved - factor[:, None] * step
+    spread = math.sqrt((left_over**2).sum() / max(left_over.size - len(factor), 1))
+    between = factor.var(ddof=1) - (spread**2 / weight).mean() if len(factor) > 1 else 0.0
 
     device = _device(
         name,

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from crossbar_sim.devices.pulse_response.base import Steps
 
 
@@ -50,3 +53,13 @@ class PulseLaw(NamedTuple):
     read_voltage: float
     read_time: float
     sense_energy: float
+
+
+STEPS = np.dtype([(name, np.float64) for name in Steps._fields])
+POLARITY = np.dtype([("steps", STEPS), ("voltage", np.float64), ("width", np.float64)])
+PULSE_LAW = np.dtype([(name, POLARITY if name in ("up", "down") else np.float64) for name in PulseLaw._fields])
+
+
+def record_of(law: PulseLaw) -> NDArray[np.void]:
+    """The law as one record by the same names: it crosses into compiled code faster than a tuple of 28 numbers."""
+    return np.array([law], PULSE_LAW)

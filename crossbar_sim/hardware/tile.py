@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from crossbar_sim.hardware.schemes import SCHEMES, Scheme, SchemeName
 from crossbar_sim.spec.errors import SpecError
 from crossbar_sim.spec.spec import SourcedSpec
 from crossbar_sim.spec.units import Farad, Ohm, One, SquareMeter
@@ -30,7 +31,7 @@ class TileSpec(SourcedSpec):
 
     rows: Annotated[int, Field(ge=1)]
     columns: Annotated[int, Field(ge=2)]
-    mapping: Literal["differential", "two_sided", "offset"] = "differential"
+    mapping: SchemeName = "differential"
     slices: Annotated[int, Field(ge=1, le=16)] = 1
     slice_bits: Annotated[int, Field(ge=1, le=8)] | None = None
     scale: Literal["column", "tile", "matrix"] = "column"
@@ -67,15 +68,20 @@ class TileSpec(SourcedSpec):
             )
         return self
 
+    @property
+    def scheme(self) -> Scheme:
+        """How a weight sits in cells."""
+        return SCHEMES[self.mapping]
+
     @cached_property
     def sides(self) -> int:
         """Cells of one slice: a pair, or one against a reference."""
-        return 1 if self.mapping == "offset" else 2
+        return self.scheme.sides
 
     @cached_property
     def references(self) -> int:
         """Reference columns per slice in each tile."""
-        return 1 if self.mapping == "offset" else 0
+        return self.scheme.references
 
     @cached_property
     def cells_per_weight(self) -> int:
@@ -98,9 +104,8 @@ class TileSpec(SourcedSpec):
         return any(getattr(self, name) > 0 for name in WIRE_RESISTANCES)
 
     def __str__(self) -> str:
-        cells = {"differential": "differential pairs", "two_sided": "two-sided pairs", "offset": "cells and references"}
         sliced = f" in {self.slices} slices of {self.slice_bits} bit" if self.slice_bits is not None else ""
-        return f"{self.rows} x {self.columns} cells, {cells[self.mapping]}{sliced}, one scale per {self.scale}"
+        return f"{self.rows} x {self.columns} cells, {self.scheme.shown}{sliced}, one scale per {self.scale}"
 
     def without_wires(self) -> Self:
         """A copy in which every cell sees the full line voltage."""

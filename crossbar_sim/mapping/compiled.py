@@ -1,18 +1,96 @@
-"""Numba kernels between weights and cells: which cells must change, and what weights the cells stand for."""
+"""Compiled code between weights and cells: which cells must change, and what weights the cells stand for."""
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
+from numpy.typing import NDArray
 
 from crossbar_sim.runtime.compiling import entry, part
 
-BLOCK = 16  # rows of a matrix that are transposed together
+Floats = NDArray[np.float64]
+Indices = NDArray[np.int64]
+BLOCK = 16  # rows of a matrix that are transposed at a time
+
+
+class Encoding(NamedTuple):
+    """What conductances stand for weights.
+
+    limit: (row tiles, outputs) the weight at the end of the window; one beyond it is clipped
+    rows: inputs of one row tile
+    g_min, window: siemens
+    levels: of a cell; 0: continuous
+    sides: cells of one slice: plane = slice * sides + side
+    one_sided: each cell of a pair holds weights of one sign from g_min on, else about the middle of the window
+    slices, slice_bits: cells or pairs that share the digits of a weight, and the bits of each
+    """
+
+    limit: Floats
+    rows: int
+    g_min: float
+    window: float
+    levels: int
+    sides: int
+    one_sided: bool
+    slices: int
+    slice_bits: int
+
+
+class Decoding(NamedTuple):
+    """What weights conductances stand for.
+
+    limit: (row tiles, outputs) the weight at full scale
+    rows: inputs of one row tile
+    full: net siemens at full scale
+    sides: cells of one slice
+    slice_weights: (slices,) what full scale of each is worth
+    """
+
+    limit: Floats
+    rows: int
+    full: float
+    sides: int
+    slice_weights: Floats
+
+
+class Places(NamedTuple):
+    """Where the lines of a matrix are.
+
+    row_of: (inputs,) row of each input
+    column_of: (outputs,) column of each output; it counts up for `side_by_side` outputs at a time
+    side_by_side: outputs in neighbouring columns
+    reference_of: (outputs,) column subtracted from each output's; empty: none
+    """
+
+    row_of: Indices
+    column_of: Indices
+    side_by_side: int
+    reference_of: Indices
+
+
+class Targets(NamedTuple):
+    """Where cells are led.
+
+    target: (planes, inputs, columns) siemens, NaN where nothing was ever programmed; updated
+    cells: receives the flat indices of the cells whose target differs from before
+    goals: receives their new targets
+    """
+
+    target: Floats
+    cells: Indices
+    goals: Floats
 
 
 @part(error_model="numpy")
-def _goals(weight, sign, limit, g_min, window, one_sided, slices, slice_bits, shift, levels, goal):
+def _goals(weight, sign, limit, shift, encoding, goal):
     """Target conductances (outputs,) of one input's weights in one plane: |weight| or its digits at `shift` as shares
     of the window, on levels or not."""
+    g_min = encoding.g_min
+    window = encoding.window
+    levels = encoding.levels
+    slices = encoding.slices
+    one_sided, slice_bits = encoding.one_sided, encoding.slice_bits
     codes, largest_digit = 2.0 ** (slices * slice_bits) - 1.0, np.int64(2**slice_bits) - 1
     steps = levels - 1
     for j in range(goal.size):
@@ -46,37 +124,20 @@ def clamp(weight, largest):
 
 
 @entry(nogil=True, error_model="numpy")
-def retarget(
-    begin,
-    end,
-    weight,
-    limit,
-    rows,
-    g_min,
-    window,
-    levels,
-    sides,
-    one_sided,
-    slices,
-    slice_bits,
-    row_of,
-    column_of,
-    together,
-    target,
-    cells,
-    goals,
-):
-    """Write the target conductances of `weight` into `target`; return how many differ from before. Lines `begin` to
-    `end`: those of input k in plane p are line p * inputs + k.
+def retarget(begin, end, weight, encoding, places, targets):
+    """Write the target conductances of `weight` (outputs, inputs) into `targets.target`; how many differ from before.
 
-    weight (outputs, inputs); limit (row tiles, outputs), row tiles of `rows` inputs; target (planes, inputs,
-    columns) siemens, NaN where nothing was ever programmed, plane = slice * sides + side; levels per cell (0:
-    continuous); row_of (inputs,), column_of (outputs,), which counts up for `together` outputs at a time. The flat
-    indices of the cells that differ and their new targets go, plane by plane and input by input, into `cells` and
-    `goals` from begin * outputs on. A weight beyond its limit is clipped.
+    Lines `begin` to `end`: those of input k in plane p are line p * inputs + k. The cells that differ go, plane by
+    plane and input by input, into `targets.cells` from begin * outputs on. encoding: `Encoding`; places: `Places`;
+    targets: `Targets`.
     """
     outputs, inputs = weight.shape
+    target = targets.target
+    cells = targets.cells
+    goals = targets.goals
     columns = target.shape[2]
+    sides = encoding.sides
+    width = places.side_by_side
     block, goal = np.empty((BLOCK, outputs), weight.dtype), np.empty(outputs)
     start = count = np.uint64(begin * outputs)
     line = begin
@@ -88,12 +149,12 @@ def retarget(
             of_output = weight[j, top : top + height]
             for i in range(height):
                 block[i, j] = of_output[i]
-        sign, shift = 1.0 - 2.0 * (plane % sides), np.int64(slice_bits * (plane // sides))
+        sign, shift = 1.0 - 2.0 * (plane % sides), np.int64(encoding.slice_bits * (plane // sides))
         for i in range(height):
-            k, row = top + i, row_of[top + i]
-            _goals(block[i], sign, limit[k // rows], g_min, window, one_sided, slices, slice_bits, shift, levels, goal)
-            for left in range(0, outputs, together):
-                column, new = column_of[left], goal[left : left + together]
+            k, row = top + i, places.row_of[top + i]
+            _goals(block[i], sign, encoding.limit[k // encoding.rows], shift, encoding, goal)
+            for left in range(0, outputs, width):
+                column, new = places.column_of[left], goal[left : left + width]
                 first, aimed = (plane * inputs + row) * columns + column, target[plane, row, column : column + new.size]
                 changed = 0
                 for j in range(new.size):
@@ -108,25 +169,33 @@ def retarget(
 
 
 @entry
-def retarget_one_side(weight, limit, rows, g_min, window, levels, row_of, column_of, target, cells, goals):
+def retarget_one_side(weight, encoding, places, targets):
     """As `retarget` for pairs (two planes), moving one cell of each pair where the window allows it.
 
     The plus cell moves while the minus cell stays; where that would leave the window, the minus cell moves; where
     neither suffices, and at first, both go to the middle of what is possible.
     """
     outputs, inputs = weight.shape
+    target = targets.target
+    cells = targets.cells
+    goals = targets.goals
+    g_min = encoding.g_min
+    window = encoding.window
+    levels = encoding.levels
     columns = target.shape[2]
     count = 0
     unit = window / (levels - 1) if levels > 0 else window
     top = float(levels - 1) if levels > 0 else 1.0
     for k in range(inputs):
-        t, row = k // rows, row_of[k]
+        t, row = k // encoding.rows, places.row_of[k]
         for j in range(outputs):
-            column = column_of[j]
-            net = min(max(weight[j, k] / limit[t, j], -1.0), 1.0) * top
+            column = places.column_of[j]
+            net = min(max(weight[j, k] / encoding.limit[t, j], -1.0), 1.0) * top
             plus, minus = (target[0, row, column] - g_min) / unit, (target[1, row, column] - g_min) / unit
             if levels > 0:
-                net, plus, minus = np.rint(net), np.rint(plus), np.rint(minus)
+                net = np.rint(net)
+                plus = np.rint(plus)
+                minus = np.rint(minus)
             if 0.0 <= minus + net <= top:
                 plus = minus + net
             elif 0.0 <= plus - net <= top:
@@ -145,16 +214,15 @@ def retarget_one_side(weight, limit, rows, g_min, window, levels, row_of, column
 
 
 @entry(nogil=True, error_model="numpy")
-def read_weights(
-    begin, end, conductance, limit, rows, full, sides, slice_weights, row_of, column_of, reference_of, weight
-):
+def read_weights(begin, end, conductance, decoding, places, weight):
     """weight (outputs, inputs) = limit * net conductance / full, of conductances (planes, inputs, columns) siemens;
-    inputs `begin` to `end`.
-
-    limit (row tiles, outputs), row tiles of `rows` inputs; planes as in `retarget`; slice_weights (slices,): what full
-    scale of each is worth; reference_of (outputs,): column subtracted from each output's, empty: none; full: siemens.
-    """
+    inputs `begin` to `end`. decoding: `Decoding`; places: `Places`; planes as in `retarget`."""
     outputs = len(weight)
+    sides = decoding.sides
+    slice_weights = decoding.slice_weights
+    row_of = places.row_of
+    column_of = places.column_of
+    reference_of = places.reference_of
     net, block = np.empty(outputs), np.empty((BLOCK, outputs), weight.dtype)
     for top in range(begin, end, BLOCK):
         height = min(BLOCK, end - top)
@@ -173,7 +241,7 @@ def read_weights(
                         g -= plus[reference_of[j]]
                     net[j] += slice_weights[s] * g
             for j in range(outputs):
-                block[i, j] = limit[(top + i) // rows, j] * net[j] / full
+                block[i, j] = decoding.limit[(top + i) // decoding.rows, j] * net[j] / decoding.full
         for j in range(outputs):
             for i in range(height):
                 weight[j, top + i] = block[i, j]

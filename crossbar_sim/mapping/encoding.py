@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from crossbar_sim.devices import DeviceModel
 from crossbar_sim.mapping import compiled as mapping_kernels
+from crossbar_sim.mapping.compiled import Decoding, Encoding, Places, Targets
 from crossbar_sim.mapping.layout import Layout
 from crossbar_sim.mapping.pulsing import pulsed_cells
 from crossbar_sim.mapping.tiles import column_scale, tile_scale
@@ -49,68 +50,60 @@ def retarget(
     targets. A sliced weight is rounded to slices x slice_bits bits, whose digits lie evenly in the window; without
     levels every slice holds the weight itself. Weights must be finite.
     """
-    cells, goals = np.empty(target.size, np.int64), np.empty(target.size)
-    spec, references = layout.spec, layout.spec.references
-    levels = device.levels if device.levels is not None else 0
+    spec = layout.spec
+    targets = Targets(target, np.empty(target.size, np.int64), np.empty(target.size))
+    encoding = Encoding(
+        limit=limit,
+        rows=spec.rows,
+        g_min=device.g_min,
+        window=device.window,
+        levels=device.levels if device.levels is not None else 0,
+        sides=spec.sides,
+        one_sided=spec.scheme.one_sided,
+        slices=spec.slices,
+        slice_bits=spec.slice_bits or 0,
+    )
+    places = _places(layout, row_of)
     if spec.pair_update == "one_side":
-        count = mapping_kernels.retarget_one_side(
-            weight,
-            limit,
-            spec.rows,
-            device.g_min,
-            device.window,
-            levels,
-            row_of,
-            layout.column_of,
-            target,
-            cells,
-            goals,
-        )
+        count = mapping_kernels.retarget_one_side(weight, encoding, places, targets)
     else:
-        arguments = (
-            np.ascontiguousarray(weight),
-            limit,
-            spec.rows,
-            device.g_min,
-            device.window,
-            levels,
-            spec.sides,
-            spec.mapping == "differential",
-            spec.slices,
-            spec.slice_bits or 0,
-            row_of,
-            layout.column_of,
-            spec.outputs if references else layout.outputs,
-            target,
-            cells,
-            goals,
-        )
-        found: list[tuple[int, int]] = []  # first line and number of changed cells of each thread
-        in_parts(
-            lambda begin, end: found.append((begin, mapping_kernels.retarget(begin, end, *arguments))),
-            len(target) * layout.inputs,
-            LEAST_WEIGHTS // layout.outputs + 1,
-        )
-        count = 0
-        for line, changed in sorted(found):
-            if (first := line * layout.outputs) > count:  # below it a thread found fewer than there were places for
-                for listed in (cells, goals):
-                    listed[count : count + changed] = listed[first : first + changed]
-            count += changed
-    if references:
-        count = _target_references(device, layout, target, cells, goals, count)
-    return cells[:count], goals[:count]
+        count = _retarget_side_by_side(np.ascontiguousarray(weight), encoding, places, targets)
+    if spec.references:
+        count = _target_references(device, layout, targets, count)
+    return targets.cells[:count], targets.goals[:count]
 
 
-def _target_references(
-    device: DeviceModel, layout: Layout, target: Floats, cells: Integers, goals: Floats, count: int
-) -> int:
+def _places(layout: Layout, row_of: Integers) -> Places:
+    width = layout.spec.outputs if layout.spec.references else layout.outputs
+    return Places(row_of, layout.column_of, width, layout.reference_of)
+
+
+def _retarget_side_by_side(weight: NDArray[np.floating], encoding: Encoding, places: Places, targets: Targets) -> int:
+    """`compiled.retarget` on all threads; the cells that changed then follow one another in `targets`."""
+    outputs, inputs = weight.shape
+    found: list[tuple[int, int]] = []  # first line and number of changed cells of each thread
+
+    def retarget_lines(begin: int, end: int) -> None:
+        found.append((begin, mapping_kernels.retarget(begin, end, weight, encoding, places, targets)))
+
+    in_parts(retarget_lines, len(targets.target) * inputs, LEAST_WEIGHTS // outputs + 1)
+    count = 0
+    for line, changed in sorted(found):
+        if (first := line * outputs) > count:  # below it a thread found fewer than there were places for
+            for listed in (targets.cells, targets.goals):
+                listed[count : count + changed] = listed[first : first + changed]
+        count += changed
+    return count
+
+
+def _target_references(device: DeviceModel, layout: Layout, targets: Targets, count: int) -> int:
     """Reference cells stand in the middle of the window, on a level or not; they are written once."""
-    middle = device.g_min + 0.5 * device.window
+    middle, target = device.g_min + 0.5 * device.window, targets.target.reshape(-1)
     flat = np.ravel_multi_index(np.ix_(*map(np.arange, layout.shape[:2]), np.unique(layout.reference_of)), layout.shape)
-    fresh = flat[np.isnan(target.reshape(-1)[flat])]
-    target.reshape(-1)[fresh] = middle
-    cells[count : count + fresh.size], goals[count : count + fresh.size] = fresh, middle
+    fresh = flat[np.isnan(target[flat])]
+    target[fresh] = middle
+    targets.cells[count : count + fresh.size] = fresh
+    targets.goals[count : count + fresh.size] = middle
     return count + fresh.size
 
 
@@ -130,20 +123,12 @@ def read_weights(
     weight: NDArray[np.floating],
 ) -> None:
     """As `to_weight`, into `weight` (outputs, inputs), with input k on row row_of[k]."""
-    arguments = (
-        conductance,
-        limit,
-        layout.spec.rows,
-        device.window * layout.swing,
-        layout.spec.sides,
-        layout.slice_weights,
-        row_of,
-        layout.column_of,
-        layout.reference_of,
-        weight,
+    decoding = Decoding(
+        limit, layout.spec.rows, device.window * layout.full_scale, layout.spec.sides, layout.slice_weights
     )
     least = LEAST_WEIGHTS // layout.outputs + 1
-    in_parts(mapping_kernels.read_weights, layout.inputs, least, *arguments)
+    places = _places(layout, row_of)
+    in_parts(mapping_kernels.read_weights, layout.inputs, least, conductance, decoding, places, weight)
 
 
 class RowOrder(Protocol):

@@ -83,7 +83,7 @@ class Layout:
         return digits * (base - 1) / (float(base) ** self.spec.slices - 1)
 
     @property
-    def swing(self) -> float:
+    def full_scale(self) -> float:
         """Difference of conductance, in windows, that f = 1 makes: 1, or 1/2 against a reference."""
         return 0.5 if self.spec.references else 1.0
 
@@ -131,7 +131,7 @@ class Layout:
 
     def net(self, conductance: NDArray[np.float64]) -> NDArray[np.float64]:
         """Siemens (inputs, outputs) for or against each output, of conductances (planes, inputs, columns); full scale
-        is `swing` windows."""
+        is `full_scale` windows."""
         sides = self.spec.sides
         planes = conductance.reshape(self.spec.slices, sides, *conductance.shape[1:])
         difference = planes[:, 0] - planes[:, 1] if sides == 2 else planes[:, 0]

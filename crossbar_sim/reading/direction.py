@@ -76,7 +76,7 @@ class Direction:
 
 def _set_scales(programmed: Programmed, hardware: Hardware, layout: Layout, scales: Scales, transposed: bool) -> None:
     """The digital factors before the DACs and after the ADCs; beyond the reader where a layout is not plain."""
-    full = hardware.device.read_voltage * hardware.device.window * layout.swing
+    full = hardware.device.read_voltage * hardware.device.window * layout.full_scale
     scale, plain = scales.column, layout.plain
     programmed.input_scale[:] = scale if plain and transposed else 1.0
     programmed.output_scale[:] = scale / full if plain and not transposed else 1.0 / full

@@ -25,7 +25,7 @@ class Slow:
 
     device: DeviceModel
     g: float
-    pace: float
+    factor: float
     stuck: bool
     sets: int = 0
     resets: int = 0
@@ -56,62 +56,66 @@ class Slow:
     def pulse(self, rising: bool, z: float, run: int = 0) -> None:
         """One pulse after `run` others of its polarity; z: its normal number."""
         device = self.device
-        gone = self.g - device.g_min if rising else device.g_max - self.g
-        mean = step(device.steps(not rising), gone)
-        voltage, stairs = device.set_voltage if rising else device.reset_voltage, device.incremental_amplitude
-        if stairs is not None:
-            start = stairs.set_start if rising else stairs.reset_start
-            stop = stairs.set_stop if rising else stairs.reset_stop
-            raised = min(start + run * stairs.increment, stop)
-            mean *= math.exp((raised - voltage) / stairs.growth_voltage)
+        distance = self.g - device.g_min if rising else device.g_max - self.g
+        mean = step(device.steps(not rising), distance)
+        voltage, ispp = device.set_voltage if rising else device.reset_voltage, device.incremental_amplitude
+        if ispp is not None:
+            start = ispp.set_start if rising else ispp.reset_start
+            stop = ispp.set_stop if rising else ispp.reset_stop
+            raised = min(start + run * ispp.increment, stop)
+            mean *= math.exp((raised - voltage) / ispp.growth_voltage)
             voltage = raised
         least = -math.inf if device.pulses_may_reverse else 0.0
         window_spread = (device.cycle_to_cycle_window or 0.0) * device.window
-        move = self.pace * mean * max(1 + device.cycle_to_cycle * z, least) + window_spread * z
+        move = self.factor * mean * max(1 + device.cycle_to_cycle * z, least) + window_spread * z
         after = self.g + move if rising else self.g - move
         self.to(min(max(after, min(self.g, device.g_min)), max(self.g, device.g_max)), rising, voltage)
 
 
-def step(steps: Steps, gone: float) -> float:
-    mean = steps.step + steps.rate * (steps.reach - gone)
-    return mean + steps.bulge * math.exp(-steps.fall * gone) if steps.bulge else mean
+def step(steps: Steps, distance: float) -> float:
+    mean = steps.step + steps.rate * (steps.reach - distance)
+    return mean + steps.bulge * math.exp(-steps.fall * distance) if steps.bulge else mean
 
 
-def pulses_between(steps: Steps, gone: float, goal: float) -> int:
+def pulses_between(steps: Steps, distance: float, goal: float) -> int:
     goal, pulses = min(goal, steps.end), 0
     if steps.bulge:
-        while goal - gone > 0.5 * step(steps, gone):
-            gone, pulses = gone + step(steps, gone), pulses + 1
+        while goal - distance > 0.5 * step(steps, distance):
+            distance, pulses = distance + step(steps, distance), pulses + 1
         return pulses
-    if goal <= gone:
+    if goal <= distance:
         return 0
     if steps.rate == 0:
-        return round((goal - gone) / steps.step)
-    return round(math.log((steps.reach - gone) / (steps.reach - goal)) / -math.log1p(-steps.rate))
+        return round((goal - distance) / steps.step)
+    return round(math.log((steps.reach - distance) / (steps.reach - goal)) / -math.log1p(-steps.rate))
 
 
-def normals(cell: int, writes: int, key: Key) -> Callable[[int], tuple[float, float]]:
-    return lambda draw: pair(cell, writes * 1024 + draw, int(key[0]), int(key[1]))
+@dataclass(frozen=True)
+class Cell:
+    """A cell before a write: its number, siemens, writes so far, steps relative to the device's, and whether stuck."""
+
+    number: int
+    start: float
+    writes: int
+    factor: float
+    stuck: bool
+
+    def normals(self, key: Key) -> Callable[[int], tuple[float, float]]:
+        """Two normal numbers by the number of the draw."""
+        return lambda draw: pair(self.number, self.writes * 1024 + draw, int(key[0]), int(key[1]))
+
+    def slow(self, device: DeviceModel) -> Slow:
+        return Slow(device, self.start, self.factor, self.stuck)
 
 
-def program(
-    device: DeviceModel,
-    start: float,
-    goal: float,
-    cell: int,
-    writes: int,
-    key: Key,
-    sense: float,
-    pace: float,
-    stuck: bool,
-) -> Slow:
+def program(device: DeviceModel, cell: Cell, goal: float, key: Key, sense: float) -> Slow:
     """One write to `goal`, in the device's way of programming."""
-    one, draw = Slow(device, start, pace, stuck), normals(cell, writes, key)
+    one, draw = cell.slow(device), cell.normals(key)
     if device.programming == "open_loop":
         open_loop(one, goal, draw)
     else:
         write_verify(one, goal, draw, sense)
-    if not stuck:
+    if not cell.stuck:
         exact = device.programs_exactly
         sigma = 0.0 if device.programming_error is None else float(device.programming_error(np.array([goal]))[0])
         middle = goal if exact or device.programming != "open_loop" else one.g
@@ -120,7 +124,9 @@ def program(
 
 
 def write_verify(one: Slow, goal: float, draw: Callable[[int], tuple[float, float]], sense: float) -> None:
-    device, run, last = one.device, 0, None
+    device = one.device
+    run = 0
+    last = None
     assert device.verify_acceptance is not None
     erased = device.programming == "erase_write_verify" and one.g > device.g_min + device.verify_acceptance
     if erased:
@@ -139,7 +145,9 @@ def write_verify(one: Slow, goal: float, draw: Callable[[int], tuple[float, floa
 
 
 def open_loop(one: Slow, goal: float, draw: Callable[[int], tuple[float, float]]) -> None:
-    device, start, rising = one.device, one.g, goal >= one.g
+    device = one.device
+    start = one.g
+    rising = goal >= one.g
     if rising:
         count = pulses_between(device.steps(), start - device.g_min, goal - device.g_min)
     else:
@@ -152,11 +160,9 @@ def open_loop(one: Slow, goal: float, draw: Callable[[int], tuple[float, float]]
         one.g = min(max(one.g + spread * draw(1)[0], device.g_min), device.g_max)
 
 
-def train(
-    device: DeviceModel, start: float, pulses: int, cell: int, writes: int, key: Key, pace: float, stuck: bool
-) -> Slow:
+def train(device: DeviceModel, cell: Cell, pulses: int, key: Key) -> Slow:
     """|pulses| blind pulses, SET where pulses > 0."""
-    one, draw = Slow(device, start, pace, stuck), normals(cell, writes, key)
+    one, draw = cell.slow(device), cell.normals(key)
     for number in range(abs(pulses)):
         one.pulse(pulses > 0, draw(1 + number // 2)[number % 2])
     return one

@@ -23,7 +23,9 @@ WIDTH = LANES + VECTOR  # numbers from row to row: rows a multiple of 4096 bytes
 REFILL = 0.75  # of the lanes live: others enter
 CHUNK = 4096  # cells that pass the lanes together, so that few lanes idle at the end
 ROUNDS_PER_SUM = 32  # a sum of so many equal numbers is off by 1e-6 at most
-ZERO, HALF, ONE = np.float32(0), np.float32(0.5), np.float32(1)
+ZERO = np.float32(0)
+HALF = np.float32(0.5)
+ONE = np.float32(1)
 INFINITE = np.float32(np.inf)
 
 
@@ -181,7 +183,9 @@ def _store_done(cells, i, place, done):
 @part
 def _refill(lanes, width, entered, chunk, law):
     """Cells that are done leave their lanes, and others of the chunk enter; how many have entered so far."""
-    cells, counter, place = lanes.numbers, lanes.counter, lanes.place
+    cells = lanes.numbers
+    counter = lanes.counter
+    place = lanes.place
     for i in range(width):
         if cells[AT.live + i] > ZERO:
             continue
@@ -225,7 +229,9 @@ def _erase(cells, i, law):
 @part
 def _close_up(lanes, width):
     """Cells that are done leave for good, and the others move together; how many these are."""
-    cells, counter, place = lanes.numbers, lanes.counter, lanes.place
+    cells = lanes.numbers
+    counter = lanes.counter
+    place = lanes.place
     left = 0
     for i in range(width):
         if cells[AT.live + i] == ZERO:
@@ -263,7 +269,10 @@ def draw_pairs(counter, count, draw, key, normal):
 @part(error_model="numpy")
 def _mean_moves(cells, count, law):
     """The mean move of each cell's next pulse, and its voltage."""
-    g_min, g_max, up, down = law.g_min, law.g_max, law.up, law.down
+    g_min = law.g_min
+    g_max = law.g_max
+    up = law.up
+    down = law.down
     for i in range(count):
         rising = cells[AT.siemens + i] < cells[AT.goal + i]
         distance = cells[AT.siemens + i] - g_min if rising else g_max - cells[AT.siemens + i]
@@ -297,11 +306,19 @@ def _raise_amplitude(cells, count, ispp):
 @part(error_model="numpy")
 def _pulse(cells, count, normal, law):
     """One pulse to every cell that is not done: it moves and takes its energy."""
-    g_min, g_max, access = law.g_min, law.g_max, law.access_resistance
-    spread, window_spread, least = law.cycle_to_cycle, law.window_spread, law.least_factor
-    set_width, reset_width, compliance = law.up.width, law.down.width, law.compliance_voltage
+    g_min = law.g_min
+    g_max = law.g_max
+    access = law.access_resistance
+    spread = law.cycle_to_cycle
+    window_spread = law.window_spread
+    least = law.least_factor
+    set_width = law.up.width
+    reset_width = law.down.width
+    compliance = law.compliance_voltage
     for i in range(count):
-        g, z, factor = cells[AT.siemens + i], normal[i], cells[AT.device_to_device + i]
+        g = cells[AT.siemens + i]
+        z = normal[i]
+        factor = cells[AT.device_to_device + i]
         live, rising = cells[AT.live + i] > ZERO, cells[AT.siemens + i] < cells[AT.goal + i]
         size = factor * cells[AT.move + i] * max(ONE + spread * z, least) + window_spread * z
         move = (size if rising else -size) + cells[AT.remainder + i]
@@ -331,14 +348,20 @@ def pulse_until_done(chunk, law, ispp, noisy, key, lanes):
     law: `PulseLaw` in float32; ispp: `amplitude.AmplitudeSteps` or None; not `noisy`: every pulse moves by its mean.
     lanes.done receives what was done.
     """
-    cells, counter, place, normal, done = lanes.numbers, lanes.counter, lanes.place, lanes.normal, lanes.done
+    cells = lanes.numbers
+    counter = lanes.counter
+    place = lanes.place
+    normal = lanes.normal
+    done = lanes.done
     count = chunk.before.size
     normal[:] = ZERO
     place[:] = -1
     done[:, :count] = 0.0
     width = whole(min(count, LANES))
     cells[AT.live : AT.live + width] = ZERO
-    entered, left, turn = 0, 0, 0
+    entered = 0
+    left = 0
+    turn = 0
     while left > 0 or entered < count:
         if turn % 2 == 0:  # two pulses share a draw
             if entered < count and left <= width * REFILL:

@@ -7,7 +7,7 @@ import numpy as np
 from crossbar_sim.cells.compiled.arguments import Method
 from crossbar_sim.cells.compiled.lanes import CHUNK, Chunk, done_cells, draw_pairs, pulse_until_done, room_for
 from crossbar_sim.cells.compiled.row_work import add_cells, verify_joule
-from crossbar_sim.cells.compiled.single import single_law
+from crossbar_sim.cells.compiled.single import double, law_in, single
 from crossbar_sim.devices.compiled import spread_of
 from crossbar_sim.devices.pulse_response.compiled import pulses_between
 from crossbar_sim.runtime.compiling import entry, part
@@ -93,12 +93,14 @@ def _settle(done, before, goal, sigma, law, closed_loop, normal):
 
 
 @entry(nogil=True)
-def program_cells(begin, end, request, state, law, results, method):
+def program_cells(begin, end, request, state, laws, results, method):
     """Program cells number `begin` to `end` of a request to their targets, siemens.
 
-    request: `Request`; state: `CellState`, updated; law: `PulseLaw`; results: `Results`, filled; method: `Method`.
+    request: `Request`; state: `CellState`, updated; laws: `pulse_law.record_of` the device's; results: `Results`,
+    filled; method: `Method`.
     """
-    size, small = min(end - begin, CHUNK), single_law(law)
+    size, law = min(end - begin, CHUNK), law_in(laws[0], double)
+    small = law_in(law, single)
     lanes = room_for(size)
     counter, factors = np.empty((2, size), np.uint32), np.empty(size)
     of_train, of_end = np.zeros((2, size), np.float32), np.zeros((2, size), np.float32)
@@ -109,7 +111,9 @@ def program_cells(begin, end, request, state, law, results, method):
     for start in range(begin, end, CHUNK):
         stop = min(start + CHUNK, end)
         count = stop - start
-        cells, goal, before = request.cells[start:stop], request.wanted[start:stop], results.before[start:stop]
+        cells = request.cells[start:stop]
+        goal = request.wanted[start:stop]
+        before = results.before[start:stop]
         _begin_write(cells, state, before, results.writes_before[start:stop], counter, factors)
         if method.closed_loop:
             goals[:count] = goal
@@ -133,16 +137,21 @@ def program_cells(begin, end, request, state, law, results, method):
 
 
 @entry(nogil=True)
-def pulse_cells(begin, end, request, state, law, results):
+def pulse_cells(begin, end, request, state, laws, results):
     """Give cells number `begin` to `end` of a request their blind pulses.
 
     A pulse moves the cell by its mean step at the cell's state, times `device_to_device`, with the spread of single
     pulses; no pulse leaves the window, and none moves a stuck cell. Arguments as of `program_cells`.
     """
-    size, small, blind = min(end - begin, CHUNK), single_law(law), Method(None, None, False, False)
+    size = min(end - begin, CHUNK)
+    law = law_in(laws[0], double)
+    small = law_in(law, single)
+    blind = Method(None, None, False, False)
     lanes = room_for(size)
     counter, factors = np.empty((2, size), np.uint32), np.empty(size)
-    direction, most_pulses, never = np.empty(size), np.empty(size), np.zeros(size, np.bool_)
+    direction = np.empty(size)
+    most_pulses = np.empty(size)
+    never = np.zeros(size, np.bool_)
     for start in range(begin, end, CHUNK):
         stop = min(start + CHUNK, end)
         cells, before = request.cells[start:stop], results.before[start:stop]

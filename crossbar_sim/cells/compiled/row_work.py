@@ -55,8 +55,16 @@ def add_cells(request, cells, done, erased, method, law, work):
     i = 0
     while i < cells.size:
         row, array, last = _locate(cells[i], len(work), request.columns, request.array_columns)
-        first, all_sets, all_pulses, all_reads, most, longest = i, 0.0, 0.0, 0.0, 0.0, 0.0
-        all_set_joule, all_reset_joule, all_seen, all_squared = 0.0, 0.0, 0.0, 0.0
+        first = i
+        all_sets = 0.0
+        all_pulses = 0.0
+        all_reads = 0.0
+        most = 0.0
+        longest = 0.0
+        all_set_joule = 0.0
+        all_reset_joule = 0.0
+        all_seen = 0.0
+        all_squared = 0.0
         while i < cells.size and cells[first] <= cells[i] < last:
             sets, pulses = done.set_pulses[i], done.pulses[i]
             resets, reads = pulses - sets, pulses + 1.0 - erased[i] if method.closed_loop else 0.0

@@ -1,4 +1,4 @@
-"""The laws of pulses in float32: each number rounded once, after everything that is folded in float64."""
+"""The laws of pulses in float64 and float32: each number rounded once, after all that is folded in float64."""
 
 from __future__ import annotations
 
@@ -12,50 +12,50 @@ from crossbar_sim.devices.pulse_response.base import Steps
 from crossbar_sim.runtime.compiling import part
 
 single: Any = np.float32
+double: Any = np.float64
 
 
 @part
-def _single_steps(steps):
-    """`Steps` in float32."""
+def _steps_in(steps, number):
     return Steps(
-        single(steps.step),
-        single(steps.rate),
-        single(steps.reach),
-        single(steps.bulge),
-        single(steps.fall),
-        single(steps.end),
+        number(steps.step),
+        number(steps.rate),
+        number(steps.reach),
+        number(steps.bulge),
+        number(steps.fall),
+        number(steps.end),
     )
 
 
 @part
-def _single_polarity(polarity):
-    return Polarity(_single_steps(polarity.steps), single(polarity.voltage), single(polarity.width))
+def _polarity_in(polarity, number):
+    return Polarity(_steps_in(polarity.steps, number), number(polarity.voltage), number(polarity.width))
 
 
 @part
-def single_law(law):
-    """`PulseLaw` in float32, each number rounded once."""
+def law_in(law, number):
+    """`PulseLaw` in the precision `number`, `single` or `double`, of one or of a record of one."""
     return PulseLaw(
-        single(law.g_min),
-        single(law.g_max),
-        single(law.cycle_to_cycle),
-        single(law.window_spread),
-        single(law.least_factor),
-        _single_polarity(law.up),
-        _single_polarity(law.down),
-        single(law.access_resistance),
-        single(law.compliance_voltage),
-        single(law.acceptance),
-        single(law.most_pulses),
-        single(law.read_voltage),
-        single(law.read_time),
-        single(law.sense_energy),
+        number(law.g_min),
+        number(law.g_max),
+        number(law.cycle_to_cycle),
+        number(law.window_spread),
+        number(law.least_factor),
+        _polarity_in(law.up, number),
+        _polarity_in(law.down, number),
+        number(law.access_resistance),
+        number(law.compliance_voltage),
+        number(law.acceptance),
+        number(law.most_pulses),
+        number(law.read_voltage),
+        number(law.read_time),
+        number(law.sense_energy),
     )
 
 
 @part
 def _single_folded(polarity):
-    return FoldedPolarity(_single_steps(polarity.steps), single(polarity.joule))
+    return FoldedPolarity(_steps_in(polarity.steps, single), single(polarity.joule))
 
 
 @part

@@ -6,14 +6,15 @@ side: its cells are gathered, pulsed in one vectorised pass, and put back.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from crossbar_sim.cells.compiled.row_work import COLUMN
 from crossbar_sim.cells.compiled.single import single_update_law
+from crossbar_sim.cells.compiled.update_arguments import Row
 from crossbar_sim.devices.pulse_response.compiled import exponential_move, folded_pulse_energy, linear_move
+from crossbar_sim.hardware.schemes.base import BOTH_CELLS, CELL_OF_THE_SIGN
 from crossbar_sim.runtime.compiling import entry, part
 from crossbar_sim.runtime.counter_random import bits_to_float, normal_pair, threefry
 
@@ -21,77 +22,6 @@ SLOTS = 31  # of a train, one bit each; bit 31 of its word is the sign
 COUNTS_PER_SAMPLE = 32  # counter stride: one count per slot, or per two slots where trains are drawn
 LANES = 256  # columns whose cells are pulsed together; the counter sets a pair of normal numbers aside for each
 BLOCK = 32  # lanes are padded to whole blocks: loops over them have no remainder
-ONE_CELL, BOTH_CELLS, CELL_OF_THE_SIGN = range(3)
-"""Which cells of a weight take a pulse: see `outer_product.Scheme`."""
-
-
-class DrivenRows(NamedTuple):
-    """The trains of some rows and of all columns.
-
-    rows: (driven,) the rows of the cells
-    trains: (driven, samples) a bit per slot, bit 31 the sign
-    starts, listed: the columns that have a pulse, from `list_columns`
-    slots: (samples,) of each train
-    first_sample: number of the first sample, for random numbers
-    first_line: number of the first row among all rows
-    """
-
-    rows: NDArray[np.int64]
-    trains: NDArray[np.uint32]
-    starts: NDArray[np.int64]
-    listed: NDArray[np.uint32]
-    slots: NDArray[np.int64]
-    first_sample: int
-    first_line: int
-
-
-class UpdateRequest(NamedTuple):
-    """What an update does with pulses.
-
-    scheme: which cells of a weight take one: ONE_CELL, BOTH_CELLS or CELL_OF_THE_SIGN
-    key: of the cells' random numbers
-    clock: now, seconds
-    tile_columns: each so many columns have sums of their own
-    """
-
-    scheme: int
-    key: tuple[np.uint32, np.uint32]
-    clock: float
-    tile_columns: int
-
-
-class UpdateResults(NamedTuple):
-    """What an update leaves behind besides the cells; cells are (planes, rows, columns).
-
-    touched: receives which cells took a pulse
-    sums: (driven, column tiles, RESET joule and before) added to, the first columns of `row_work.RowWork`
-    listing: the write is not counted, and the three lists below receive what each cell took; else they may be empty
-    pulses, energy: (2, planes, rows, columns) how many and joule, SET first
-    conductance_travel: siemens moved either way
-    """
-
-    touched: NDArray[np.bool_]
-    sums: NDArray[np.float64]
-    listing: bool
-    pulses: NDArray[np.int32]
-    energy: NDArray[np.float32]
-    conductance_travel: NDArray[np.float64]
-
-
-class Row(NamedTuple):
-    """The cells of one row, planes side by side (width = planes * columns).
-
-    siemens: (width,) where they stand
-    factors: (width,) their steps relative to the device's; 0: stuck
-    moved: (width,) siemens moved either way
-    pulses, joule: (2 width,) taken so far, SET first
-    """
-
-    siemens: NDArray[np.float64]
-    factors: NDArray[np.float32]
-    moved: NDArray[np.float64]
-    pulses: NDArray[np.int32]
-    joule: NDArray[np.float64]
 
 
 @entry
@@ -192,9 +122,17 @@ def _draw_normals(pairs, first_pair, counter, k0, k1, low, high):
 def _move(lanes, now, factors, rising, z, law, moved, joule):
     """One pulse per lane, in float32: how far it moves a cell that stands at `now`, both in windows, and joule; a cell
     without a factor is stuck. law: `UpdateLaw` in float32."""
-    up, down, spread, window_spread = law.up, law.down, law.cycle_to_cycle, law.window_spread
-    least, base, access, compliance = law.least_factor, law.base, law.access_resistance, law.compliance
-    zero, one, half = np.float32(0), np.float32(1), np.float32(0.5)
+    up = law.up
+    down = law.down
+    spread = law.cycle_to_cycle
+    window_spread = law.window_spread
+    least = law.least_factor
+    base = law.base
+    access = law.access_resistance
+    compliance = law.compliance
+    zero = np.float32(0)
+    one = np.float32(1)
+    half = np.float32(0.5)
     for n in range(lanes):
         rises, u = rising[n], now[n]
         distance = u if rises else one - u
@@ -271,7 +209,9 @@ def _count_writes(row, number, side, state, clock, touched):
     up, down = row.pulses[here], row.pulses[(planes + side) * columns : (planes + side + 1) * columns]
     g, moved = row.siemens[here], row.moved[here]
     conductance, travel = state.conductance[side, number], state.conductance_travel[side, number]
-    writes, pulses, written_at = state.writes[side, number], state.pulses[side, number], state.written_at[side, number]
+    writes = state.writes[side, number]
+    pulses = state.pulses[side, number]
+    written_at = state.written_at[side, number]
     for column in range(columns):
         touched[column] = up[column] + down[column] > 0
     for column in range(columns):
@@ -324,20 +264,25 @@ def update_rows(begin, end, driven, request, state, law, results):
     The normal numbers of a row have the counters (256 (line segments + segment) + i, 32 sample + slot); lines are
     counted from first_line, and a segment is LANES of the columns listed for the slot.
     """
-    present, trains, starts, slots = state.present, driven.trains, driven.starts, driven.slots
+    present = state.present
+    trains = driven.trains
+    starts = driven.starts
+    slots = driven.slots
     planes, _, columns = present.shape
-    g_min, g_max, small = law.g_min, law.g_max, single_update_law(law)
+    g_min = law.g_min
+    g_max = law.g_max
+    small = single_update_law(law)
     noisy = small.cycle_to_cycle != 0 or small.window_spread != 0
     uneven = state.device_to_device.size > 0 or state.stuck.size > 0
     segments, width = (columns + LANES - 1) // LANES, planes * columns
     k0, k1 = request.key
     cell, rising = np.zeros(2 * LANES, np.uint32), np.zeros(2 * LANES, np.bool_)
-    was, after, far = np.zeros(2 * LANES), np.zeros(2 * LANES), np.zeros(2 * LANES)
-    now, moved, factor = (
-        np.zeros(2 * LANES, np.float32),
-        np.zeros(2 * LANES, np.float32),
-        np.ones(2 * LANES, np.float32),
-    )
+    was = np.zeros(2 * LANES)
+    after = np.zeros(2 * LANES)
+    far = np.zeros(2 * LANES)
+    now = np.zeros(2 * LANES, np.float32)
+    moved = np.zeros(2 * LANES, np.float32)
+    factor = np.ones(2 * LANES, np.float32)
     z, joule = np.zeros(2 * LANES, np.float32), np.zeros(2 * LANES, np.float32)
     row = Row(
         np.empty(width),
@@ -346,7 +291,10 @@ def update_rows(begin, end, driven, request, state, law, results):
         np.empty(2 * width, np.int32),
         np.empty(2 * width),
     )
-    g, row_moved, row_pulses, row_joule = row.siemens, row.moved, row.pulses, row.joule
+    g = row.siemens
+    row_moved = row.moved
+    row_pulses = row.pulses
+    row_joule = row.joule
     for r in range(begin, end):
         number = driven.rows[r]
         _find_row(number, state, row)

@@ -44,6 +44,6 @@ def whole_product(direction: Direction) -> Programmed:
     whole.tile_scale[:] = parts.tile_scale[:, :: layout.spec.slices]
     if hardware.cells_stay_on_levels and not hardware.tile.wired:
         levels = hardware.cell_levels or 0
-        full = hardware.device.read_voltage * hardware.device.window * layout.swing
+        full = hardware.device.read_voltage * hardware.device.window * layout.full_scale
         whole.settle(full / (levels**layout.spec.slices - 1))
     return whole

@@ -73,7 +73,9 @@ def test_a_full_set_and_reset_is_one_cycle_of_wear() -> None:
 def test_a_staircase_of_one_voltage_is_the_plain_loop() -> None:
     device = DeviceModel.load("wan2022")
     flat = dict.fromkeys(("set_start", "set_stop", "reset_start", "reset_stop"), device.set_voltage)
-    stairs, goal, everywhere = {**STAIRS, **flat}, targets(device, (300,), 0), np.ones(300, bool)
+    stairs = {**STAIRS, **flat}
+    goal = targets(device, (300,), 0)
+    everywhere = np.ones(300, bool)
     plain, flat_stairs = (
         write(Cells(kind, (300,), stream_key(0, "flat")), goal, everywhere)
         for kind in (device, device.replace(incremental_amplitude=stairs))

@@ -53,7 +53,9 @@ def test_open_loop_pulses_do_not_move_stuck_cells() -> None:
 def test_the_map_belongs_to_the_seed_and_faults_leave_other_cells_alone() -> None:
     device = DeviceModel.load("wan2022")
     faulty = device.replace(stuck_at_lrs=0.05)
-    one, same, other = filled(faulty), filled(faulty), filled(faulty, seed=1)
+    one = filled(faulty)
+    same = filled(faulty)
+    other = filled(faulty, seed=1)
     assert one.stuck is not None and other.stuck is not None
     assert np.array_equal(one.stuck, same.stuck) and not np.array_equal(one.stuck, other.stuck)
     clean, goal = filled(device), np.full(CELLS, 20e-6)

@@ -10,10 +10,11 @@ import pytest
 
 from crossbar_sim import DeviceModel, MappingError
 from crossbar_sim.cells.cells import Cells
-from crossbar_sim.cells.compiled.stochastic_update import BOTH_CELLS, CELL_OF_THE_SIGN, LANES, ONE_CELL
+from crossbar_sim.cells.compiled.stochastic_update import LANES
 from crossbar_sim.cells.outer_product import pulse_outer_product
 from crossbar_sim.cells.pulse_trains import PulseTrains, draw, train_lengths
 from crossbar_sim.cells.written import Written
+from crossbar_sim.hardware.schemes.base import BOTH_CELLS, CELL_OF_THE_SIGN, ONE_CELL
 from crossbar_sim.runtime.counter_random import normal_pair, stream_key
 from tests.conftest import ASSUMED
 from tests.oracles.on_threads import on_threads
@@ -77,12 +78,12 @@ def twin(
 def naive_pulse(crossbar: Cells, g: np.ndarray[Any, Any], cell: tuple[int, ...], rising: bool, z: float) -> float:
     """Move one cell by one pulse; joule."""
     device, now = crossbar.device, g[cell]
-    pace = 1.0 if crossbar.device_to_device is None else crossbar.device_to_device[cell]
-    gone = now - device.g_min if rising else device.g_max - now
+    factor_of_cell = 1.0 if crossbar.device_to_device is None else crossbar.device_to_device[cell]
+    distance = now - device.g_min if rising else device.g_max - now
     factor = 1 + device.cycle_to_cycle * z
     step = (
-        pace
-        * float(device.steps(not rising)(np.array(gone)))
+        factor_of_cell
+        * float(device.steps(not rising)(np.array(distance)))
         * (factor if device.pulses_may_reverse else max(factor, 0.0))
     )
     step += (device.cycle_to_cycle_window or 0.0) * device.window * z
@@ -124,7 +125,9 @@ DEVICES = {
 @pytest.mark.parametrize("name", DEVICES)
 def test_kernel_equals_the_slow_twin(name: str, scheme: int) -> None:
     device = DeviceModel.load(name).replace(**DEVICES[name])
-    inputs, outputs, tile_rows = 7, 9, 4
+    inputs = 7
+    outputs = 9
+    tile_rows = 4
     x, error = signals(6, inputs, outputs, tiles=2)
     trains = draw(x, error, 0.5, 5, KEY, 0)
     crossbar = ready(device, (PLANES[scheme], inputs, outputs + 2))

@@ -38,7 +38,9 @@ def test_mean_and_variance_of_an_update(milo: Hardware, mapping: str, steps: int
     """On linear cells the mean is the digital step. For p = p_x p_d, a step D of the weight and a relative spread s of
     pulses (s / sqrt(2) where two cells take them), the variance is D^2 slots p (1 - p + s^2): within 5 standard errors
     over the diagonal, whose cells share no train."""
-    size, rate, x = 600, 0.01, 0.8
+    size = 600
+    rate = 0.01
+    x = 0.8
     hardware = linear(milo, 400.0, mapping, spread)
     scale, error = np.resize([1.0, 2.0, 0.5], size), np.resize([0.6, -1.5, 0.3], size)
     start = 0.5 * torch.from_numpy(scale).float()[:, None].expand(size, size)
@@ -63,7 +65,9 @@ def test_fine_steps_approach_the_digital_update(milo: Hardware, mapping: str, st
     """The relative error falls with the root of the number of pulses: to a quarter with 16 times as many."""
     generator = torch.Generator().manual_seed(0)
     x, error = torch.randn(24, generator=generator), torch.randn(16, generator=generator)
-    rate, samples, errors = 7e-5 * steps, 64, []
+    rate = 7e-5 * steps
+    samples = 64
+    errors = []
     digital = -rate * samples * error[:, None] * x
     for pulses in (400.0, 6400.0, 102400.0):
         matrix = SimulatedMatrix(
@@ -117,7 +121,9 @@ def test_lines_and_time_are_billed_by_the_trains(milo: Hardware) -> None:
         chip, matrix = chips_matrix(milo.replace(tile=milo.tile.replace(mapping=mapping)), outputs=3, inputs=130)
         step = {"offset": 2, "differential": 1}[mapping] / device.full_swing_pulses
         x, error = torch.zeros(3, 130), torch.zeros(3, 3)
-        x[0, :3], x[1, 5], x[1, 129] = 1.0, 1.0, -1.0  # the last row is in the lower tile
+        x[0, :3] = 1.0
+        x[1, 5] = 1.0
+        x[1, 129] = -1.0
         error[0], error[1, 1] = torch.tensor([1.0, -1.0, 0.0]), 1.0
         matrix.targets.scale[:], matrix.targets.limit[:] = 1.0, 1.0
         with chip.ledger.phase("adapt/update"):

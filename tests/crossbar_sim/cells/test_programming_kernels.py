@@ -37,7 +37,7 @@ def check(result: Written, slow: list[slow_writes.Slow]) -> None:
         expected = column(name)
         np.testing.assert_allclose(getattr(result, name), expected, rtol=0.0, atol=1e-6 * expected.max())
         assert getattr(result, name).sum() == pytest.approx(expected.sum(), rel=2e-7)
-    long_ramps = 1e-6 if device.programming == "erase_write_verify" else 1e-7  # sums of up to BANK equal numbers
+    long_ramps = 1e-6 if device.programming == "erase_write_verify" else 1e-7  # of up to ROUNDS_PER_SUM equal numbers
     close = 1e-12 if device.incremental_amplitude is None else long_ramps
     assert result.squared_volts == pytest.approx(column("squared").sum(), rel=close)
 
@@ -51,7 +51,7 @@ def crossbar_of(device: DeviceModel, count: int) -> Cells:
     return crossbar
 
 
-STAIRS = {
+ISPP = {
     "set_start": 0.8,
     "set_stop": 1.4,
     "reset_start": 1.0,
@@ -61,7 +61,7 @@ STAIRS = {
     "source": "assumption",
     "kind": "assumed",
 }
-"""After an erase pulse, with compliance and an early stop of the staircase."""
+"""After an erase pulse, with compliance and an early stop of the rise."""
 
 
 CASES = [
@@ -80,7 +80,7 @@ CASES = [
 def test_every_device_programs_as_one_cell_after_the_other(name: str, count: int) -> None:
     device = DeviceModel.load(name.split()[0])
     if name.endswith("rising"):
-        device = device.replace(incremental_amplitude=STAIRS)
+        device = device.replace(incremental_amplitude=ISPP)
     if name.endswith("faulty"):
         device = device.replace(**FAULTS)
     crossbar, generator = crossbar_of(device, 2 * count), np.random.default_rng(2)
@@ -88,14 +88,12 @@ def test_every_device_programs_as_one_cell_after_the_other(name: str, count: int
     goal = device.g_min + device.window * generator.random(count)
     before, writes = crossbar.present.copy(), crossbar.writes.copy()
     stuck = np.zeros(2 * count, bool) if crossbar.stuck is None else crossbar.stuck
-    pace = np.ones(2 * count) if crossbar.device_to_device is None else crossbar.device_to_device
+    factor = np.ones(2 * count) if crossbar.device_to_device is None else crossbar.device_to_device
     result = crossbar.program(cells, goal, SENSE)
-    slow = [
-        slow_writes.program(
-            device, before[cell], target, cell, writes[cell], crossbar.key, SENSE, pace[cell], bool(stuck[cell])
-        )
-        for cell, target in zip(cells, goal, strict=True)
-    ]
+    slow = []
+    for cell, target in zip(cells, goal, strict=True):
+        one = slow_writes.Cell(cell, before[cell], writes[cell], factor[cell], bool(stuck[cell]))
+        slow.append(slow_writes.program(device, one, target, crossbar.key, SENSE))
     check(result, slow)
     written = np.isin(np.arange(2 * count), cells)
     assert np.array_equal(crossbar.conductance[~written], before[~written])
@@ -113,19 +111,11 @@ def test_every_device_takes_blind_pulses_as_one_cell_after_the_other(name: str) 
     before, writes = crossbar.present.copy(), crossbar.writes.copy()
     assert crossbar.stuck is not None and crossbar.device_to_device is not None
     result = crossbar.pulse(np.arange(count), trains)
-    slow = [
-        slow_writes.train(
-            device,
-            before[cell],
-            trains[cell],
-            cell,
-            writes[cell],
-            crossbar.key,
-            crossbar.device_to_device[cell],
-            bool(crossbar.stuck[cell]),
-        )
-        for cell in range(count)
-    ]
+    factor, stuck = crossbar.device_to_device, crossbar.stuck
+    slow = []
+    for cell in range(count):
+        one = slow_writes.Cell(cell, before[cell], writes[cell], factor[cell], bool(stuck[cell]))
+        slow.append(slow_writes.train(device, one, trains[cell], crossbar.key))
     check(result, slow)
 
 
@@ -156,7 +146,9 @@ def work_of_rows(result: Written, device: DeviceModel, shape: tuple[int, int, in
 @pytest.mark.parametrize("order", ["as they lie", "shuffled"])
 def test_work_of_rows_is_the_sum_over_their_cells(name: str, order: str) -> None:
     """Of a matrix of nine arrays, in several parts, of which none ends with a row."""
-    device, shape, array = DeviceModel.load(name), (2, 70, 90), (32, 40)
+    device = DeviceModel.load(name)
+    shape = (2, 70, 90)
+    array = (32, 40)
     generator = np.random.default_rng(5)
     cells = generator.permutation(np.prod(shape))[:9000]
     if order == "as they lie":

@@ -35,7 +35,11 @@ ASSUMED = {"source": "assumption", "kind": "assumed"}
 
 def exponential_move(w: float, up: bool) -> float:
     """ReRamES as aihwkit states it: A, gamma, a, b; up_down weakens the steps down."""
-    a, b, gamma, dw_min, up_down = -0.5, -0.5, 5.0, 0.00135, 0.259359
+    a = -0.5
+    b = -0.5
+    gamma = 5.0
+    dw_min = 0.00135
+    up_down = 0.259359
     z = 2 * a * w / 2 + b
     if up:
         return dw_min * max(1 + 1.18445 * math.exp(gamma * z), 0)
@@ -189,9 +193,9 @@ def test_spread_of_single_pulses(name: str, spread: float, rising: bool) -> None
     ],
 )
 def test_cells_differ_as_published(name: str, spread: float, logarithm: bool) -> None:
-    pace = Cells(DeviceModel.load(name), (CELLS,), stream_key(2, name)).device_to_device
-    assert pace is not None and (pace > 0).all()
-    values, center = (np.log(pace), 0.0) if logarithm else (pace, 1.0)
+    factor = Cells(DeviceModel.load(name), (CELLS,), stream_key(2, name)).device_to_device
+    assert factor is not None and (factor > 0).all()
+    values, center = (np.log(factor), 0.0) if logarithm else (factor, 1.0)
     assert values.mean() == pytest.approx(center, abs=4 * spread / np.sqrt(CELLS))
     assert values.std() == pytest.approx(spread, rel=0.03)
     assert stats.kstest((values - center) / spread, "norm").pvalue > 1e-3
