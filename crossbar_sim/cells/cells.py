@@ -38,7 +38,8 @@ class Cells:
     stuck: no pulse moves it; lifetime: writes until it is stuck; device_to_device: its steps relative to the device's;
     disturbed: pulses of other cells that it felt (each None where the device has no such effect)
 
-    clock: seconds since the cells were made; samples: of pulsed outer products so far.
+    clock: seconds since the cells were made; samples: of pulsed outer products so far; version: of what reads see,
+    raised by every write of cells, and by time where it changes reads.
 
     `array` (rows, columns) cuts the last two axes into separate arrays, for disturbance and for sums; None: one array.
     """
@@ -54,6 +55,7 @@ class Cells:
         self.conductance_travel = np.zeros(shape, dtype=np.float64)
         self.clock = 0.0
         self.samples = 0
+        self.version = 0
         self.written_at = np.zeros(shape, dtype=np.float64)
         self.stuck: NDArray[np.bool_] | None = None
         self.lifetime: Floats | None = None
@@ -126,6 +128,7 @@ class Cells:
     def _write(self, request: Request, law: NDArray[np.void], method: Method | None, listing: bool) -> Written:
         """Give the pulses; then fail the worn cells and disturb the others."""
         cells, count = request.cells, request.cells.size
+        self.version += count > 0
         write = Write(request, law, method, self._lines[0])
         state = self.state
         before = np.empty(count)
@@ -248,6 +251,7 @@ class Cells:
         if not (np.isfinite(seconds) and seconds >= 0):
             raise SpecError(f"time only goes forward: wait zero or more seconds, got {seconds!r}")
         self.clock += seconds
+        self.version += self.device.retention is not None or self.device.noise_grows
         law = self.device.retention
         if law is None or seconds == 0:
             return

@@ -103,6 +103,7 @@ def pulse_outer_product(
     before, touched = cells.present.copy(), np.empty(cells.present.shape, np.bool_)
     sums = update.run(cells.grid_state, UpdateResults(touched, no_sums, False, *no_lists))
     cells.samples += len(trains.slots)
+    cells.version += 1
     squared = device.set_voltage**2 * sums[..., COLUMN.set_pulses]
     sums[..., COLUMN.squared_volts] = squared + device.reset_voltage**2 * sums[..., COLUMN.reset_pulses]
     on_demand = CellsOnDemand(partial(update.replay, cells.grid_state, before, touched))

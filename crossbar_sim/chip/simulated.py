@@ -109,7 +109,6 @@ class SimulatedMatrix(Matrix):
         written = self.cells.program(cells, goals, self._sense_energy, listing=self._listing)
         if written.count:
             self.bill.write(written, self.cells.present)
-            self.reads.cells_changed()
         return written
 
     @torch.no_grad()
@@ -128,7 +127,6 @@ class SimulatedMatrix(Matrix):
         self.targets.forget(cells)
         if written.count:
             self.bill.write(written, self.cells.present)
-            self.reads.cells_changed()
         self.master.copy_(self.weight())
         return written
 
@@ -173,16 +171,12 @@ class SimulatedMatrix(Matrix):
         written.forget_targets(self.targets.target)
         self.bill.write(written, self.cells.present, count_update(self.hardware, written, trains, self.layout))
         if written.count:
-            self.reads.cells_changed()
             self.master.copy_(self.weight())
         return written
 
     def wait(self, seconds: float) -> None:
         """Let the cells age by `seconds`; reads from now on see them as they are then."""
         self.cells.wait(seconds)
-        if self.hardware.device.retention is None and not self.hardware.device.noise_grows:
-            return
-        self.reads.cells_changed()
 
     def read(self, x: torch.Tensor, transposed: bool = False) -> torch.Tensor:
         """One analog read per vector of x: (vectors, inputs) -> (vectors, outputs), or the reverse."""

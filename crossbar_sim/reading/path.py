@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from crossbar_sim.cells.cells import Cells
 from crossbar_sim.hardware.hardware import Hardware
 from crossbar_sim.reading.choose import choose, sums_reader
 from crossbar_sim.reading.direction import Direction
@@ -25,8 +26,8 @@ class ReadPath:
     stay while `held`. has_registers, has_drive_register: whether the range of the ADCs, and the input that drives a
     line fully, can be set. readers: by type of torch device, those chosen since the cells changed.
 
-    scale (outputs,): the largest weight of each column; conversions: of one vector; prepare: makes what `direction`
-    knows of the cells, called before the first read after they changed.
+    scale (outputs,): the largest weight of each column; conversions: of one vector; cells: what is read; prepare: makes
+    what `direction` knows of them, called before the first read after they changed.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class ReadPath:
         direction: Direction,
         scale: NDArray[np.float64],
         conversions: int,
+        cells: Cells,
         prepare: Callable[[], None],
     ) -> None:
         hardware, layout = direction.hardware, direction.layout
@@ -41,6 +43,8 @@ class ReadPath:
         self.direction, self.readers = direction, dict[str, Reader]()
         self._layout = layout
         self._conversions = conversions
+        self._cells = cells
+        self._version = cells.version
         self.prepare = prepare
         self._scale = torch.from_numpy(scale.astype(np.float32))
         self._scales_outputs = not (layout.plain or transposed)
@@ -63,10 +67,6 @@ class ReadPath:
         self.prepare()
         return self.direction.programmed
 
-    def forget(self) -> None:
-        """The cells changed."""
-        self.readers.clear()
-
     def resettle(self, level: float | None) -> None:
         """Read the present cells as whole levels of `level` ampere if they stand on such (None: as currents)."""
         self.programmed.settle(level)
@@ -74,6 +74,9 @@ class ReadPath:
 
     def reader(self, device: str = "cpu") -> Reader:
         """What reads the present cells for vectors on this type of torch device."""
+        if self._version != self._cells.version:
+            self._version = self._cells.version
+            self.readers.clear()
         if device not in self.readers:
             self.prepare()
             self.readers[device] = choose(self.direction, device)
@@ -84,7 +87,7 @@ class ReadPath:
         registers = self.registers
         count = x.shape[0]
         tracking = tracking and not self.held
-        reader = self.readers.get(x.device.type) or self.reader(x.device.type)
+        reader = self.reader(x.device.type)
         if self._scales_inputs:
             x = self._driven(x)
         full_drive = self._full_drive(x, tracking) if self.has_drive_register else 0.0

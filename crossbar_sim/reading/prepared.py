@@ -36,9 +36,9 @@ class RowOrder(Protocol):
 class PreparedReads:
     """Forward and transposed reads of the cells of one matrix.
 
-    Whoever writes the cells, lets them age or moves inputs to other rows says `cells_changed()`, as often as it likes;
-    the next read, or whoever asks for what reads need, prepares both directions once. rows: which row each input is on
-    then; conversions: of one forward and of one transposed vector; stream: random number keys by name.
+    The first read after the version of the cells has changed, or whoever asks for what reads need, prepares both
+    directions once. rows: which row each input is on then; conversions: of one forward and of one transposed vector;
+    stream: random number keys by name.
     """
 
     def __init__(
@@ -57,22 +57,17 @@ class PreparedReads:
         self._rows = rows
         tiles = cut("", layout.inputs, layout.outputs, hardware.tile)
         self._seen = SeenCells(hardware.tile, tiles, cells.present)
-        self._changed = True
+        self._prepared_version = -1
         self.paths = tuple(
             ReadPath(
                 Direction.of(hardware, layout, scales, transposed, stream),
                 scales.column,
                 conversions[transposed],
+                cells,
                 self.prepare,
             )
             for transposed in (False, True)
         )
-
-    def cells_changed(self) -> None:
-        """Forget what was prepared: the cells hold other conductances, or inputs are on other rows."""
-        self._changed = True
-        for path in self.paths:
-            path.forget()
 
     @property
     def seen(self) -> SeenCells:
@@ -82,9 +77,9 @@ class PreparedReads:
 
     def prepare(self) -> None:
         """Make what reads in both directions need, unless the cells are still those it was made of."""
-        if not self._changed:
+        if self._prepared_version == self._cells.version:
             return
-        self._changed = False
+        self._prepared_version = self._cells.version
         self._seen.update()
         device = self._hardware.device
         layout = self._layout

@@ -73,7 +73,7 @@ def test_both_directions_are_prepared_as_by_numpy(milo: Hardware, tile: dict, no
     hardware = hardware.replace(device=hardware.device.replace(levels=2 if "slices" in tile else None, **noise))
     matrix = Chip(hardware).matrix("w", torch.randn(18, 41, generator=torch.Generator().manual_seed(0)))
     matrix.targets.rows.row_of = np.random.default_rng(0).permutation(41)
-    matrix.reads.cells_changed()
+    matrix.cells.version += 1
     for transposed in (False, True):
         current, variance, lines = prepared(matrix, transposed)
         programmed = matrix.path(transposed).programmed
