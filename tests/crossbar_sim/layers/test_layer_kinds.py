@@ -179,6 +179,7 @@ def test_converters_add_a_small_error(milo: Hardware, kind: str, settings_: dict
     bias=st.booleans(),
 )
 def test_convolutions_of_any_shape(
+    *,
     ideal: Hardware,
     channels: int,
     out: int,

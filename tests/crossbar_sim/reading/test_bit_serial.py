@@ -77,6 +77,7 @@ def same(ours: Reading, twin: Reading) -> None:
 )
 @settings(max_examples=40, deadline=None)
 def test_every_conversion_is_that_of_whole_numbers(
+    *,
     vectors: int,
     inputs: int,
     columns: int,

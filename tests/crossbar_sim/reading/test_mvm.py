@@ -157,7 +157,7 @@ def make_whole(inputs: int, outputs: int, tile: tuple[int, int], seed: int = 0, 
 )
 @settings(max_examples=60, deadline=None)
 def test_whole_levels_are_read_bit_for_bit_the_same_everywhere(
-    vectors: int, inputs: int, outputs: int, rows: int, columns: int, largest: int, dac: int, adc: int, seed: int
+    *, vectors: int, inputs: int, outputs: int, rows: int, columns: int, largest: int, dac: int, adc: int, seed: int
 ) -> None:
     """By the processor's products of bytes and of 16-bit numbers (where it has them), by float32 and in Python's
     integers."""
