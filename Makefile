@@ -19,6 +19,7 @@ lint: $(VENV)/.installed-test
 	$(BIN)/lint-imports
 
 docs: $(VENV)/.installed-docs
+	$(BIN)/python -m docs.draw_rooms
 	$(BIN)/python -m sphinx -W --quiet -b html docs docs/_build
 
 $(BIN)/python:
@@ -37,4 +38,4 @@ $(VENV)/.installed-docs: $(VENV)/.installed
 	touch $@
 
 clean:
-	rm -rf $(VENV) docs/_build
+	rm -rf $(VENV) docs/_build docs/gallery

@@ -36,6 +36,7 @@ from crossbar_sim.devices import (
     StateLaw,
     TelegraphNoise,
 )
+from crossbar_sim.hardware.adc_circuits import CIRCUITS
 from crossbar_sim.hardware.architecture import Architecture, Component, WriteCircuits
 from crossbar_sim.hardware.components import COMPONENTS
 from crossbar_sim.hardware.converters import ADC, DAC
@@ -53,7 +54,7 @@ PAGES = [
     *sorted(page for page in (ROOT / "docs").rglob("*.md") if not {"_build", "gallery"} & {*page.parts}),
 ]
 NAMES = [page.relative_to(ROOT).as_posix() for page in PAGES]
-FAMILIES: tuple[dict[Any, Any], ...] = (METHODS, RULES, KINDS)
+FAMILIES: tuple[dict[Any, Any], ...] = (METHODS, RULES, KINDS, CIRCUITS)
 """Tables that an example may add a member to."""
 BLOCK = re.compile(
     r"(?:<!-- (?P<mark>output|file: \S+) -->\n\s*)?^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.M | re.S
