@@ -18,6 +18,7 @@ from benchmarks.estimates.estimate import Workload
 from benchmarks.experiments.comparison import Comparison
 from benchmarks.experiments.experiment import Experiment
 from benchmarks.problems.model_file import LayerShape, ModelFile
+from benchmarks.record import Record
 from benchmarks.studies.recalibration import Damage, Recalibration
 from crossbar_sim import DeviceModel, Hardware
 from crossbar_sim.counting.activity import Activity
@@ -40,6 +41,7 @@ NOT_BUILT = {
     "PoolMethod",
     "UpdateRule",
     "BlindRule",
+    "StatedSteps",
 }
 """Only others are made of them."""
 PASSIVE = DeviceModel.load("milo2021").replace(
@@ -104,7 +106,8 @@ def test_no_kind_of_spec_is_forgotten() -> None:
             if ".peers" not in module.name:
                 importlib.import_module(module.name)
     packages = ("crossbar_sim.", "peft_methods.", "benchmarks.")
-    shipped = {kind.__name__ for kind in kinds(Spec) if kind.__module__.startswith(packages)}
+    results = {Record, *kinds(Record)}  # nobody states these in TOML
+    shipped = {kind.__name__ for kind in set(kinds(Spec)) - results if kind.__module__.startswith(packages)}
     built = {type(spec).__name__ for spec in FOUND}
     assert shipped - NOT_BUILT - built == set()
     assert all(not inspect.isabstract(type(spec)) for spec in FOUND)
