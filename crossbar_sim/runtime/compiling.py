@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 from numba import njit, typeof
 
 entry: Any = partial(njit, cache=True, no_cfunc_wrapper=True)
@@ -20,17 +21,119 @@ part: Any = partial(njit, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 not alone as well; where many are put together, numba takes longer than LLVM is spared."""
 
 
+class _ArrayKind(NamedTuple):
+    """What numba compiles for one type of array; `order`: bits of its flags, those in `mask`."""
+
+    dtype: np.dtype[Any]
+    dimensions: int
+    mask: int
+    order: int
+
+
+class _TupleKind(NamedTuple):
+    """The same of a tuple."""
+
+    of: type
+    fields: tuple[Any, ...]
+
+
+ROW_MAJOR, COLUMN_MAJOR, ALIGNED, WRITEABLE = 0x1, 0x2, 0x100, 0x400
+"""Bits of numpy's flags of an array."""
+
+
+def _kind(argument: Any) -> Any:
+    """What `_is_of` compares later arguments with; None: with this one, nothing is."""
+    if argument.__class__ is np.ndarray:
+        flags = argument.flags.num
+        mask = ROW_MAJOR | ALIGNED | WRITEABLE | (0 if flags & ROW_MAJOR else COLUMN_MAJOR)
+        return _ArrayKind(argument.dtype, argument.ndim, mask, flags & mask)
+    if isinstance(argument, tuple):
+        return _TupleKind(argument.__class__, tuple(_kind(field) for field in argument))
+    return argument.__class__ if isinstance(argument, bool | int | float | np.generic) else None
+
+
+def _is_of(kind: Any, argument: Any) -> bool:
+    """Whether numba would compile the same for the argument as for that whose kind this is."""
+    if kind.__class__ is _ArrayKind:
+        return (
+            argument.__class__ is np.ndarray
+            and argument.dtype is kind.dtype
+            and argument.ndim == kind.dimensions
+            and argument.flags.num & kind.mask == kind.order
+        )
+    if kind.__class__ is _TupleKind:
+        if argument.__class__ is not kind.of or len(argument) != len(kind.fields):
+            return False
+        return all(_is_of(*pair) for pair in zip(kind.fields, argument, strict=True))
+    return argument.__class__ is kind
+
+
 class SameTypes:
-    """A kernel that is always called with arguments of the same types, by `call`.
+    """A kernel that is called with arguments of the same types nearly always.
 
     numba looks the types of all arguments up at every call, 0.4 us for each field of a named tuple; here they are
-    looked up at the first one, and later ones go straight to the compiled code.
+    looked up at the first one, and later ones of the same kinds go straight to the compiled code. That code would take
+    an array of other numbers or another order for what it was compiled for, so calls with any other arguments go by
+    numba, which compiles for their types.
     """
 
     def __init__(self, kernel: Any) -> None:
+        self.by_numba: Callable[..., Any] = kernel
+        self._compile = kernel.compile
+        self.compiled: Callable[..., Any] | None = None
+        self.kinds: tuple[Any, ...] = ()
+
+    def call(self, *arguments: Any) -> Any:
+        """What the kernel returns for them."""
+        return self.code_for(arguments)(*arguments)
+
+    def code_for(self, arguments: tuple[Any, ...]) -> Callable[..., Any]:
+        """What to call with them."""
+        if self.compiled is None:
+            self.kinds = tuple(_kind(argument) for argument in arguments)
+            self.compiled = self._compile(tuple(typeof(argument) for argument in arguments))
+        same = len(arguments) == len(self.kinds) and all(
+            _is_of(*pair) for pair in zip(self.kinds, arguments, strict=True)
+        )
+        return self.compiled if same else self.by_numba
+
+
+class FixedArguments:
+    """Calls of a kernel with tuples that are mostly the same objects, or have the same fields, at every call: the kinds
+    of those are compared once. made: classes of tuples that the caller makes anew for every call, always of the same
+    kinds; they are compared once too."""
+
+    def __init__(self, kernel: SameTypes, *fixed: tuple[Any, ...], made: tuple[type, ...] = ()) -> None:
         self._kernel = kernel
-        self.call: Callable[..., Any] = self._first_call
+        self._fixed = {one.__class__: one for one in fixed}
+        self._made = made
+        self._known: tuple[Any, ...] = ()
+
+    def call(self, *arguments: Any) -> Any:
+        """What the kernel returns for them."""
+        kernel = self._kernel
+        if not self._known:
+            return self._first_call(*arguments)
+        for argument, known, kind in zip(arguments, self._known, kernel.kinds, strict=True):
+            of = argument.__class__
+            if argument is known or of is known or of is kind:
+                continue
+            if of is known.__class__:
+                for field, known_field, field_kind in zip(argument, known, kind.fields, strict=True):
+                    if field is not known_field and not _is_of(field_kind, field):
+                        return kernel.by_numba(*arguments)
+            elif not _is_of(kind, argument):
+                return kernel.by_numba(*arguments)
+        assert kernel.compiled is not None
+        return kernel.compiled(*arguments)
 
     def _first_call(self, *arguments: Any) -> Any:
-        self.call = self._kernel.compile(tuple(typeof(argument) for argument in arguments))
-        return self.call(*arguments)
+        """Where the fixed tuples are of other kinds than the kernel was compiled for, every call is a first one."""
+        kernel = self._kernel
+        code = kernel.code_for(arguments)
+        if code is kernel.compiled:
+            known = [self._fixed.get(argument.__class__) for argument in arguments]
+            if all(one is None or _is_of(kind, one) for kind, one in zip(kernel.kinds, known, strict=True)):
+                pairs = zip(arguments, known, strict=True)
+                self._known = tuple(one.__class__ if one.__class__ in self._made else fixed for one, fixed in pairs)
+        return code(*arguments)

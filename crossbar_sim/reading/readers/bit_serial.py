@@ -34,7 +34,7 @@ from crossbar_sim.reading.compiled.settings import (
 from crossbar_sim.reading.compiled.tiles import LEAST_WORK
 from crossbar_sim.reading.programmed import Programmed
 from crossbar_sim.reading.readers.base import Converters, Reader, Reading, Singles
-from crossbar_sim.runtime.compiling import SameTypes
+from crossbar_sim.runtime.compiling import FixedArguments, SameTypes
 from crossbar_sim.runtime.threads import in_parts
 
 GROUP_BYTES = 640 * 1024
@@ -103,7 +103,10 @@ class BitSerialReader(Reader):
         )
         self._adc_steps, self._largest_sum = converters.adc_steps, programmed.tile_inputs * levels.largest
         self._grid = Grid(len(programmed.current), programmed.tile_inputs, programmed.tile_outputs)
-        self._kernel = LOOKED_UP if lookup else PACKED
+        kernel = LOOKED_UP if lookup else PACKED
+        self._kernel = FixedArguments(kernel, self._cells, self._grid, made=(BitConverters, SerialResults))
+        self._codes = FixedArguments(CODES, self._drive)
+        self._adcs = FixedArguments(ADCS, made=(BitConverters,))
 
     def read(self, x: torch.Tensor, full_drive: float, ranges: Singles, first_read: int) -> Reading:
         vectors = x.detach().contiguous().numpy()
@@ -151,7 +154,7 @@ class BitSerialReader(Reader):
         )
         programmed = self._programmed
         sense = Sense(self._adc_steps, ranges, programmed.tile_scale, programmed.output_scale)
-        ADCS.call(sense, self._cells.unit, self._largest_sum, found)
+        self._adcs.call(sense, self._cells.unit, self._largest_sum, found)
         return found
 
     def _drives(
@@ -161,7 +164,7 @@ class BitSerialReader(Reader):
         set bits of all codes."""
         count, inputs = vectors.shape
         codes = np.empty((-(-count // VECTORS), inputs, VECTORS), np.int16)
-        signed = CODES.call(vectors, drive, codes, largest, bits_set)
+        signed = self._codes.call(vectors, drive, codes, largest, bits_set)
         tile_inputs = self._grid.tile_inputs
         if self._lookup:
             groups = -(-tile_inputs // LINES) * (2 if signed else 1)

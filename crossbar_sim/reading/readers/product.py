@@ -11,7 +11,7 @@ from crossbar_sim.reading.compiled.settings import Codes, Currents, Drive, Grid,
 from crossbar_sim.reading.compiled.tiles import LEAST_WORK
 from crossbar_sim.reading.programmed import Programmed
 from crossbar_sim.reading.readers.base import Converters, Reader, Reading, Singles
-from crossbar_sim.runtime.compiling import SameTypes
+from crossbar_sim.runtime.compiling import FixedArguments, SameTypes
 from crossbar_sim.runtime.threads import side_by_side
 
 
@@ -32,12 +32,12 @@ class ProductReader(Reader):
         (inputs, outputs), grid = programmed.current.shape, programmed.grid
         self._codes = codes
         self._cells = cells
-        self._kernel = kernel
         self._drive = Drive(
             programmed.input_scale, converters.dac_steps, 0.0, converters.serial, programmed.line_conductance
         )
         self._sense = Sense(converters.adc_steps, programmed.tile_scale, programmed.tile_scale, programmed.output_scale)
         self._grid = Grid(inputs, programmed.tile_inputs, programmed.tile_outputs)
+        self._kernel = FixedArguments(kernel, self._drive, codes, cells, self._sense, self._grid, made=(Results,))
         self._products = inputs * outputs
         self._outputs = outputs
         self._tiles = grid
