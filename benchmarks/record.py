@@ -39,20 +39,3 @@ def read_json_object(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise CrossbarError(f"{path} is not a whole result (no JSON object); delete it and run again")
     return content
-
-
-class SourcedNumber(Record):
-    """A number of a device or a design with its source."""
-
-    name: str
-    """Of the field."""
-    value: str
-    """With its unit; a law as text."""
-    source: str
-    """Citation key, 'assumption' or 'own_data'."""
-    where: str
-    """In the source."""
-    kind: str
-    """measured, fitted or assumed."""
-    valid: str
-    """Range the number is stated for; empty if none is."""

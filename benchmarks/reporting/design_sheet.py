@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.record import Record, SourcedNumber
+from benchmarks.record import Record
 from crossbar_sim.hardware.hardware import Hardware, hardware_names
 from crossbar_sim.ledger.datasheet import datasheet
 
@@ -26,11 +26,23 @@ class LevelRecord(Record):
     """The same by component of the ledger."""
 
 
-class DesignNumber(SourcedNumber):
+class DesignNumber(Record):
     """A number of a chip design with its source."""
 
     part: str
     """device, tile, dac, adc, ..."""
+    name: str
+    """Of the field."""
+    value: str
+    """With its unit; a law as text."""
+    source: str
+    """Citation key, 'assumption' or 'own_data'."""
+    where: str
+    """In the source."""
+    kind: str
+    """measured, fitted or assumed."""
+    valid: str
+    """Range the number is stated for; empty if none is."""
 
 
 class DesignRecord(Record):

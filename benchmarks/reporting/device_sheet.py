@@ -4,9 +4,26 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from benchmarks.record import Record, SourcedNumber
+from benchmarks.record import Record
 from crossbar_sim.devices import DeviceModel, device_names
 from crossbar_sim.spec.units import engineering
+
+
+class SourcedNumber(Record):
+    """A number of a device with its source."""
+
+    name: str
+    """Of the field."""
+    value: str
+    """With its unit; a law as text."""
+    source: str
+    """Citation key, 'assumption' or 'own_data'."""
+    where: str
+    """In the source."""
+    kind: str
+    """measured, fitted or assumed."""
+    valid: str
+    """Range the number is stated for; empty if none is."""
 
 
 class DeviceSheet(Record):
