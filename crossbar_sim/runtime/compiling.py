@@ -33,7 +33,7 @@ class _ArrayKind(NamedTuple):
 class _TupleKind(NamedTuple):
     """The same of a tuple."""
 
-    of: type
+    of: Any
     fields: tuple[Any, ...]
 
 
@@ -61,7 +61,7 @@ def _is_of(kind: Any, argument: Any) -> bool:
             and argument.ndim == kind.dimensions
             and argument.flags.num & kind.mask == kind.order
         )
-    if kind.__class__ is _TupleKind:
+    if isinstance(kind, _TupleKind):
         if argument.__class__ is not kind.of or len(argument) != len(kind.fields):
             return False
         return all(_is_of(*pair) for pair in zip(kind.fields, argument, strict=True))
