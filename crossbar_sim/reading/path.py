@@ -87,7 +87,8 @@ class ReadPath:
         registers = self.registers
         count = x.shape[0]
         tracking = tracking and not self.held
-        reader = self.reader(x.device.type)
+        chosen = self.readers if self._version == self._cells.version else {}
+        reader = chosen.get(x.device.type) or self.reader(x.device.type)
         if self._scales_inputs:
             x = self._driven(x)
         full_drive = self._full_drive(x, tracking) if self.has_drive_register else 0.0
