@@ -136,7 +136,7 @@ class SimulatedMatrix(Matrix):
 
         x (samples, inputs), error (samples, outputs) dL/dy, learning_rate in weight per (x error); trains of at most
         `bits` slots. The mean is that of the digital step as far as every pulse moves a weight by the device's mean
-        pulse and no cell needs more than `bits` of one sample (`devices.coincidence`). The master then follows the
+        pulse and no cell needs more than `bits` of one sample (`cells.pulse_trains`). The master then follows the
         cells. Raises MappingError where the mapping, and SpecError where the device or the bill, has no such update.
         """
         outputs, inputs = self.master.shape

@@ -71,9 +71,9 @@ def adaptations_until_wearout(endurance: float, per_adaptation: float) -> int | 
     return int(endurance // per_adaptation) if per_adaptation else None
 
 
-def cycles(swing: NDArray[np.float64], window: float) -> NDArray[np.float64]:
-    """Full SET and RESET cycles that a cell's swing (sum of |dG| over its pulses, siemens) amounts to.
+def cycles(conductance_travel: NDArray[np.float64], window: float) -> NDArray[np.float64]:
+    """Full SET and RESET cycles that a cell's conductance travel (sum of |dG| over its pulses, siemens) makes up.
 
-    cycles = swing / (2 window): a lower bound of wear if partial pulses wear in proportion; writes are the upper one.
+    cycles = travel / (2 window): a lower bound of wear if partial pulses wear in proportion; writes are the upper one.
     """
-    return swing / (2 * window)
+    return conductance_travel / (2 * window)
