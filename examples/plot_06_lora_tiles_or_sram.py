@@ -45,7 +45,7 @@ panels = (
 )
 figure, axes = plt.subplots(1, len(panels), figsize=(10, 3), layout="constrained")
 for axis, (key, scale, label) in zip(axes, panels, strict=True):
-    values = [record[key] * scale for record in records.values()]
+    values = [getattr(record, key) * scale for record in records.values()]
     bars = axis.bar(range(len(values)), values, color=("tab:orange", "tab:blue", "tab:green"))
     axis.bar_label(bars, fmt="%.3g", fontsize=8)
     axis.set_xticks(range(len(values)), records, rotation=25, ha="right", fontsize=8)
