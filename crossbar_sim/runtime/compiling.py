@@ -37,8 +37,11 @@ class _TupleKind(NamedTuple):
     fields: tuple[Any, ...]
 
 
-ROW_MAJOR, COLUMN_MAJOR, ALIGNED, WRITEABLE = 0x1, 0x2, 0x100, 0x400
-"""Bits of numpy's flags of an array."""
+ROW_MAJOR = 0x1
+"""A bit of numpy's flags of an array, as the next ones."""
+COLUMN_MAJOR = 0x2
+ALIGNED = 0x100
+WRITEABLE = 0x400
 
 
 def _kind(argument: Any) -> Any:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import math
-from pathlib import Path
 
 import pytest
 import torch
@@ -12,7 +10,6 @@ import torch
 from benchmarks.problems.in_context import LinearPrompts, noise_floor, noise_floor_on_tiles
 from benchmarks.reporting.figures.in_context import noise_floors
 from benchmarks.reporting.figures.style import svg
-from benchmarks.studies import in_context as in_context_tables
 from crossbar_sim import Hardware
 from peft_methods import MethodError
 from peft_methods.in_context import (
@@ -202,17 +199,3 @@ def test_the_same_on_tiles(milo: Hardware) -> None:
     print(errors)
     assert errors["programming error"] == pytest.approx(errors["ideal"], rel=0.05)
     assert errors["read noise"][1] > errors["ideal"][1] + 0.01
-
-
-def test_the_tables_are_printed_and_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = tmp_path / "rows.json"
-    in_context_tables.main(["transformer", "--prompts", "20", "--json", str(path)])
-    rows = json.loads(path.read_text())
-    assert [row["condition"] for row in rows] == ["digital", "on the chip"]
-    assert rows[0]["examples"] == [0, 4, 8, 16, 39] and len(rows[0]["values"]) == 5
-    in_context_tables.main(["tiles", "--prompts", "2"])
-    printed = capsys.readouterr().out
-    assert "everything on" in printed and "512" in printed
-    designs = in_context_tables.designs(Hardware.load("milo2021_128x128"))
-    assert designs["read noise"].device.programs_exactly and designs["read noise"].device.read_noise is not None
-    assert designs["levels and programming error"].device.read_noise is None
