@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from benchmarks.estimates.estimate import Workload, count
+from benchmarks.estimates.counted import Workload, count
 from crossbar_sim import Chip, Hardware, SpecError, map_model
 from crossbar_sim.hardware.digital import ActivationMemory, Digital
 from crossbar_sim.hardware.technology import arithmetic_energy
