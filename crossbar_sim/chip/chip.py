@@ -39,8 +39,7 @@ class Chip(TiledChip):
         scale: NDArray[np.float64] | None = None,
         hardware: Hardware | None = None,
     ) -> SimulatedMatrix:
-        if name in self.matrices:
-            raise MappingError(f"the chip already holds a matrix called '{name}'; release it first")
+        self.check_new(name)
         hardware = self.hardware if hardware is None else hardware
         worn = self._released.pop(name, None)
         if worn is not None and worn.device != hardware.device:
@@ -57,8 +56,8 @@ class Chip(TiledChip):
         """Let time pass on the chip: every cell ages by `seconds`, those of released tiles too."""
         for matrix in self.matrices.values():
             matrix.wait(seconds)
-        for crossbar in self._released.values():
-            crossbar.wait(seconds)
+        for cells in self._released.values():
+            cells.wait(seconds)
 
     @contextmanager
     def probing(self) -> Iterator[None]:

@@ -22,7 +22,7 @@ from crossbar_sim.counting.write_samples import Changes, expected_writing, fresh
 from crossbar_sim.hardware.hardware import Hardware
 from crossbar_sim.ledger.billing import MatrixBill
 from crossbar_sim.ledger.ledger import Ledger
-from crossbar_sim.spec.errors import MappingError, SpecError
+from crossbar_sim.spec.errors import SpecError
 
 
 class CountedChip(TiledChip):
@@ -45,8 +45,7 @@ class CountedChip(TiledChip):
         scale: NDArray[np.float64] | None = None,
         hardware: Hardware | None = None,
     ) -> CountedMatrix:
-        if name in self.matrices:
-            raise MappingError(f"the chip already holds a matrix called '{name}'; release it first")
+        self.check_new(name)
         hardware = self.hardware if hardware is None else hardware
         matrix = CountedMatrix(hardware, self.ledger, name, weight, scale, self.activity, self.costs)
         self.matrices[name] = matrix

@@ -16,6 +16,7 @@ from crossbar_sim.chip.write_mark import WriteMark
 from crossbar_sim.hardware.digital import Digital
 from crossbar_sim.hardware.hardware import Hardware
 from crossbar_sim.ledger.ledger import Ledger
+from crossbar_sim.spec.errors import MappingError
 
 
 class AnyChip(ABC):
@@ -53,6 +54,11 @@ class TiledChip(AnyChip):
         scale (outputs,): the largest |w| each column can hold; None: taken from the weight. hardware: of its tiles,
         where it is not the chip's own. Raises MappingError if there is a matrix of that name.
         """
+
+    def check_new(self, name: str) -> None:
+        """MappingError if there is a matrix of that name."""
+        if name in self.matrices:
+            raise MappingError(f"the chip already holds a matrix called '{name}'; release it first")
 
     @abstractmethod
     def release(self, name: str) -> None:
