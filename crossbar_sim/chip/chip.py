@@ -46,6 +46,7 @@ class Chip(TiledChip):
             worn = None
         matrix = SimulatedMatrix(hardware, self.ledger, self.seed, name, weight, scale, worn)
         self.matrices[name] = matrix
+        matrix.chip = self
         return matrix
 
     def release(self, name: str) -> None:

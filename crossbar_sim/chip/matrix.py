@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import torch
 from torch import nn
@@ -19,12 +20,20 @@ Factors = tuple[torch.Tensor, torch.Tensor]
 """x (samples, inputs) and the gradient of the loss by the output (samples, outputs)."""
 
 
+class Holder(Protocol):
+    """What matrices are on."""
+
+    @property
+    def matrices(self) -> Mapping[str, Matrix]:
+        """By name."""
+
+
 class Matrix(nn.Module, ABC):
     """y = x W^T through tiles. W (outputs, inputs) is the float master copy; the cells hold its levels.
 
     Gradients reach x through the transposed tiles and `master` as the digital outer product of the output gradient and
     the input. `keep_factors` has backward passes keep those two factors instead, for an update that multiplies them on
-    the tiles.
+    the tiles. `chip`: what it is on; None for a matrix by itself.
     """
 
     def __init__(self, hardware: Hardware, ledger: Ledger, name: str, weight: torch.Tensor) -> None:
@@ -37,6 +46,7 @@ class Matrix(nn.Module, ABC):
         self.master = nn.Parameter(weight.detach().clone().float(), requires_grad=False)
         outputs, inputs = weight.shape
         self.layout = Layout(hardware.tile, inputs, outputs)
+        self.chip: Holder | None = None
         self.keeps_factors = False
         self._factors: list[Factors] = []
 
