@@ -49,6 +49,7 @@ class CountedChip(TiledChip):
         hardware = self.hardware if hardware is None else hardware
         matrix = CountedMatrix(hardware, self.ledger, name, weight, scale, self.activity, self.costs)
         self.matrices[name] = matrix
+        matrix.chip = self
         return matrix
 
     def release(self, name: str) -> None:

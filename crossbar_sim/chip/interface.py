@@ -5,10 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from typing import Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from crossbar_sim.chip.matrix import Matrix
 from crossbar_sim.chip.plan import Plan
@@ -40,6 +42,24 @@ class TiledChip(AnyChip):
 
     hardware: Hardware
     skipped: list[tuple[str, str]]
+
+    @classmethod
+    def of(cls, model: nn.Module) -> Self:
+        """The chip that the layers of `model` are on; that of a copied model is a copy too.
+
+        Raises MappingError if no layer is on a chip of this class, or the layers are on several chips.
+        """
+        matrices = [module for module in model.modules() if isinstance(module, Matrix)]
+        chips = {id(matrix.chip): matrix.chip for matrix in matrices}
+        if len(chips) > 1:
+            raise MappingError(f"the layers of {type(model).__name__} are on {len(chips)} chips; name the one you mean")
+        (chip,) = chips.values() if chips else (None,)
+        if not isinstance(chip, cls):
+            raise MappingError(f"no layer of {type(model).__name__} is on a {cls.__name__}; map_model() it first")
+        for matrix in matrices:
+            if chip.matrices.get(matrix.name) is not matrix:
+                raise MappingError(f"the chip has given the tiles of '{matrix.name}' to another matrix, or to none")
+        return chip
 
     @abstractmethod
     def matrix(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import torch
 from torch import nn
@@ -19,24 +20,35 @@ Factors = tuple[torch.Tensor, torch.Tensor]
 """x (samples, inputs) and the gradient of the loss by the output (samples, outputs)."""
 
 
+class Holder(Protocol):
+    """What matrices are on."""
+
+    @property
+    def matrices(self) -> Mapping[str, Matrix]:
+        """By name."""
+
+
 class Matrix(nn.Module, ABC):
     """y = x W^T through tiles. W (outputs, inputs) is the float master copy; the cells hold its levels.
 
     Gradients reach x through the transposed tiles and `master` as the digital outer product of the output gradient and
     the input. `keep_factors` has backward passes keep those two factors instead, for an update that multiplies them on
-    the tiles.
+    the tiles. `chip`: what it is on; None for a matrix by itself.
     """
 
     def __init__(self, hardware: Hardware, ledger: Ledger, name: str, weight: torch.Tensor) -> None:
         super().__init__()
         if weight.ndim != 2 or 0 in weight.shape:
             raise MappingError(f"{name}: only non-empty matrices go on tiles, got shape {tuple(weight.shape)}")
+        if weight.is_complex():
+            raise MappingError(f"{name}: tiles hold real numbers, got weights of {weight.dtype}")
         self.hardware = hardware
         self.ledger = ledger
         self.name = name
         self.master = nn.Parameter(weight.detach().clone().float(), requires_grad=False)
         outputs, inputs = weight.shape
         self.layout = Layout(hardware.tile, inputs, outputs)
+        self.chip: Holder | None = None
         self.keeps_factors = False
         self._factors: list[Factors] = []
 
@@ -66,6 +78,8 @@ class Matrix(nn.Module, ABC):
         """x (..., inputs) -> (..., outputs)."""
         if x.ndim == 0 or x.shape[-1] != self.layout.inputs:
             raise MappingError(f"{self.name} reads {self.layout.inputs} inputs per vector, got {tuple(x.shape)}")
+        if x.is_complex():
+            raise MappingError(f"{self.name} reads real numbers, got {x.dtype}; read real and imaginary parts apart")
         if torch.is_grad_enabled() and (x.requires_grad or self.master.requires_grad):
             product: torch.Tensor = _AnalogProduct.apply(x, self.master, self)
             return product

@@ -25,7 +25,7 @@ Region: Any = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 def side_by_side(work: Callable[[int], None], count: int) -> None:
     """work(0), ..., work(count - 1) on numba's number of threads, the caller's among them; each takes the next that
     nobody has begun. Raises what any of them raised."""
-    workers = min(count, numba.get_num_threads())
+    workers = min(count, thread_count())
     if workers == 1:
         for part in range(count):
             work(part)
@@ -57,8 +57,24 @@ def in_parts(work: Callable[..., None], count: int, least: int, *arguments: Any)
     `least` or more, or the whole."""
     if count < 2 * least:
         return work(0, count, *arguments)
-    workers = min(numba.get_num_threads(), count // least)
+    workers = min(thread_count(), count // least)
     side_by_side(lambda worker: work(count * worker // workers, count * (worker + 1) // workers, *arguments), workers)
+
+
+def thread_count() -> int:
+    """numba's number of threads, as it is now; torch's is left alone."""
+    _launch()
+    return numba.get_num_threads()
+
+
+@lru_cache(maxsize=1)
+def _launch() -> None:
+    """Start numba's threads. On OpenMP it then sets the number of threads for all that run on that library; torch gets
+    back the number that it had."""
+    before = torch.get_num_threads()
+    numba.get_num_threads()
+    if torch.get_num_threads() != before:
+        torch.set_num_threads(before)
 
 
 @lru_cache(maxsize=1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 import torch
 
@@ -12,7 +11,7 @@ from crossbar_sim.reading.compiled.tiles import LEAST_WORK
 from crossbar_sim.reading.programmed import Programmed
 from crossbar_sim.reading.readers.base import Converters, Reader, Reading, Singles
 from crossbar_sim.runtime.compiling import FixedArguments, SameTypes
-from crossbar_sim.runtime.threads import side_by_side
+from crossbar_sim.runtime.threads import side_by_side, thread_count
 
 
 class ProductReader(Reader):
@@ -52,7 +51,7 @@ class ProductReader(Reader):
         if full_drive:
             drive = drive._replace(full_drive=full_drive)
         output, conduction = np.empty((count, outputs), np.float32), np.empty(-(-count // BLOCK))
-        workers = min(count * self._products // LEAST_WORK, numba.get_num_threads())
+        workers = min(count * self._products // LEAST_WORK, thread_count())
         if workers < 2:
             peaks, clipped = np.zeros(self._tiles, np.float32), np.zeros(self._tiles, np.int64)
             results = Results(output, conduction, peaks, clipped)
