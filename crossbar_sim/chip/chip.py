@@ -41,10 +41,11 @@ class Chip(TiledChip):
     ) -> SimulatedMatrix:
         self.check_new(name)
         hardware = self.hardware if hardware is None else hardware
-        worn = self._released.pop(name, None)
+        worn = self._released.get(name)
         if worn is not None and worn.device != hardware.device:
             worn = None
         matrix = SimulatedMatrix(hardware, self.ledger, self.seed, name, weight, scale, worn)
+        self._released.pop(name, None)
         self.matrices[name] = matrix
         matrix.chip = self
         return matrix

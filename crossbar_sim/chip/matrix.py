@@ -40,6 +40,8 @@ class Matrix(nn.Module, ABC):
         super().__init__()
         if weight.ndim != 2 or 0 in weight.shape:
             raise MappingError(f"{name}: only non-empty matrices go on tiles, got shape {tuple(weight.shape)}")
+        if weight.is_complex():
+            raise MappingError(f"{name}: tiles hold real numbers, got weights of {weight.dtype}")
         self.hardware = hardware
         self.ledger = ledger
         self.name = name
@@ -76,6 +78,8 @@ class Matrix(nn.Module, ABC):
         """x (..., inputs) -> (..., outputs)."""
         if x.ndim == 0 or x.shape[-1] != self.layout.inputs:
             raise MappingError(f"{self.name} reads {self.layout.inputs} inputs per vector, got {tuple(x.shape)}")
+        if x.is_complex():
+            raise MappingError(f"{self.name} reads real numbers, got {x.dtype}; read real and imaginary parts apart")
         if torch.is_grad_enabled() and (x.requires_grad or self.master.requires_grad):
             product: torch.Tensor = _AnalogProduct.apply(x, self.master, self)
             return product

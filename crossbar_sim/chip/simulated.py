@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 
 from crossbar_sim.cells.cells import Cells
@@ -52,6 +52,7 @@ class SimulatedMatrix(Matrix):
         inputs, tile_rows = self.layout.inputs, hardware.tile.rows
         rows = Rows(hardware.wear_levelling, inputs, tile_rows, stream_key(seed, name, "wear levelling"))
         self.targets = CellTargets(hardware.device, self.layout, weight, scale, rows)
+        self._check_scale()
         fits = worn is not None and worn.conductance.shape == self.layout.shape
         self.cells = (
             worn
@@ -66,6 +67,7 @@ class SimulatedMatrix(Matrix):
         reads = both_ways(hardware, self.layout)
         self.bill = MatrixBill(hardware, ledger, name, reads, self.tile_count)
         self.reads = PreparedReads(
+            name,
             hardware,
             self.layout,
             self.cells,
@@ -77,6 +79,17 @@ class SimulatedMatrix(Matrix):
         self._sense_energy = hardware.adc.energy
         self._listing = billed_by_cell(hardware)
         self.program()
+
+    def _check_scale(self) -> None:
+        """MappingError for weights whose products with what a read senses float32 could not hold."""
+        device = self.hardware.device
+        of_one = min(1.0, device.read_voltage * device.window * self.layout.full_scale)
+        most, largest = 0.5 * of_one * float(np.finfo(np.float32).max), float(self.targets.scale.max())
+        if largest > most:
+            raise MappingError(
+                f"{self.name}: weights of up to {largest:.3g} are beyond what its reads can be scaled by in float32, "
+                f"{most:.3g}; rescale the weights"
+            )
 
     @property
     def largest_weight(self) -> torch.Tensor:
@@ -181,9 +194,6 @@ class SimulatedMatrix(Matrix):
     def read(self, x: torch.Tensor, transposed: bool = False) -> torch.Tensor:
         """One analog read per vector of x: (vectors, inputs) -> (vectors, outputs), or the reverse."""
         result = self.reads.paths[transposed].read(x.float(), tracking=self.training or transposed)
-        if not math.isfinite(result.conduction):
-            side = "output gradient" if transposed else "input"
-            raise MappingError(f"{self.name}: NaN or infinity in its {side}; lower the learning rate or check the data")
         self.bill.read(transposed, result.conduction, x.shape[0])
         return result.output
 
@@ -192,6 +202,8 @@ class SimulatedMatrix(Matrix):
         billed as reads at full drive."""
         if self.hardware.backward == "analog":
             return self.read(gradient, transposed=True)
+        if not bool(gradient.isfinite().all()):
+            raise MappingError(f"{self.name}: NaN or infinity in its output gradient; lower the learning rate")
         full_drive = len(gradient) * float(self.path(True).programmed.line_conductance.sum())
         self.bill.read(True, full_drive, len(gradient))
         weight = self.weight() if self.hardware.backward == "noise_free" else self.master

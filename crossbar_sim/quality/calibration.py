@@ -103,7 +103,13 @@ def calibrate(
 
     ledger = matrices[0].ledger
     with ledger.phase("deploy"), nullcontext() if bill else unbilled(matrices):
-        watch(model, data, cover, loss)
+        before = [(matrix, matrix.read_state()) for matrix in matrices]
+        try:
+            watch(model, data, cover, loss)
+        except MappingError:
+            for matrix, state in before:
+                matrix.restore_reads(state)
+            raise
     layers = []
     for (matrix, transposed), x in watched.vectors().items():
         path = matrix.path(transposed)

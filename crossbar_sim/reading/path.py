@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -16,6 +17,7 @@ from crossbar_sim.reading.programmed import Programmed
 from crossbar_sim.reading.readers.base import Converters, Reader, Reading, Singles
 from crossbar_sim.reading.readers.lossless import is_lossless
 from crossbar_sim.reading.registers import RANGE_DECAY, Registers
+from crossbar_sim.spec.errors import MappingError
 
 
 class ReadPath:
@@ -26,18 +28,20 @@ class ReadPath:
     stay while `held`. has_registers, has_drive_register: whether the range of the ADCs, and the input that drives a
     line fully, can be set. readers: by type of torch device, those chosen since the cells changed.
 
-    scale (outputs,): the largest weight of each column; conversions: of one vector; cells: what is read; prepare: makes
-    what `direction` knows of them, called before the first read after they changed.
+    name: of the matrix; scale (outputs,): the largest weight of each column; conversions: of one vector; cells: what is
+    read; prepare: makes what `direction` knows of them, called before the first read after they changed.
     """
 
     def __init__(
         self,
+        name: str,
         direction: Direction,
         scale: NDArray[np.float64],
         conversions: int,
         cells: Cells,
         prepare: Callable[[], None],
     ) -> None:
+        self.name = name
         hardware, layout = direction.hardware, direction.layout
         programmed, transposed = direction.programmed, direction.transposed
         self.direction, self.readers = direction, dict[str, Reader]()
@@ -83,25 +87,40 @@ class ReadPath:
         return self.readers[device]
 
     def read(self, x: torch.Tensor, tracking: bool) -> Reading:
-        """The products of the vectors x (vectors, inputs); counts the reads and moves the range registers."""
+        """The products of the vectors x (vectors, inputs); counts the reads and moves the range registers.
+
+        Raises MappingError for NaN and infinity in x; nothing is counted then, and no register moves.
+        """
         registers = self.registers
         count = x.shape[0]
+        ranges = registers.ranges
+        full_drive = largest = 0.0
         tracking = tracking and not self.held
         chosen = self.readers if self._version == self._cells.version else {}
         reader = chosen.get(x.device.type) or self.reader(x.device.type)
         if self._scales_inputs:
             x = self._driven(x)
-        full_drive = self._full_drive(x, tracking) if self.has_drive_register else 0.0
-        if registers.ranges is None:
-            registers.ranges = self._calibrated(x, full_drive)
-        result = reader.read(x, full_drive, registers.ranges, registers.reads)
+        if self.has_drive_register:
+            largest = self._largest(x)
+            full_drive = largest if registers.full_drive is None else registers.full_drive
+        if ranges is None:
+            ranges = self._calibrated(x, full_drive)
+        result = reader.read(x, full_drive, ranges, registers.reads)
+        if not math.isfinite(result.conduction + largest):
+            side = "output gradient" if self.direction.transposed else "input"
+            raise MappingError(f"{self.name}: NaN or infinity in its {side}; lower the learning rate or check the data")
+        if count == 0:
+            return result
         if self._scales_outputs:
             result.output = result.output * self._scale
         registers.reads += count
         registers.clipped += int(np.add.reduce(result.clipped, axis=None))
         registers.conversions += count * self._conversions
+        registers.ranges = ranges
         if tracking and self.has_registers:
-            registers.ranges = np.maximum(RANGE_DECAY * registers.ranges, result.peaks)
+            registers.ranges = np.maximum(RANGE_DECAY * ranges, result.peaks)
+        if largest > 0.0 and (tracking or registers.full_drive is None):
+            registers.full_drive = max(float(RANGE_DECAY) * full_drive, largest)
         return result
 
     def largest_drive(self, x: torch.Tensor) -> float:
@@ -116,16 +135,6 @@ class ReadPath:
         """What the lines of x are driven with, where that is more than the reader's input scale."""
         x = x * self._scale
         return self._layout.drive_references(x) if self._drives_references else x
-
-    def _full_drive(self, x: torch.Tensor, tracking: bool) -> float:
-        """What drives a line fully by its register, which follows the largest input."""
-        registers, largest = self.registers, self._largest(x)
-        now = registers.full_drive
-        if now is None:
-            now = registers.full_drive = largest
-        if tracking:
-            registers.full_drive = max(float(RANGE_DECAY) * now, largest)
-        return now
 
     def _calibrated(self, x: torch.Tensor, full_drive: float) -> Singles:
         """Ranges that hold the currents of these vectors; tiles that see none get the largest one possible."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from crossbar_sim.reading.compiled.prepare import BLOCK, prepare_reads
 from crossbar_sim.reading.compiled.settings import Conductances, NoiseLaw, Places
 from crossbar_sim.reading.direction import Direction, Scales, Stream
 from crossbar_sim.reading.path import ReadPath
+from crossbar_sim.reading.registers import Registers
 from crossbar_sim.runtime.compiling import SameTypes
 from crossbar_sim.runtime.threads import in_parts
 from crossbar_sim.wires.tile import SeenCells
@@ -37,12 +38,13 @@ class PreparedReads:
     """Forward and transposed reads of the cells of one matrix.
 
     The first read after the version of the cells has changed, or whoever asks for what reads need, prepares both
-    directions once. rows: which row each input is on then; conversions: of one forward and of one transposed vector;
-    stream: random number keys by name.
+    directions once. name: of the matrix; rows: which row each input is on then; conversions: of one forward and of one
+    transposed vector; stream: random number keys by name. A copy has the registers and prepares anew.
     """
 
     def __init__(
         self,
+        name: str,
         hardware: Hardware,
         layout: Layout,
         cells: Cells,
@@ -51,6 +53,7 @@ class PreparedReads:
         conversions: tuple[int, int],
         stream: Stream,
     ) -> None:
+        self._made_of = name, hardware, layout, cells, rows, scales, conversions, stream
         self._hardware = hardware
         self._layout = layout
         self._cells = cells
@@ -60,6 +63,7 @@ class PreparedReads:
         self._prepared_version = -1
         self.paths = tuple(
             ReadPath(
+                name,
                 Direction.of(hardware, layout, scales, transposed, stream),
                 scales.column,
                 conversions[transposed],
@@ -68,6 +72,15 @@ class PreparedReads:
             )
             for transposed in (False, True)
         )
+
+    def __getstate__(self) -> tuple[tuple[Any, ...], list[tuple[Registers, bool]]]:
+        return self._made_of, [(path.registers, path.held) for path in self.paths]
+
+    def __setstate__(self, state: tuple[tuple[Any, ...], list[tuple[Registers, bool]]]) -> None:
+        made_of, read = state
+        self.__init__(*made_of)  # type: ignore[misc]
+        for path, (registers, held) in zip(self.paths, read, strict=True):
+            path.registers, path.held = registers, held
 
     @property
     def seen(self) -> SeenCells:

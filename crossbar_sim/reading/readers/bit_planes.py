@@ -30,9 +30,10 @@ class BitPlanesReader(Reader):
             reader.read(sign * (magnitude >> bit & 1), 1.0, ranges, first_read) for bit, reader in enumerate(self._bits)
         ]
         total = torch.stack([one.output * 2.0**bit for bit, one in enumerate(readings)]).sum(dim=0)
+        unknown = 0.0 * float(codes.sum())  # NaN where a code is
         return Reading(
             total * (largest / self._steps),
-            sum(one.conduction for one in readings),
+            sum((one.conduction for one in readings), start=unknown),
             np.maximum.reduce([one.peaks for one in readings]),
             np.add.reduce([one.clipped for one in readings]),
         )
