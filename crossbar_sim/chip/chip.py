@@ -94,6 +94,21 @@ class Chip(TiledChip):
         with self.ledger.paused(), unrecorded(self.matrices.values()):
             yield
 
+    @contextmanager
+    def all_or_nothing(self) -> Iterator[None]:
+        matrices, skipped = dict(self.matrices), list(self.skipped)
+        released = dict(self._released)
+        undo_wear = [as_now(cells) for cells in released.values()]
+        try:
+            with self.ledger.all_or_nothing():
+                yield
+        except BaseException:
+            self.matrices, self.skipped = matrices, skipped
+            self._released = released
+            for undo in undo_wear:
+                undo()
+            raise
+
     def writes(self) -> NDArray[np.int64]:
         """Program operations of every cell on the chip since it was made (flat)."""
         return np.concatenate([matrix.cells.writes.reshape(-1) for matrix in self.matrices.values()])
@@ -124,7 +139,8 @@ class Chip(TiledChip):
         """
         if len(self.mapped) > 1:
             raise MappingError(f"layers of {len(self.mapped)} models are on the chip; unmap() all but one to save it")
-        designs, devices, matrices, released = list[Hardware](), list[DeviceModel](), list[Any](), list[Any]()
+        designs, devices = list[Hardware](), list[DeviceModel]()
+        matrices, released = list[Any](), list[Any]()
         tensors: Tensors = {}
         for index, matrix in enumerate(self.matrices.values()):
             facts, own = matrix_facts(matrix)
@@ -191,7 +207,8 @@ class Chip(TiledChip):
             chip.matrices[matrix.name] = matrix
             matrix.chip = chip
         for index, one in enumerate(facts["released"]):
-            own, name, (rows, columns) = part_of(tensors, f"released.{index}."), str(one["name"]), one["array"]
+            own, name = part_of(tensors, f"released.{index}."), str(one["name"])
+            rows, columns = one["array"]
             key, shape = stream_key(chip.seed, name, "program"), tuple(own["cells.conductance"].shape)
             cells = Cells(devices[one["device"]], shape, key, (int(rows), int(columns)))
             restore_cells(cells, name, one, own)
@@ -213,6 +230,19 @@ def _place(one: ASpec, among: list[ASpec]) -> int:
     if one not in among:
         among.append(one)
     return among.index(one)
+
+
+def as_now(cells: Cells) -> Callable[[], None]:
+    """What puts cells back to what they are now, in the arrays that they have now."""
+    fields = dict(vars(cells))
+    arrays = {name: value.copy() for name, value in fields.items() if isinstance(value, np.ndarray)}
+
+    def undo() -> None:
+        vars(cells).update(fields)
+        for name, value in arrays.items():
+            fields[name][...] = value
+
+    return undo
 
 
 def simulated_chip(chip: AnyChip) -> Chip:

@@ -102,7 +102,8 @@ def with_prefix(prefix: str, tensors: Tensors) -> Tensors:
 
 def matrix_facts(matrix: SimulatedMatrix) -> tuple[dict[str, Any], Tensors]:
     """All that decides what a matrix does next, besides its hardware and the seed of its chip."""
-    targets, rows, bill = matrix.targets, matrix.rows, matrix.bill
+    targets, rows = matrix.targets, matrix.rows
+    bill = matrix.bill
     cells, tensors = cells_facts(matrix.cells)
     tensors |= {
         "master": matrix.master.detach().cpu().clone(),
