@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Protocol, Self, TypeVar
+from weakref import WeakSet
 
 import numpy as np
 import torch
@@ -19,7 +20,9 @@ from crossbar_sim.chip.digital import DigitalChip
 from crossbar_sim.chip.interface import AnyChip, TiledChip
 from crossbar_sim.chip.matrix import Matrix
 from crossbar_sim.spec.spec import Spec
+from peft_methods.errors import MethodError
 from peft_methods.model_parts import head_of
+from peft_methods.model_state import ModelState
 from peft_methods.phases import UPDATE
 from peft_methods.placement import PlacedMatrix, Placement, place
 from peft_methods.tuning import Range, Ranges
@@ -30,6 +33,8 @@ from peft_methods.updates.write_verify import WriteVerify
 METHODS: dict[str, type[Method]] = {}
 """Every method by its name; a method enters when its class is made."""
 AnyAdapter = TypeVar("AnyAdapter", bound="Adapter", covariant=True)
+_ATTACHED: WeakSet[nn.Module] = WeakSet()
+"""Every module of the models that a method is attached to."""
 
 
 class Maker(Protocol[AnyAdapter]):
@@ -113,14 +118,47 @@ class Method(Spec, ABC):
     def attach(self: Maker[AnyAdapter], model: nn.Module, chip: AnyChip | None = None, seed: int = 0) -> AnyAdapter:
         """Change `model` in place and return the adapter; every other parameter is frozen.
 
-        chip: where the model lies; None: nowhere, all arithmetic is digital (the method's digital twin). What is
-        programmed while attaching is billed to the phases 'pool' (frozen tensors) and 'adapt/update' (trained tensors).
+        chip: where the model lies; None: the chip that its layers are on, or, if none is on tiles, nowhere: all
+        arithmetic is digital (the method's digital twin). What is programmed while attaching is billed to the phases
+        'pool' (frozen tensors) and 'adapt/update' (trained tensors). Raises MethodError for another model's chip, for
+        a model that a method is attached to, and for what the method cannot change; model, chip and ledger are then
+        as they were.
         """
-        return self.make_adapter(model, DigitalChip() if chip is None else chip, seed)
+        chip = chip_for(model, chip)
+        before = ModelState(model)
+        try:
+            with chip.all_or_nothing():
+                adapter = self.make_adapter(model, chip, seed)
+        except BaseException:
+            before.restore_layers()
+            before.restore()
+            raise
+        adapter.settle(before)
+        return adapter
 
     @abstractmethod
     def make_adapter(self, model: nn.Module, chip: AnyChip, seed: int) -> Adapter:
         """What `attach` does for this method."""
+
+
+def chip_for(model: nn.Module, chip: AnyChip | None) -> AnyChip:
+    """The chip that a method on `model` is billed to: the one of its layers, or `chip`; MethodError where the layers of
+    the model are on another one."""
+    on_tiles = any(isinstance(module, Matrix) for module in model.modules())
+    if not on_tiles:
+        if chip is not None and chip.matrices:
+            raise MethodError(
+                f"the chip holds {len(chip.matrices)} matrices ({next(iter(chip.matrices))}, ...) and none of them is "
+                f"of this {type(model).__name__}, which is digital; map_model(model, chip) it, or leave the chip out"
+            )
+        return DigitalChip() if chip is None else chip
+    own = TiledChip.of(model)
+    if chip is not None and chip is not own:
+        raise MethodError(
+            f"the layers of this {type(model).__name__} are on another chip than the one given; give the chip that "
+            "map_model returned for it, or leave it out"
+        )
+    return own
 
 
 @dataclass(frozen=True)
@@ -143,22 +181,39 @@ class Adapter:
         self.matrices: list[Matrix] = []
         self.writers: list[Writer] = []
         self.placed: list[tuple[PlacedMatrix, Placement]] = []
-        self._replaced: list[tuple[nn.Module, str, nn.Module]] = []
-        self._requires_grad = {parameter: parameter.requires_grad for parameter in model.parameters()}
+        if any(module in _ATTACHED for module in model.modules()):
+            raise MethodError(
+                f"{method.display_name} cannot be attached: a method is attached to this {type(model).__name__} "
+                "already; detach() that adapter first"
+            )
+        self._replaced: list[tuple[nn.Module, str, nn.Module | None]] = []
+        self._backbone = set(model.parameters())
         self._originals: dict[nn.Parameter, torch.Tensor] = {}
         self._tiles_before = set(chip.matrices)
+        self._labels_before = dict(chip.ledger.labels)
         self._before = chip.mark_writes()
+        self._state: ModelState | None = None
         chip.ledger.labels["method"] = method.display_name
         model.requires_grad_(False)
         if method.train_head:
             self.train(list(head_of(model).parameters()), method.learning_rate, method.weight_decay)
+
+    def settle(self, before: ModelState) -> None:
+        """Nothing can be refused any more: `detach` will put back what was `before`."""
+        self._state = before
+        _ATTACHED.update(self.model.modules())
+
+    @property
+    def attached(self) -> bool:
+        """Whether `detach` has not been called."""
+        return self._state is not None
 
     def train(self, parameters: list[nn.Parameter], learning_rate: float, weight_decay: float = 0.0) -> None:
         """Train these parameters, if they are not trained yet; those of the backbone are remembered for `detach`."""
         known = set(map(id, self.trained_parameters()))
         parameters = [parameter for parameter in parameters if id(parameter) not in known]
         for parameter in parameters:
-            if parameter in self._requires_grad:
+            if parameter in self._backbone:
                 self._originals[parameter] = parameter.detach().clone()
             parameter.requires_grad_(True)
         if parameters:
@@ -242,11 +297,14 @@ class Adapter:
 
     @torch.no_grad()
     def detach(self) -> None:
-        """Put the original layers and values back and release the adapter's tiles.
+        """Put the original layers, values, buffers, gradients, flags and modes back and release the adapter's tiles.
 
         Digital tensors are bit-identical to before. Cells of the backbone that were rewritten are written
-        back to their levels, with the programming error of a new write; all others were never touched.
+        back to their levels, with the programming error of a new write; all others were never touched. MethodError if
+        it was called before.
         """
+        if self._state is None:
+            raise MethodError(f"{self.method.display_name} is not attached any more; method.attach(model) again")
         for owner, child, original in reversed(self._replaced):
             setattr(owner, child, original)
         for parameter, value in self._originals.items():
@@ -259,8 +317,11 @@ class Adapter:
         if isinstance(self.chip, TiledChip):
             for name in set(self.chip.matrices) - self._tiles_before:
                 self.chip.release(name)
-        for parameter, required in self._requires_grad.items():
-            parameter.requires_grad_(required)
+        self._state.restore()
+        self._state = None
+        self.chip.ledger.labels = self._labels_before
+        for module in self.model.modules():
+            _ATTACHED.discard(module)
 
 
 class MergeableAdapter(Adapter, ABC):

@@ -21,11 +21,10 @@ from torch import Tensor, nn
 
 from crossbar_sim import CrossbarError, SpecError
 from crossbar_sim.chip.interface import AnyChip
-from peft_methods.base import Adapter, Method
+from peft_methods.base import Adapter, Method, chip_for
 from peft_methods.errors import CheckpointError
 from peft_methods.methods import read_method
 from peft_methods.methods.pooled import PoolMethod
-from peft_methods.placement import DIGITAL
 
 FACTS_FILE = "crossbar_adapter.json"
 VALUES_FILE = "crossbar_adapter.safetensors"
@@ -57,21 +56,26 @@ def save_native(folder: Path, adapter: Adapter, base_model_name: str, *, seed: i
         temporary.unlink(missing_ok=True)
 
 
-def load_native(folder: Path, model: nn.Module, chip: AnyChip = DIGITAL, method: Method | None = None) -> Adapter:
+def load_native(folder: Path, model: nn.Module, chip: AnyChip | None = None, method: Method | None = None) -> Adapter:
     """Attach the method of `folder` to `model` and give it the values that were saved; ready to infer or train on.
 
-    method: the saved one with its pool, where the pool was an object, which a file does not hold. Programming is billed
-    as in `attach`. CheckpointError if the file is damaged, of another model, of another method or of another pool.
+    chip: as in `attach`. method: the saved one with its pool, where the pool was an object, which a file does not hold.
+    Programming is billed as in `attach`. CheckpointError if the file is damaged, of another model, of another method
+    or of another pool; model, chip and ledger are then as they were.
     """
     facts, values = _read(folder)
     method = _with_its_pool(folder, _method(folder, facts.get("method")), method, facts.get("pool_digest"))
-    adapter = method.attach(model, chip, int(facts.get("seed", 0)))
-    problem = _difference(adapter.trained_by_name(), values)
-    if problem is None and facts.get("frozen_digest") != frozen_digest(adapter):
-        problem = "the frozen random tensors came out differently; save it again with the seed that attach was given"
-    if problem is not None:
-        adapter.detach()
-        raise CheckpointError(f"{folder}: {problem}")
+    chip = chip_for(model, chip)
+    with chip.all_or_nothing():
+        adapter = method.attach(model, chip, int(facts.get("seed", 0)))
+        problem = _difference(adapter.trained_by_name(), values)
+        if problem is None and facts.get("frozen_digest") != frozen_digest(adapter):
+            problem = (
+                "the frozen random tensors came out differently; save it again with the seed that attach was given"
+            )
+        if problem is not None:
+            adapter.detach()
+            raise CheckpointError(f"{folder}: {problem}")
     adapter.load(values)
     adapter.finish()
     return adapter

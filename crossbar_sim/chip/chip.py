@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -66,6 +66,19 @@ class Chip(TiledChip):
         with self.ledger.paused(), unrecorded(self.matrices.values()):
             yield
 
+    @contextmanager
+    def all_or_nothing(self) -> Iterator[None]:
+        matrices, skipped, released = dict(self.matrices), list(self.skipped), dict(self._released)
+        undo_wear = [as_now(cells) for cells in released.values()]
+        try:
+            with self.ledger.all_or_nothing():
+                yield
+        except BaseException:
+            self.matrices, self.skipped, self._released = matrices, skipped, released
+            for undo in undo_wear:
+                undo()
+            raise
+
     def writes(self) -> NDArray[np.int64]:
         """Program operations of every cell on the chip since it was made (flat)."""
         return np.concatenate([matrix.cells.writes.reshape(-1) for matrix in self.matrices.values()])
@@ -90,6 +103,19 @@ class Chip(TiledChip):
     def energy_by_tile(self, phase: str | None = None) -> dict[str, float]:
         """Joule per tile, and per place for what is on no tile; as in `energy_by_tile.energy_by_tile`."""
         return energy_by_tile(self, phase)
+
+
+def as_now(cells: Cells) -> Callable[[], None]:
+    """What puts cells back to what they are now, in the arrays that they have now."""
+    fields = dict(vars(cells))
+    arrays = {name: value.copy() for name, value in fields.items() if isinstance(value, np.ndarray)}
+
+    def undo() -> None:
+        vars(cells).update(fields)
+        for name, value in arrays.items():
+            fields[name][...] = value
+
+    return undo
 
 
 def simulated_chip(chip: AnyChip) -> Chip:

@@ -5,7 +5,8 @@ Models and methods run unchanged on torch's meta device; what depends on data is
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import numpy as np
 import torch
@@ -57,6 +58,16 @@ class CountedChip(TiledChip):
 
     def probing(self) -> AbstractContextManager[None]:
         return self.ledger.paused()
+
+    @contextmanager
+    def all_or_nothing(self) -> Iterator[None]:
+        matrices, skipped = dict(self.matrices), list(self.skipped)
+        try:
+            with self.ledger.all_or_nothing():
+                yield
+        except BaseException:
+            self.matrices, self.skipped = matrices, skipped
+            raise
 
     def mark_writes(self) -> WriteMark:
         return WriteMark({})

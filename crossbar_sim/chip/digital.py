@@ -25,5 +25,8 @@ class DigitalChip(AnyChip):
     def probing(self) -> AbstractContextManager[None]:
         return self.ledger.paused()
 
+    def all_or_nothing(self) -> AbstractContextManager[None]:
+        return self.ledger.all_or_nothing()
+
     def mark_writes(self) -> WriteMark:
         return WriteMark({})

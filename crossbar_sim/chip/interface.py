@@ -33,6 +33,11 @@ class AnyChip(ABC):
         """Reads inside are neither billed nor recorded: a look at a run does not change it."""
 
     @abstractmethod
+    def all_or_nothing(self) -> AbstractContextManager[None]:
+        """What an error ends inside leaves neither a matrix nor wear nor a row of the ledger behind; only new matrices
+        may be programmed inside."""
+
+    @abstractmethod
     def mark_writes(self) -> WriteMark:
         """How often each cell has been written so far; empty where no cell is simulated."""
 

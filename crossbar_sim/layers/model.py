@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any, TypeVar, overload
 
 import torch
@@ -41,12 +42,12 @@ AChip = TypeVar("AChip", bound=TiledChip)
 @overload
 def map_model(
     model: nn.Module,
-    chip: Hardware,
+    chip: Hardware | str | Path,
     *,
     seed: int = ...,
     target: Iterable[str] | None = ...,
     exclude: Iterable[str] | None = ...,
-    hardware_of: Mapping[str, Hardware] | None = ...,
+    hardware_of: Mapping[str, Hardware | str | Path] | None = ...,
 ) -> Chip: ...
 
 
@@ -57,29 +58,29 @@ def map_model(
     *,
     target: Iterable[str] | None = ...,
     exclude: Iterable[str] | None = ...,
-    hardware_of: Mapping[str, Hardware] | None = ...,
+    hardware_of: Mapping[str, Hardware | str | Path] | None = ...,
 ) -> AChip: ...
 
 
 def map_model(
     model: nn.Module,
-    chip: Hardware | TiledChip,
+    chip: Hardware | str | Path | TiledChip,
     *,
     seed: int = 0,
     target: Iterable[str] | None = None,
     exclude: Iterable[str] | None = None,
-    hardware_of: Mapping[str, Hardware] | None = None,
+    hardware_of: Mapping[str, Hardware | str | Path] | None = None,
 ) -> TiledChip:
     """Move layers of `model` onto tiles, in place, and return the chip that holds them.
 
     On tiles go layers that are exactly nn.Linear, nn.Conv1d, nn.Conv2d, nn.MultiheadAttention, nn.RNN, nn.LSTM, nn.GRU
     and their cells; `chip.skipped` says why others do not. Patterns are dotted names, '*' stands for anything.
 
-    chip: the chip that takes them; a Hardware stands for a new Chip of that design and `seed`.
+    chip: the chip that takes them; a Hardware, or the name of one, stands for a new Chip of that design and `seed`.
     target: which of them go; None: all. exclude: which stay digital; None: one called 'head', if there is one.
     hardware_of: other hardware for some layers, by the first pattern that matches; its digital periphery must be that
     of the chip. Programming is billed to the ledger phase 'deploy'. Raises MappingError if nothing can be mapped, a
-    pattern matches nothing or a weight is not finite; the model is then left as it was.
+    pattern matches nothing or a weight is not finite; model, chip and ledger are then left as they were.
     """
     found = _modules_with_parameters(model)
     mappable = {name: module for name, module in found.items() if type(module) in KINDS}
@@ -94,20 +95,14 @@ def map_model(
         )
     if "" in chosen:
         raise MappingError(f"the model is a single {type(model).__name__}; wrap it: nn.Sequential(layer)")
-    if isinstance(chip, Hardware):
-        chip = Chip(chip, seed)
+    if isinstance(chip, Hardware | str | Path):
+        chip = Chip(_design(chip), seed)
     designs = _designs(chip.hardware, hardware_of or {}, chosen)
-    held = set(chip.matrices)
-    try:
-        with chip.ledger.phase("deploy"):
-            mapped: dict[nn.Module, MappedLayer] = {
-                module: KINDS[type(module)](name, module, _programmer(chip, designs[name]))
-                for name, module in chosen.items()
-            }
-    except MappingError:
-        for name in set(chip.matrices) - held:
-            chip.release(name)
-        raise
+    with chip.all_or_nothing(), chip.ledger.phase("deploy"):
+        mapped: dict[nn.Module, MappedLayer] = {
+            module: KINDS[type(module)](name, module, _programmer(chip, designs[name]))
+            for name, module in chosen.items()
+        }
     chip.skipped.extend((name, reason) for name, reason in reasons.items() if reason is not None)
     _replace(model, {module: layer.train(module.training) for module, layer in mapped.items()})
     close_fast_paths(model)
@@ -152,12 +147,17 @@ def _modules_with_parameters(model: nn.Module) -> dict[str, nn.Module]:
     }
 
 
+def _matches(name: str, pattern: str) -> bool:
+    """Whether a pattern is a layer's name, brackets and all, or stands for it."""
+    return name == pattern or fnmatchcase(name, pattern)
+
+
 def _known_patterns(argument: str, patterns: Iterable[str], modules: Iterable[str]) -> tuple[str, ...]:
     """The patterns; MappingError if one matches none of the modules."""
     names = list(modules)
     known = (patterns,) if isinstance(patterns, str) else tuple(patterns)
     for pattern in known:
-        if not any(fnmatchcase(name, pattern) for name in names):
+        if not any(_matches(name, pattern) for name in names):
             raise MappingError(f"{argument}: no layer matches '{pattern}'{nearest(pattern, names)}")
     return known
 
@@ -172,18 +172,26 @@ def _reason_to_skip(
         return "Embedding is digital: a look-up is a memory read, not a product"
     if type(module) not in KINDS:
         return f"{kind} is digital: on tiles go {', '.join(one.__name__ for one in KINDS)}"
-    matching = [pattern for pattern in excludes if fnmatchcase(name, pattern)]
+    matching = [pattern for pattern in excludes if _matches(name, pattern)]
     if matching:
         return f"kept digital by request ('{matching[0]}')"
-    if targets is not None and not any(fnmatchcase(name, pattern) for pattern in targets):
+    if targets is not None and not any(_matches(name, pattern) for pattern in targets):
         return "kept digital by request (not a target)"
     return None
 
 
-def _designs(default: Hardware, others: Mapping[str, Hardware], layers: Mapping[str, nn.Module]) -> dict[str, Hardware]:
+def _design(hardware: Hardware | str | Path) -> Hardware:
+    return hardware if isinstance(hardware, Hardware) else Hardware.load(hardware)
+
+
+def _designs(
+    default: Hardware, named: Mapping[str, Hardware | str | Path], layers: Mapping[str, nn.Module]
+) -> dict[str, Hardware]:
     """Hardware per layer; MappingError if its digital periphery differs: one chip has one."""
-    for pattern, hardware in others.items():
+    others: dict[str, Hardware] = {}
+    for pattern, design in named.items():
         _known_patterns("hardware_of", [pattern], layers)
+        others[pattern] = hardware = _design(design)
         ours, theirs = (one.digital.model_dump(exclude={"provenance"}) for one in (default, hardware))
         if ours != theirs:
             differing = ", ".join(key for key in ours if ours[key] != theirs[key])
@@ -192,7 +200,7 @@ def _designs(default: Hardware, others: Mapping[str, Hardware], layers: Mapping[
                 f"{default.name}, but a chip has one; use {hardware.name!r} with digital=... of {default.name!r}"
             )
     return {
-        name: next((hardware for pattern, hardware in others.items() if fnmatchcase(name, pattern)), default)
+        name: next((hardware for pattern, hardware in others.items() if _matches(name, pattern)), default)
         for name in layers
     }
 

@@ -9,7 +9,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,17 @@ class Ledger:
             yield
         finally:
             self.billing = before
+
+    @contextmanager
+    def all_or_nothing(self) -> Iterator[None]:
+        """What an error ends leaves no row, no count and no label."""
+        entries = {row: replace(entry) for row, entry in self.entries.items()}
+        cells_written, labels = dict(self.cells_written), dict(self.labels)
+        try:
+            yield
+        except BaseException:
+            self.entries, self.cells_written, self.labels = entries, cells_written, labels
+            raise
 
     @contextmanager
     def repeated(self, times: int) -> Iterator[None]:

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from crossbar_sim import Hardware, MappedLinear, MappingError, map_model, unmap
+from crossbar_sim.layers.model import KINDS
 
 
 def test_a_layer_in_two_places_shares_its_tiles(ideal: Hardware) -> None:
@@ -109,3 +110,32 @@ def test_worn_cells_of_other_hardware_are_not_given_again(milo: Hardware) -> Non
     chip = map_model(nn.Sequential(nn.Linear(2, 2)), milo)
     chip.release("0")
     assert chip.matrix("0", torch.ones(2, 2), hardware=milo.ideal()).cells.writes.max() == 1
+
+
+def test_names_stand_for_designs_and_brackets_for_themselves(milo: Hardware) -> None:
+    model = nn.ModuleDict({"a[0]": nn.Linear(4, 2), "b": nn.Linear(4, 2)})
+    chip = map_model(model, "milo2021_128x128", target=["a[[]0]", "a[0]"], hardware_of={"a[0]": "milo2021_128x128"})
+    assert list(chip.matrices) == ["a[0]"] and chip.hardware == milo
+
+
+@pytest.mark.parametrize("error", [MappingError, RuntimeError, KeyboardInterrupt])
+def test_a_refusal_at_the_last_layer_leaves_chip_and_ledger(
+    milo: Hardware, error: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also the wear of tiles that would have been taken again."""
+    chip = map_model(nn.Sequential(nn.Linear(4, 4)), milo)
+    chip.release("0")
+    worn = chip._released["0"]
+    before = worn.conductance.copy(), worn.writes.copy(), chip.ledger.rows()
+    model = nn.Sequential(nn.Linear(4, 4), nn.LSTM(4, 4))
+    layers = list(model)
+
+    def refuse(*_: object) -> None:
+        raise error
+
+    monkeypatch.setitem(KINDS, nn.LSTM, refuse)
+    with pytest.raises(error):
+        map_model(model, chip)
+    assert list(model) == layers and not chip.matrices and chip._released == {"0": worn} and chip.skipped == []
+    assert (worn.conductance == before[0]).all() and (worn.writes == before[1]).all()
+    assert chip.ledger.rows() == before[2]
