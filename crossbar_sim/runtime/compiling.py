@@ -16,6 +16,8 @@ import numpy as np
 from numba import njit, typeof
 
 LOG = logging.getLogger(__name__)
+compiled: Any = njit
+"""Whose options numba types one by one."""
 
 part: Any = partial(njit, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 """A function that only kernels call. inline="always" is for a large one in a small kernel: LLVM then sees it once, and
@@ -28,20 +30,20 @@ def entry(function: Any = None, **options: Any) -> Any:
     if function is None:
         return partial(entry, **options)
     try:
-        return njit(cache=True, no_cfunc_wrapper=True, **options)(function)
+        return compiled(cache=True, no_cfunc_wrapper=True, **options)(function)
     except RuntimeError as error:
         if "cannot cache function" not in str(error):
             raise
     _say_that_nothing_is_kept()
-    return njit(no_cfunc_wrapper=True, **options)(function)
+    return compiled(no_cfunc_wrapper=True, **options)(function)
 
 
 @lru_cache(maxsize=1)
 def _say_that_nothing_is_kept() -> None:
     """One line for a process: the user waits at each start of the program, and can change that."""
     LOG.warning(
-        "crossbar_sim: compiled kernels cannot be kept on disk (neither the installed package nor a cache folder in the "
-        "home can be written), so every process compiles them anew; set NUMBA_CACHE_DIR to a folder that can be written"
+        "crossbar_sim: compiled kernels cannot be kept on disk (neither the installed package nor the home can be "
+        "written), so every process compiles them anew; set NUMBA_CACHE_DIR to a folder that can be written"
     )
 
 

@@ -47,9 +47,9 @@ def installed(tmp_path: Path) -> Iterator[Path]:
 
 
 def run_without_rights(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    without = POWERLESS if os.geteuid() == 0 else []
     return subprocess.run(
-        [*(POWERLESS if os.geteuid() == 0 else []), sys.executable, "-W", "error", "-c"]
-        + [PROGRAM.format(folder=str(folder))],
+        [*without, sys.executable, "-W", "error", "-c", PROGRAM.format(folder=str(folder))],
         env={
             "PATH": os.environ["PATH"],
             "HOME": str(folder / "home"),
