@@ -2,23 +2,49 @@
 
 numba would give every function a wrapper for Python and one for C; compiling those takes about as long as compiling a
 small function itself, at the first use of the package. A part has neither and must not be called from Python.
+Compiled entries are kept on disk; where nothing can be written, they are compiled again in every process.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit, typeof
 
-entry: Any = partial(njit, cache=True, no_cfunc_wrapper=True)
-"""A kernel that Python calls, kept on disk once it is compiled; takes the options of `numba.njit`."""
+LOG = logging.getLogger(__name__)
+compiled: Any = njit
+"""Whose options numba types one by one."""
 
 part: Any = partial(njit, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 """A function that only kernels call. inline="always" is for a large one in a small kernel: LLVM then sees it once, and
 not alone as well; where many are put together, numba takes longer than LLVM is spared."""
+
+
+def entry(function: Any = None, **options: Any) -> Any:
+    """A kernel that Python calls, kept on disk once it is compiled, or in memory where there is no folder to keep it
+    in; takes the options of `numba.njit`. A decorator, with options or without."""
+    if function is None:
+        return partial(entry, **options)
+    try:
+        return compiled(cache=True, no_cfunc_wrapper=True, **options)(function)
+    except RuntimeError as error:
+        if "cannot cache function" not in str(error):
+            raise
+    _say_that_nothing_is_kept()
+    return compiled(no_cfunc_wrapper=True, **options)(function)
+
+
+@lru_cache(maxsize=1)
+def _say_that_nothing_is_kept() -> None:
+    """One line for a process: the user waits at each start of the program, and can change that."""
+    LOG.warning(
+        "crossbar_sim: compiled kernels cannot be kept on disk (neither the installed package nor the home can be "
+        "written), so every process compiles them anew; set NUMBA_CACHE_DIR to a folder that can be written"
+    )
 
 
 class _ArrayKind(NamedTuple):
