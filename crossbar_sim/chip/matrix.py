@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, Self
 
 import torch
 from torch import nn
@@ -76,6 +76,12 @@ class Matrix(nn.Module, ABC):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """x (..., inputs) -> (..., outputs)."""
+        exporting = torch.compiler.is_compiling() and not torch.compiler.is_dynamo_compiling()
+        if exporting or torch.jit.is_tracing():  # type: ignore[attr-defined]
+            raise MappingError(
+                f"{self.name}: reads of tiles are simulated and cannot be traced or exported; unmap(model, "
+                "weights='cells') and export the torch model that it gives back"
+            )
         if x.ndim == 0 or x.shape[-1] != self.layout.inputs:
             raise MappingError(f"{self.name} reads {self.layout.inputs} inputs per vector, got {tuple(x.shape)}")
         if x.is_complex():
@@ -101,6 +107,15 @@ class Matrix(nn.Module, ABC):
         """Cells that hold a weight or a reference."""
         planes, inputs, columns = self.layout.shape
         return planes * inputs * columns
+
+    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Self:
+        """To another device as any module; the master stays in float32 whatever type the model is converted to."""
+        moved = fn(self.master.detach().new_empty(0))
+        if moved.dtype != self.master.dtype:
+            super()._apply(lambda tensor: tensor.to(moved.device), recurse)
+        else:
+            super()._apply(fn, recurse)
+        return self
 
     def keep_factors(self, keep: bool = True) -> None:
         """From now on backward passes keep factors for `take_factors`, and the gradient of the master is not computed;
@@ -135,12 +150,36 @@ class _AnalogProduct(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None, None]:
-        flat = gradient.reshape(-1, gradient.shape[-1])
-        to_input = ctx.matrix.gradient_to_input(flat).reshape(ctx.shape) if ctx.needs_input_grad[0] else None
-        if not ctx.needs_input_grad[1]:
-            return to_input, None, None
-        (x,) = ctx.saved_tensors
-        if ctx.matrix.keeps_factors:
-            ctx.matrix.put_factors(x.detach(), flat)
-            return to_input, None, None
-        return to_input, flat.T @ x, None
+        matrix = ctx.matrix
+        (x,) = ctx.saved_tensors if ctx.needs_input_grad[1] else (None,)
+        sources = (gradient, matrix.master) if x is None else (gradient, matrix.master, x)
+        with torch.no_grad():
+            flat = gradient.reshape(-1, gradient.shape[-1])
+            to_input = matrix.gradient_to_input(flat).reshape(ctx.shape) if ctx.needs_input_grad[0] else None
+            to_master = None
+            if x is not None and matrix.keeps_factors:
+                matrix.put_factors(x.detach(), flat.detach())
+            elif x is not None:
+                to_master = flat.T @ x
+        if torch.is_grad_enabled():  # create_graph=True
+            to_input, to_master = (
+                None if one is None else _FirstDerivative.apply(one, matrix.name, *sources)
+                for one in (to_input, to_master)
+            )
+        return to_input, to_master, None
+
+
+class _FirstDerivative(torch.autograd.Function):
+    """A gradient as it is; what would differentiate it once more is refused."""
+
+    @staticmethod
+    def forward(ctx: Any, gradient: torch.Tensor, name: str, *sources: torch.Tensor) -> torch.Tensor:
+        ctx.name = name
+        return gradient.view_as(gradient)
+
+    @staticmethod
+    def backward(ctx: Any, *_: torch.Tensor) -> tuple[None, ...]:
+        raise MappingError(
+            f"{ctx.name}: a second derivative cannot be read from tiles; leave out create_graph=True, or differentiate "
+            "the model that unmap() gives back"
+        )
