@@ -9,16 +9,32 @@ from torch import nn
 
 from crossbar_sim import MappedLinear
 from peft_methods.errors import MethodError
+from peft_methods.placement import product_of
 
 LinearLike = nn.Linear | MappedLinear
+FULL = torch.float32.itemsize
+"""Bytes of a number that can be trained; those of smaller types are trained in float32."""
 
 
 def product(base: LinearLike, x: torch.Tensor) -> torch.Tensor:
-    """x W^T without the bias, on tiles or digital."""
+    """x W^T without the bias, on tiles or digital, in the type of x."""
     if isinstance(base, MappedLinear):
         on_tiles: torch.Tensor = base.matrix(x)
         return on_tiles
-    return nn.functional.linear(x, base.weight)
+    return product_of(x, weight_of(base))
+
+
+def weight_of(base: LinearLike) -> torch.Tensor:
+    """The float copy (outputs, inputs) of a layer's weight; float32 where the model is in half precision."""
+    weight: torch.Tensor = base.matrix.master if isinstance(base, MappedLinear) else base.weight
+    return weight.float() if weight.element_size() < FULL else weight
+
+
+def safe_squares(squares: torch.Tensor, frozen: torch.Tensor) -> torch.Tensor:
+    """Squared row norms of a changed weight, from sums that cancel: at least what rounding may leave of the frozen
+    ones, and never zero."""
+    limits = torch.finfo(squares.dtype)
+    return torch.maximum(squares, limits.eps * frozen).clamp_min(limits.tiny)
 
 
 def uniform(outputs: int, inputs: int, bound: float, generator: torch.Generator, like: torch.Tensor) -> torch.Tensor:

@@ -75,7 +75,7 @@ class Matrix(nn.Module, ABC):
         """The weight (outputs, inputs) at the end of each cell's window; (outputs, 1) where all inputs share it."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """x (..., inputs) -> (..., outputs)."""
+        """x (..., inputs) -> (..., outputs), of the type of x; the tiles are read in float32."""
         exporting = torch.compiler.is_compiling() and not torch.compiler.is_dynamo_compiling()
         if exporting or torch.jit.is_tracing():  # type: ignore[attr-defined]
             raise MappingError(
@@ -89,7 +89,17 @@ class Matrix(nn.Module, ABC):
         if torch.is_grad_enabled() and (x.requires_grad or self.master.requires_grad):
             product: torch.Tensor = _AnalogProduct.apply(x, self.master, self)
             return product
-        return self.read(x.reshape(-1, x.shape[-1])).reshape(*x.shape[:-1], self.layout.outputs)
+        return self.read(x.reshape(-1, x.shape[-1])).reshape(*x.shape[:-1], self.layout.outputs).to(x.dtype)
+
+    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Self:
+        """What torch's `to`, `half` and so on do to every tensor: those of a matrix move to other devices, but keep
+        their types."""
+
+        def moved(tensor: torch.Tensor) -> torch.Tensor:
+            result = fn(tensor)
+            return result if result.dtype == tensor.dtype else tensor.to(result.device)
+
+        return super()._apply(moved, recurse)
 
     @property
     def tiles(self) -> tuple[Tile, ...]:
@@ -107,15 +117,6 @@ class Matrix(nn.Module, ABC):
         """Cells that hold a weight or a reference."""
         planes, inputs, columns = self.layout.shape
         return planes * inputs * columns
-
-    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Self:
-        """To another device as any module; the master stays in float32 whatever type the model is converted to."""
-        moved = fn(self.master.detach().new_empty(0))
-        if moved.dtype != self.master.dtype:
-            super()._apply(lambda tensor: tensor.to(moved.device), recurse)
-        else:
-            super()._apply(fn, recurse)
-        return self
 
     def keep_factors(self, keep: bool = True) -> None:
         """From now on backward passes keep factors for `take_factors`, and the gradient of the master is not computed;
@@ -146,7 +147,7 @@ class _AnalogProduct(torch.autograd.Function):
         ctx.matrix, ctx.shape = matrix, x.shape
         if ctx.needs_input_grad[1]:
             ctx.save_for_backward(flat)
-        return matrix.read(flat).reshape(*x.shape[:-1], master.shape[0])
+        return matrix.read(flat).reshape(*x.shape[:-1], master.shape[0]).to(x.dtype)
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None, None]:
@@ -160,7 +161,7 @@ class _AnalogProduct(torch.autograd.Function):
             if x is not None and matrix.keeps_factors:
                 matrix.put_factors(x.detach(), flat.detach())
             elif x is not None:
-                to_master = flat.T @ x
+                to_master = flat.float().T @ x.float()
         if torch.is_grad_enabled():  # create_graph=True
             to_input, to_master = (
                 None if one is None else _FirstDerivative.apply(one, matrix.name, *sources)

@@ -31,7 +31,7 @@ def test_first_derivatives_are_the_same_with_a_graph_of_them(create_graph: bool,
     assert all(torch.allclose(one, other, atol=1e-5) for one, other in zip(wanted, found, strict=True))
 
 
-@pytest.mark.filterwarnings("ignore:.torch.jit.trace. is:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_export_and_trace_are_refused_with_what_to_do_instead(ideal: Hardware) -> None:
     model = nn.Sequential(nn.Linear(8, 4))
     map_model(model, ideal)
