@@ -6,7 +6,7 @@ import math
 from functools import cache, cached_property
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,6 +64,7 @@ Law = (
 class DeviceModel(SourcedSpec):
     """A programmable conductance between `g_min` and `g_max`; None switches an effect off."""
 
+    named_as_published: ClassVar[bool] = True
     name: str
     """Of the device; that of its TOML file."""
     description: str = ""

@@ -17,9 +17,9 @@ from scipy.optimize import least_squares
 from crossbar_sim.devices.device_model import DeviceModel
 from crossbar_sim.devices.pulse_response.labelled import LABELS, label_of, labelled_steps
 from crossbar_sim.runtime.counter_random import Key, normals, stream_key
-from crossbar_sim.spec.citations import ASSUMPTION, OWN_DATA
+from crossbar_sim.spec.citations import OWN_DATA
 from crossbar_sim.spec.errors import SpecError
-from crossbar_sim.spec.spec import Provenance
+from crossbar_sim.spec.spec import ASSUMPTION, Provenance
 from crossbar_sim.spec.units import engineering
 
 Floats = NDArray[np.float64]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import model_validator
 
@@ -36,6 +36,7 @@ class Hardware(Spec):
     with that simulator. Without `architecture` and `write_circuits` the circuits they describe are not billed
     (`unbilled`)."""
 
+    named_as_published: ClassVar[bool] = True
     name: str
     device: DeviceModel
     tile: TileSpec

@@ -109,5 +109,4 @@ class TileSpec(SourcedSpec):
 
     def without_wires(self) -> Self:
         """A copy in which every cell sees the full line voltage."""
-        notes = {key: note for key, note in self.provenance.items() if key not in WIRE_RESISTANCES}
-        return self.replace(**dict.fromkeys(WIRE_RESISTANCES, 0.0), provenance=notes)
+        return self.replace(**dict.fromkeys(WIRE_RESISTANCES, 0.0))
