@@ -12,7 +12,6 @@ import difflib
 import hashlib
 import json
 import math
-import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, Self
@@ -20,9 +19,14 @@ from typing import Any, ClassVar, Literal, Protocol, Self
 import tomli_w
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
+from crossbar_sim.spec.documents import kind_of, read_toml
 from crossbar_sim.spec.errors import SpecError
 from crossbar_sim.spec.units import Unit, engineering, unit_scale
 
+MOST_PROBLEMS = 3
+"""Of a specification that are named at once."""
+LARGEST = 1e30
+"""No number of a specification is larger in size: squares and products of several stay finite."""
 ASSUMPTION = "assumption"
 """The source of a number that nobody published; it has no paper."""
 CHANGED = ", changed"
@@ -56,6 +60,8 @@ class Spec(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False, ser_json_inf_nan="null"
     )
+    kind_of_file: ClassVar[str | None] = None
+    """What files that state it are called; None: it is no file of its own."""
     named_as_published: ClassVar[bool] = False
     """Whether `name` is that of a published thing, so that a changed copy needs another."""
 
@@ -63,10 +69,16 @@ class Spec(BaseModel):
     @classmethod
     def _explain(cls, data: Any, handler: Callable[[Any], Self]) -> Self:
         try:
-            return handler(data)
+            spec = handler(data)
         except ValidationError as error:
-            problems = "; ".join(_sentence(cls, p) for p in error.errors())
-            raise SpecError(f"{cls.__name__}: {problems}") from None
+            found = error.errors(include_url=False)
+            problems = "; ".join(_sentence(cls, p) for p in found[:MOST_PROBLEMS])
+            more = f"; and {len(found) - MOST_PROBLEMS} more" if len(found) > MOST_PROBLEMS else ""
+            raise SpecError(f"{cls.__name__}: {problems}{more}") from None
+        for key, value in spec.__dict__.items():
+            if any(abs(number) > LARGEST for number in _floats(value)):
+                raise SpecError(f"{cls.__name__}: {key} must be at most {LARGEST:g} in size (SI units), got {value}")
+        return spec
 
     def __hash__(self) -> int:
         return hash(self.digest())
@@ -107,6 +119,13 @@ class Spec(BaseModel):
         try:
             return cls(**document)
         except SpecError as error:
+            kind = kind_of(document)
+            if cls.kind_of_file is not None and kind is not None and kind != cls.kind_of_file:
+                raise SpecError(
+                    f"{where}: this looks like a {kind} file, but a {cls.kind_of_file} file is wanted; give another"
+                ) from None
+            raise SpecError(f"{where}: {error}") from None
+        except TypeError as error:
             raise SpecError(f"{where}: {error}") from None
 
     def to_toml(self) -> str:
@@ -118,17 +137,6 @@ def _without_none(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _without_none(item) for key, item in value.items() if item is not None}
     return [_without_none(item) for item in value] if isinstance(value, list) else value
-
-
-def read_toml(path: str | Path) -> dict[str, Any]:
-    """Parse a TOML file; a missing or malformed file is one clear SpecError."""
-    path = Path(path)
-    if not path.is_file():
-        raise SpecError(f"no such file: {path}; give the path of an existing .toml file")
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SpecError(f"{path}: not valid TOML ({error})") from None
 
 
 class Provenance(Spec):
@@ -160,6 +168,12 @@ def changed_from(was: str, said: Said | None) -> str:
         return said.where
     place = f": {said.where}" if said.where else ""
     return f"{CHANGED_FROM}{was} ({said.kind}, {said.source}{place})"
+
+
+def _floats(value: object) -> tuple[float, ...]:
+    if isinstance(value, float):
+        return (value,)
+    return tuple(item for item in value if isinstance(item, float)) if isinstance(value, tuple) else ()
 
 
 def _is_number(value: object) -> bool:
