@@ -52,7 +52,7 @@ def read_json(path: str | Path) -> Any:
     try:
         document = json.loads(text, parse_constant=_not_finite)
     except (ValueError, RecursionError) as error:
-        raise SpecError(f"{path}: not valid JSON ({_short(error)})") from None
+        raise SpecError(f"{path} is not JSON ({_short(error)})") from None
     _check_bounds(document, path)
     return document
 

@@ -104,5 +104,5 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
         return load_file(path)
     except (SafetensorError, OSError, MemoryError) as error:
         raise CheckpointError(
-            f"{path} is truncated, unreadable or not a safetensors file ({error}); copy or save it again"
+            f"{path} is truncated or not a safetensors file ({error}); copy or save it again"
         ) from None

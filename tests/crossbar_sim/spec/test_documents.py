@@ -26,13 +26,13 @@ TOML = {
     "not text": ("\udcff", "not UTF-8"),
 }
 JSON = {
-    "deep list": (100_000 * "[", "not valid JSON"),
+    "deep list": (100_000 * "[", "is not JSON"),
     "deep enough": (60 * "[" + 60 * "]", "levels deep"),
-    "digits": (5000 * "9", "not valid JSON"),
+    "digits": (5000 * "9", "is not JSON"),
     "large integer": (30 * "9", "19 digits"),
     "not finite": ('{"x": NaN}', "NaN is no number"),
-    "truncated": ('{"x": 1', "not valid JSON"),
-    "empty": ("", "not valid JSON"),
+    "truncated": ('{"x": 1', "is not JSON"),
+    "empty": ("", "is not JSON"),
 }
 
 
