@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, Self
 
 import torch
 from torch import nn
@@ -75,7 +75,7 @@ class Matrix(nn.Module, ABC):
         """The weight (outputs, inputs) at the end of each cell's window; (outputs, 1) where all inputs share it."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """x (..., inputs) -> (..., outputs)."""
+        """x (..., inputs) -> (..., outputs), of the type of x; the tiles are read in float32."""
         if x.ndim == 0 or x.shape[-1] != self.layout.inputs:
             raise MappingError(f"{self.name} reads {self.layout.inputs} inputs per vector, got {tuple(x.shape)}")
         if x.is_complex():
@@ -83,7 +83,17 @@ class Matrix(nn.Module, ABC):
         if torch.is_grad_enabled() and (x.requires_grad or self.master.requires_grad):
             product: torch.Tensor = _AnalogProduct.apply(x, self.master, self)
             return product
-        return self.read(x.reshape(-1, x.shape[-1])).reshape(*x.shape[:-1], self.layout.outputs)
+        return self.read(x.reshape(-1, x.shape[-1])).reshape(*x.shape[:-1], self.layout.outputs).to(x.dtype)
+
+    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Self:
+        """What torch's `to`, `half` and so on do to every tensor: those of a matrix move to other devices, but keep
+        their types."""
+
+        def moved(tensor: torch.Tensor) -> torch.Tensor:
+            result = fn(tensor)
+            return result if result.dtype == tensor.dtype else tensor.to(result.device)
+
+        return super()._apply(moved, recurse)
 
     @property
     def tiles(self) -> tuple[Tile, ...]:
@@ -131,7 +141,7 @@ class _AnalogProduct(torch.autograd.Function):
         ctx.matrix, ctx.shape = matrix, x.shape
         if ctx.needs_input_grad[1]:
             ctx.save_for_backward(flat)
-        return matrix.read(flat).reshape(*x.shape[:-1], master.shape[0])
+        return matrix.read(flat).reshape(*x.shape[:-1], master.shape[0]).to(x.dtype)
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None, None]:
@@ -143,4 +153,4 @@ class _AnalogProduct(torch.autograd.Function):
         if ctx.matrix.keeps_factors:
             ctx.matrix.put_factors(x.detach(), flat)
             return to_input, None, None
-        return to_input, flat.T @ x, None
+        return to_input, flat.float().T @ x.float(), None

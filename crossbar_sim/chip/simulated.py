@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -35,7 +35,7 @@ class SimulatedMatrix(Matrix):
 
     `cells` hold it, `targets` say which of them new weights change, `reads` what reads see of them, and `bill` what all
     of it costs. `scale` (outputs,) is the largest |w| each column can hold; None takes it from the weight. `worn` are
-    cells that held another matrix before.
+    cells that held another matrix before. With program=False the cells stay as they are, until a state is put back.
     """
 
     def __init__(
@@ -47,10 +47,12 @@ class SimulatedMatrix(Matrix):
         weight: torch.Tensor,
         scale: Floats | None = None,
         worn: Cells | None = None,
+        *,
+        program: bool = True,
     ) -> None:
         super().__init__(hardware, ledger, name, weight)
         inputs, tile_rows = self.layout.inputs, hardware.tile.rows
-        rows = Rows(hardware.wear_levelling, inputs, tile_rows, stream_key(seed, name, "wear levelling"))
+        self.rows = rows = Rows(hardware.wear_levelling, inputs, tile_rows, stream_key(seed, name, "wear levelling"))
         self.targets = CellTargets(hardware.device, self.layout, weight, scale, rows)
         self._check_scale()
         fits = worn is not None and worn.conductance.shape == self.layout.shape
@@ -64,21 +66,38 @@ class SimulatedMatrix(Matrix):
                 (hardware.tile.rows, self.layout.spec.plane_columns),
             )
         )
-        reads = both_ways(hardware, self.layout)
-        self.bill = MatrixBill(hardware, ledger, name, reads, self.tile_count)
-        self.reads = PreparedReads(
-            name,
-            hardware,
-            self.layout,
-            self.cells,
-            rows,
-            Scales(self.targets.scale, self.targets.of_tile),
-            (reads[False].counts.conversions, reads[True].counts.conversions),
-            partial(stream_key, seed, name),
-        )
+        self.seed = seed
+        self.bill = MatrixBill(hardware, ledger, name, both_ways(hardware, self.layout), self.tile_count)
+        self.reads = self._reads()
         self._sense_energy = hardware.adc.energy
         self._listing = billed_by_cell(hardware)
-        self.program()
+        if program:
+            self.program()
+
+    def _reads(self) -> PreparedReads:
+        """Of its cells at their present scale; nothing has been read yet."""
+        reads = self.bill.reads
+        return PreparedReads(
+            self.name,
+            self.hardware,
+            self.layout,
+            self.cells,
+            self.targets.rows,
+            Scales(self.targets.scale, self.targets.of_tile),
+            (reads[False].counts.conversions, reads[True].counts.conversions),
+            partial(stream_key, self.seed, self.name),
+        )
+
+    def rescale(self, scale: Floats, of_tile: Floats) -> None:
+        """From now on each column can hold so much (outputs,), and each tile that share of it (row tiles, column
+        tiles): the same conductances stand for other weights. Reads go on counting; calibrated ranges are taken anew.
+        """
+        before = self.read_state()
+        self.targets.rescale(scale, of_tile)
+        self._check_scale()
+        self.reads = self._reads()
+        for path, old in zip(self.reads.paths, before, strict=True):
+            path.registers = replace(old, ranges=path.registers.ranges, full_drive=None)
 
     def _check_scale(self) -> None:
         """MappingError for weights whose products with what a read senses float32 could not hold."""
@@ -219,11 +238,11 @@ class SimulatedMatrix(Matrix):
         """Counters and range registers of one read direction."""
         return self.reads.paths[transposed].registers
 
-    def read_state(self) -> list[Any]:
+    def read_state(self) -> list[Registers]:
         """What reads change: counters and range registers."""
         return [path.state() for path in self.reads.paths]
 
-    def restore_reads(self, state: list[Any]) -> None:
+    def restore_reads(self, state: list[Registers]) -> None:
         """Back to an earlier `read_state()`."""
         for path, one in zip(self.reads.paths, state, strict=True):
             path.restore(one)
