@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, Self
 
 from pydantic import ConfigDict
 
 from crossbar_sim import CrossbarError, SpecError
+from crossbar_sim.spec.documents import read_json
 from crossbar_sim.spec.spec import Spec
 
 
@@ -33,8 +33,8 @@ class Record(Spec):
 def read_json_object(path: Path) -> dict[str, Any]:
     """The JSON object of a file; CrossbarError names a file that is missing or not whole."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        content = read_json(path)
+    except SpecError as error:
         raise CrossbarError(f"{path} is not a whole result ({error}); delete it and run again") from None
     if not isinstance(content, dict):
         raise CrossbarError(f"{path} is not a whole result (no JSON object); delete it and run again")

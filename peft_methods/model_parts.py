@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 import torch
 from torch import nn
@@ -95,3 +96,17 @@ def head_of(model: nn.Module) -> nn.Linear:
             "map_model(..., exclude=('head',)) keeps it digital"
         )
     return head
+
+
+def difference(wanted: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor]) -> str | None:
+    """What is wrong with the first tensor that does not fit to be loaded, if any."""
+    for name in sorted(set(wanted) ^ set(found)):
+        lacking = "the model trains and the values lack"
+        where = lacking if name in wanted else "the values have and the model does not train"
+        return f"{name!r} is a tensor that {where}; attach it to the backbone it was saved from"
+    for name, value in wanted.items():
+        if value.shape != found[name].shape:
+            return f"{name!r} has shape {tuple(found[name].shape)}, the model needs {tuple(value.shape)}"
+        if not bool(torch.isfinite(found[name]).all()):
+            return f"{name!r} holds NaN or infinite values; train it again with a lower learning rate"
+    return None

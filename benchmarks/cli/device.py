@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
 
 from benchmarks.cli.options import DEFAULT_HARDWARE, STANDARD_OUTPUT, FigureFile, HardwareName, Json
 from benchmarks.cli.show import show
+
+if TYPE_CHECKING:
+    from crossbar_sim.devices.pulse_data import PulseData
 
 PrintJson = Annotated[bool, arg(help="list, show: print JSON")]
 
@@ -22,6 +25,9 @@ def device(
     name: Annotated[str, arg(metavar="NAME", help="fit: what to call the device")] = "my_device",
     like: Annotated[str, arg(metavar="NAME|TOML", help="fit: take voltages and times over from it")] = "wu2018",
     pulses_up: Annotated[int | None, arg(metavar="N", help="fit: SET pulses of the data; default: half")] = None,
+    unit: Annotated[str | None, arg(metavar="UNIT", help="fit: of the data: uS, nS, uA, ... or 1 for weights")] = None,
+    read_voltage: Annotated[float | None, arg(metavar="V", help="fit: that currents were read at")] = None,
+    window: Annotated[tuple[float, float] | None, arg(metavar="S", help="fit: siemens of weights")] = None,
     output: Annotated[Path | None, arg(metavar="TOML", help="fit: write the device to TOML")] = None,
     plot: Annotated[Path | None, arg(metavar="FILE", help="show, fit: draw the pulse response")] = None,
     json: PrintJson = False,
@@ -40,15 +46,17 @@ def device(
     elif action == "check":
         print(device_sheet.verdict(DeviceModel.load(what)))
     else:
-        fit_device(Path(what), name, like, pulses_up, output, plot)
+        from crossbar_sim.devices.pulse_data import Scale, read_pulses
+
+        fit_device(read_pulses(what, pulses_up, Scale(unit, read_voltage, window)), name, like, output, plot)
 
 
-def fit_device(data: Path, name: str, like: str, pulses_up: int | None, output: Path | None, plot: Path | None) -> None:
-    """Fit a device to a CSV file of pulse trains; print how well, write its TOML file and a figure."""
-    from crossbar_sim.devices.fit import fit, read_pulses
+def fit_device(data: PulseData, name: str, like: str, output: Path | None, plot: Path | None) -> None:
+    """Fit a device to pulse trains; print how well, write its TOML file and a figure."""
+    from crossbar_sim.devices.fit import fit
     from crossbar_sim.runtime.files import write_text
 
-    fitted = fit(read_pulses(data, pulses_up), name, like)
+    fitted = fit(data, name, like)
     show([], fitted, None, plot, fitted)
     if output is not None:
         write_text(output, fitted.device.to_toml())

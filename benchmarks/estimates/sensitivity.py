@@ -181,7 +181,7 @@ def constants_of(hardware: Hardware, kinds: Sequence[str] = ("assumed",)) -> lis
     for part in PARTS:
         spec: SourcedSpec = getattr(hardware, part)
         for name, note in spec.provenance.items():
-            if note.kind in kinds and isinstance(getattr(spec, name), float):
+            if note.kind in kinds and isinstance(getattr(spec, name), float) and getattr(spec, name):
                 value = engineering(getattr(spec, name), spec.unit_of(name))
                 found.append(Constant(part, name, value, note.kind, note.source, note.valid))
     for name, law in hardware.device.laws().items():

@@ -23,7 +23,7 @@ from benchmarks.experiments.suites import find, load_comparison
 from benchmarks.record import Record
 from crossbar_sim import CrossbarError
 from crossbar_sim.runtime.files import write_json
-from crossbar_sim.spec.spec import read_toml
+from crossbar_sim.spec.documents import read_toml
 from peft_methods import Method
 from peft_methods.methods import find_method
 from peft_methods.tuning import Range

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field, model_validator
@@ -16,7 +16,9 @@ from benchmarks.problems.shapes import ModelShape, embeddings, nested
 from crossbar_sim import SpecError
 from crossbar_sim.spec.spec import Spec
 
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=2**31)]
+MOST_LAYERS = 10_000
+"""Of a model, repeated ones counted each time."""
 
 
 class LayerShape(Spec):
@@ -32,7 +34,7 @@ class LayerShape(Spec):
     bias: bool = False
     repeat: Count = 1
     tokens: Count | None = None
-    products: Annotated[int, Field(ge=0)] = 0
+    products: Annotated[int, Field(ge=0, le=2**50)] = 0
 
     @model_validator(mode="after")
     def _names_differ(self) -> LayerShape:
@@ -49,20 +51,24 @@ class ModelFile(Spec):
     targets, rank, alpha, pool_size: what adapters change, and their size, unless a method is told otherwise.
     """
 
+    kind_of_file: ClassVar[str | None] = "model"
     name: str
     layers: Annotated[tuple[LayerShape, ...], Field(min_length=1)]
     tokens: Count = 1
     targets: tuple[str, ...] | None = None
     rank: Count = 8
     alpha: Annotated[float, Field(gt=0)] = 16.0
-    pool_size: Count = 20
+    pool_size: Annotated[int, Field(ge=1, le=10_000)] = 20
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> ModelFile:
-        names = [name for name, _ in self.each_layer()]
-        if len(set(names)) < len(names):
-            twice = next(name for name in names if names.count(name) > 1)
-            raise SpecError(f"layers: two are called '{twice}'; rename one")
+        if (count := sum(layer.repeat for layer in self.layers)) > MOST_LAYERS:
+            raise SpecError(f"layers: {count} with those that repeat; a model has at most {MOST_LAYERS}")
+        seen: set[str] = set()
+        for name, _ in self.each_layer():
+            if name in seen:
+                raise SpecError(f"layers: two are called '{name}'; rename one")
+            seen.add(name)
         return self
 
     def each_layer(self) -> Iterator[tuple[str, LayerShape]]:

@@ -273,8 +273,7 @@ class Cells:
         Cells never written and stuck cells stay, and cells younger than the law's earliest time. Raises SpecError
         for a negative time.
         """
-        if not (np.isfinite(seconds) and seconds >= 0):
-            raise SpecError(f"time only goes forward: wait zero or more seconds, got {seconds!r}")
+        check_wait(seconds)
         self.clock += seconds
         self.version += self.device.retention is not None or self.device.noise_grows
         law = self.device.retention
@@ -300,6 +299,12 @@ class Cells:
             trapped = device.telegraph_noise.trapped(self.writes, self.key)
             sigma = np.hypot(sigma, np.where(trapped, device.telegraph_noise.sigma(self.present), 0.0))
         return sigma
+
+
+def check_wait(seconds: float) -> None:
+    """SpecError for a time that is negative or not finite."""
+    if not (np.isfinite(seconds) and seconds >= 0):
+        raise SpecError(f"time only goes forward: wait zero or more seconds, got {seconds!r}")
 
 
 def programming_method(device: DeviceModel) -> Method:

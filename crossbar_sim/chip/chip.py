@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from crossbar_sim.cells.cells import Cells
+from crossbar_sim.cells.cells import Cells, check_wait
 from crossbar_sim.chip.energy_by_tile import energy_by_tile
 from crossbar_sim.chip.interface import AnyChip, TiledChip
 from crossbar_sim.chip.mapped import MappedState
@@ -83,7 +83,11 @@ class Chip(TiledChip):
         self._released[name] = self.matrices.pop(name).cells
 
     def wait(self, seconds: float) -> None:
-        """Let time pass on the chip: every cell ages by `seconds`, those of released tiles too."""
+        """Let time pass on the chip: every cell ages by `seconds`, those of released tiles too.
+
+        Raises SpecError for a time that is negative or not finite, also of a chip without cells.
+        """
+        check_wait(seconds)
         for matrix in self.matrices.values():
             matrix.wait(seconds)
         for cells in self._released.values():
@@ -111,7 +115,8 @@ class Chip(TiledChip):
 
     def writes(self) -> NDArray[np.int64]:
         """Program operations of every cell on the chip since it was made (flat)."""
-        return np.concatenate([matrix.cells.writes.reshape(-1) for matrix in self.matrices.values()])
+        none = np.empty(0, np.int64)
+        return np.concatenate([none, *(matrix.cells.writes.reshape(-1) for matrix in self.matrices.values())])
 
     def mark_writes(self) -> WriteMark:
         """How often each cell has been written so far, those of released tiles too."""

@@ -6,7 +6,7 @@ import math
 from functools import cache, cached_property
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,14 @@ from crossbar_sim.spec.spec import SourcedSpec
 from crossbar_sim.spec.units import Joule, Ohm, One, Second, Siemens, Volt, engineering
 
 Positive = Field(gt=0)
+Conductance = Field(ge=1e-15, le=1e3)
+"""What float32 holds with room for its products."""
+Voltage = Field(ge=1e-6, le=1e3)
+Spread = Field(ge=0, le=10)
+Pulses = Field(gt=0, le=1e6)
+"""Every pulse of an open loop is simulated, so that a write of one cell takes milliseconds at most."""
+MOST_LEVELS = 65_536
+"""As 16 bits tell apart."""
 NotNegative = Field(ge=0)
 Share = Field(ge=0, le=1)
 LEAST_FACTOR = 0.05
@@ -64,15 +72,17 @@ Law = (
 class DeviceModel(SourcedSpec):
     """A programmable conductance between `g_min` and `g_max`; None switches an effect off."""
 
+    kind_of_file: ClassVar[str | None] = "device"
+    named_as_published: ClassVar[bool] = True
     name: str
     """Of the device; that of its TOML file."""
     description: str = ""
     """What it is, and where it was published."""
     g_min: Annotated[Siemens, Field(ge=0)]
     """Lower end of the window; freshly formed cells stand here."""
-    g_max: Annotated[Siemens, Positive]
+    g_max: Annotated[Siemens, Conductance]
     """Upper end of the window."""
-    levels: Annotated[int, Field(ge=2)] | None = None
+    levels: Annotated[int, Field(ge=2, le=MOST_LEVELS)] | None = None
     """Conductances that a cell is led to, evenly spaced in the window; None: a continuous conductance."""
     programming_error: ConductancePolynomial | None = None
     """Spread of where a write ends around its target; None: the target is reached exactly."""
@@ -80,13 +90,13 @@ class DeviceModel(SourcedSpec):
     """Spread of a cell from read to read; None: reads repeat exactly."""
     telegraph_noise: TelegraphNoise | None = None
     """Cells with a trap toggle between two conductances; None: no cell toggles."""
-    read_voltage: Annotated[Volt, Positive]
+    read_voltage: Annotated[Volt, Voltage]
     """Across a cell that is read at full drive, and in a verify read."""
     read_time: Annotated[Second, Positive]
     """Of one read."""
-    set_voltage: Annotated[Volt, Positive]
+    set_voltage: Annotated[Volt, Voltage]
     """Of a SET pulse, which raises the conductance."""
-    reset_voltage: Annotated[Volt, Positive]
+    reset_voltage: Annotated[Volt, Voltage]
     """Of a RESET pulse, which lowers it; its size."""
     pulse_width: Annotated[Second, Positive]
     """Of a SET pulse."""
@@ -94,13 +104,13 @@ class DeviceModel(SourcedSpec):
     """Of a RESET pulse; None: as for SET."""
     access_resistance: Annotated[Ohm, Field(ge=0)] = 0.0
     """In series with the cell while it is programmed."""
-    set_compliance_voltage: Annotated[Volt, Positive] | None = None
+    set_compliance_voltage: Annotated[Volt, Voltage] | None = None
     """Limits the current of a SET pulse to this times the conductance; None: not limited."""
     programming: Literal["write_verify", "erase_write_verify", "open_loop"] = "write_verify"
     """How a cell is led to its target: pulses and verify reads, the same after a RESET, or a train without reads."""
-    full_swing_pulses: Annotated[One, Positive]
+    full_swing_pulses: Annotated[One, Pulses]
     """SET pulses from g_min to g_max; with a `step_law` the window over the nominal step."""
-    reset_full_swing_pulses: Annotated[One, Positive] | None = None
+    reset_full_swing_pulses: Annotated[One, Pulses] | None = None
     """RESET pulses from g_max to g_min; None: as for SET."""
     set_nonlinearity: One | None = None
     """Label of the bend of the SET pulse response; None: a straight one."""
@@ -114,7 +124,7 @@ class DeviceModel(SourcedSpec):
     """Whether a pulse whose relative spread exceeds its mean moves the cell backwards; else it does not move it."""
     cycle_to_cycle_window: Annotated[One, NotNegative] | None = None
     """Standard deviation of one pulse's move as a share of the window; None: no such spread."""
-    device_to_device: Annotated[One, NotNegative] | None = None
+    device_to_device: Annotated[One, Spread] | None = None
     """Standard deviation of the steps of a cell, relative to the device's; None: all cells alike."""
     device_to_device_distribution: Literal["normal", "log_normal"] = "normal"
     """Of these steps."""

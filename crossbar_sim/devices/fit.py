@@ -5,7 +5,6 @@ A pulse train is the conductance before the first pulse and after each one: SET 
 
 from __future__ import annotations
 
-import csv
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,32 +14,22 @@ from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
 from crossbar_sim.devices.device_model import DeviceModel
+from crossbar_sim.devices.laws import ConductancePolynomial
+from crossbar_sim.devices.pulse_data import COLUMNS, PulseData
 from crossbar_sim.devices.pulse_response.labelled import LABELS, label_of, labelled_steps
 from crossbar_sim.runtime.counter_random import Key, normals, stream_key
-from crossbar_sim.spec.citations import ASSUMPTION, OWN_DATA
+from crossbar_sim.spec.citations import OWN_DATA
 from crossbar_sim.spec.errors import SpecError
-from crossbar_sim.spec.spec import Provenance
+from crossbar_sim.spec.spec import ASSUMPTION, Provenance
 from crossbar_sim.spec.units import engineering
 
 Floats = NDArray[np.float64]
-COLUMNS = ("pulse", "conductance", "device")
 STRAIGHT = 1e-6
 """Below this bend 1 / a a curve is a straight line to rounding errors."""
+CLEAR = 4.0
+"""Standard errors from which on noise of the reads is told from the spread of the pulses."""
 BROAD = 0.1
 """Spread of a whole train, in windows, from which on a fit is called doubtful."""
-
-
-@dataclass(frozen=True)
-class PulseData:
-    """Pulse trains (siemens, one row per device) of `up` SET pulses followed by RESET pulses."""
-
-    trains: Floats
-    up: int
-
-    @property
-    def down(self) -> int:
-        """RESET pulses."""
-        return self.trains.shape[1] - 1 - self.up
 
 
 @dataclass(frozen=True)
@@ -54,12 +43,14 @@ class Fit:
 
     def __str__(self) -> str:
         device, data = self.device, self.data
+        noise = engineering(device.sigma_read(device.g_max), "S") if device.reads_noisy else "none"
         whole = (device.cycle_to_cycle_window or 0.0) * math.sqrt(max(data.up, data.down))
         lines = [
             f"Fit of {device.name}: {len(data.trains)} devices, {data.up} pulses up, {data.down} down",
             f"  window             {engineering(device.g_min, 'S')} to {engineering(device.g_max, 'S')}",
             f"  non-linearity      {_shown(device.set_nonlinearity)} SET, {_shown(device.reset_nonlinearity)} RESET",
             f"  cycle to cycle     {device.cycle_to_cycle_window or 0:.3g} of the window per pulse",
+            f"  read noise         {noise}",
             f"  device to device   {_shown(device.device_to_device)} of the step",
             f"  goodness           R² {self.r_squared:.4f}, residual sd {engineering(self.residual_sd, 'S')}",
         ]
@@ -90,48 +81,16 @@ def simulate(device: DeviceModel, cells: int, key: Key) -> PulseData:
     return PulseData(trains, up)
 
 
-def read_pulses(path: str | Path, pulses_up: int | None = None) -> PulseData:
-    """Pulse trains from a CSV file with the columns pulse (0, 1, 2 ...), conductance (siemens) and device.
-
-    The first `pulses_up` pulses are SET pulses (default: the first half), the rest RESET. Raises SpecError with the
-    file and the line of what is wrong.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise SpecError(f"no such file: {path}; give the path of an existing .csv file")
-    found: dict[str, dict[int, float]] = {}
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = csv.DictReader(file)
-        missing = [name for name in COLUMNS if name not in (rows.fieldnames or [])]
-        if missing:
-            raise SpecError(f"{path}: column {', '.join(missing)} is missing; the columns are {', '.join(COLUMNS)}")
-        for line, row in enumerate(rows, start=2):
-            try:
-                pulse, conductance = int(row["pulse"]), float(row["conductance"])
-            except (TypeError, ValueError):
-                raise SpecError(f"{path}, line {line}: pulse must be a whole number, conductance a number") from None
-            if not (math.isfinite(conductance) and conductance >= 0):
-                raise SpecError(f"{path}, line {line}: conductance must be finite and not negative, in siemens")
-            found.setdefault(row["device"], {})[pulse] = conductance
-    count = max((max(train) for train in found.values()), default=0)
-    for name, train in found.items():
-        if sorted(train) != list(range(count + 1)):
-            raise SpecError(f"{path}: device '{name}' must have every pulse from 0 to {count} once")
-    if pulses_up is None and count % 2:
-        raise SpecError(f"{path}: {count} pulses do not halve into up and down; say how many go up")
-    up = count // 2 if pulses_up is None else pulses_up
-    if not 2 <= up <= count - 2:
-        raise SpecError(f"{path}: {count} pulses with {up} up; a fit needs at least 2 pulses up and 2 down")
-    return PulseData(np.array([[train[p] for p in range(count + 1)] for train in found.values()]), up)
-
-
 def fit(data: PulseData, name: str, like: str | Path = "wu2018") -> Fit:
     """Least squares of the exponential pulse response to the mean train, then of the spreads to the single steps.
 
     Voltages, times and endurance are not in pulse trains: they are taken over from the device `like` as assumptions.
-    Noise of the measurement itself counts as cycle-to-cycle spread. Where the spread of a whole train, c sqrt(n),
-    comes near the window, cells are stopped at its ends and the mean train is flatter than the law. Raises
-    SpecError if nothing can be fitted.
+    Noise of the single reads, s, makes neighbouring steps of a train differ oppositely, their covariance is -s^2, where
+    the spread of the pulses, c, does not; the variance of a step is c^2 + 2 s^2. s counts where the covariance is clear
+    of zero by CLEAR of its standard errors, else all spread is that of the pulses. Where the spread of a whole
+    train, c sqrt(n), comes near the window, cells are stopped at its ends and the mean train is flatter than the law.
+
+    Raises SpecError if nothing can be fitted.
     """
     mean = data.trains.mean(axis=0)
     up = data.up
@@ -162,7 +121,7 @@ def fit(data: PulseData, name: str, like: str | Path = "wu2018") -> Fit:
     weight = (step**2).sum(axis=1)
     factor = (step * moved).sum(axis=1) / weight
     left_over = moved - factor[:, None] * step
-    spread = math.sqrt((left_over**2).sum() / max(left_over.size - len(factor), 1))
+    spread, noise = _told_apart(sign * left_over, max(left_over.size - len(factor), 1))
     between = factor.var(ddof=1) - (spread**2 / weight).mean() if len(factor) > 1 else 0.0
 
     device = _device(
@@ -177,10 +136,21 @@ def fit(data: PulseData, name: str, like: str | Path = "wu2018") -> Fit:
             "cycle_to_cycle_window": spread / window,
             "device_to_device": math.sqrt(between) if between > 0 else None,
         },
+        noise,
     )
     residual = data.trains - (low + (high - low) * curve(solution.x))
     r_squared = 1 - float((residual**2).sum() / ((data.trains - data.trains.mean()) ** 2).sum())
     return Fit(device, data, r_squared, float(residual.std()))
+
+
+def _told_apart(steps: Floats, freedom: int) -> tuple[float, float]:
+    """Standard deviations of the pulses and of the reads (siemens) from what is left of the steps (devices, pulses)."""
+    variance = float((steps**2).sum()) / freedom
+    pairs = steps[:, :-1] * steps[:, 1:]
+    of_noise = -float(pairs.mean())
+    if of_noise < CLEAR * variance / math.sqrt(pairs.size):
+        return math.sqrt(variance), 0.0
+    return math.sqrt(max(variance - 2 * of_noise, 0.0)), math.sqrt(of_noise)
 
 
 def _bent(share: Floats, bend: float) -> Floats:
@@ -196,8 +166,8 @@ def _label(bend: float) -> float | None:
     return None if abs(label) < LABELS[0] else math.copysign(min(abs(label), LABELS[1]), label)
 
 
-def _device(name: str, like: str | Path, data: PulseData, fitted: dict[str, float | None]) -> DeviceModel:
-    """A device of the fitted numbers and, for the rest, those of `like`."""
+def _device(name: str, like: str | Path, data: PulseData, fitted: dict[str, float | None], noise: float) -> DeviceModel:
+    """A device of the fitted numbers, reads that spread by `noise` (siemens) and, for the rest, those of `like`."""
     base = DeviceModel.load(like)
     where = f"{len(data.trains)} devices, {data.up} pulses up and {data.down} down"
     numbers = {key: value for key, value in fitted.items() if value is not None}
@@ -219,10 +189,13 @@ def _device(name: str, like: str | Path, data: PulseData, fitted: dict[str, floa
             numbers[key] = value
             unit = base.unit_of(key)
             notes[key] = Provenance(unit=unit, source=ASSUMPTION, where=f"taken over from {base.name}", kind="assumed")
-    return DeviceModel.from_document(
-        {"name": name, "description": f"fitted to {where}", "programming": "open_loop", **numbers, "provenance": notes},
-        where=name,
-    )
+    reads: dict[str, ConductancePolynomial] = {}
+    if noise > 0:
+        reads["read_noise"] = ConductancePolynomial(
+            coefficients=(1.0,), conductance_scale=1e-6, sigma_scale=noise, source=OWN_DATA, where=where, kind="fitted"
+        )
+    about = {"name": name, "description": f"fitted to {where}", "programming": "open_loop"}
+    return DeviceModel.from_document({**about, **numbers, **reads, "provenance": notes}, where=name)
 
 
 def _unit(key: str) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, NamedTuple
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,7 @@ from pydantic import Field
 from scipy.special import ndtri
 
 from crossbar_sim.devices.compiled import spread_of_all
-from crossbar_sim.spec.spec import Spec
+from crossbar_sim.spec.spec import ASSUMPTION, Spec, changed_from
 from crossbar_sim.spec.units import One, Siemens
 
 Floats = NDArray[np.float64]
@@ -24,6 +25,12 @@ class SourcedLaw(Spec):
     where: str = ""
     kind: Literal["measured", "fitted", "assumed"]
     valid: str = ""
+
+    def _said_of_change(self, new: Self, changed: list[str], given: Mapping[str, Any]) -> dict[str, Any]:
+        """A law that changes is an assumption, unless another source is given with the change."""
+        if not set(changed) - {"source", "where", "kind", "valid"} or "source" in changed:
+            return {}
+        return {"source": ASSUMPTION, "where": changed_from(str(self)[:80], self), "kind": "assumed"}
 
 
 class SpreadLaw(NamedTuple):

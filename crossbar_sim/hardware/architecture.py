@@ -27,6 +27,8 @@ Event = Literal[
     "conversion_bit",
 ]
 NotNegative = Field(ge=0)
+MOST = 1_000_000
+"""Circuits of one kind, or cycles."""
 
 
 class Component(SourcedSpec):
@@ -42,7 +44,7 @@ class Component(SourcedSpec):
     billed_as: str
     level: Level
     per: Event = "time"
-    count: Annotated[int, Field(ge=1)] = 1
+    count: Annotated[int, Field(ge=1, le=MOST)] = 1
     energy: Annotated[Joule, NotNegative] | None = None
     power: Annotated[Watt, NotNegative] | None = None
     rate: Annotated[Hertz, Field(gt=0)] | None = None
@@ -91,15 +93,15 @@ class Architecture(SourcedSpec):
     besides; `cycle_time`: seconds of one array read, None: the device's read time.
     """
 
-    input_cycles: Annotated[int, Field(ge=1)] | None = None
-    conversions: Annotated[int, Field(ge=1)] | None = None
-    cells_per_weight: Annotated[int, Field(ge=1)] = 2
+    input_cycles: Annotated[int, Field(ge=1, le=MOST)] | None = None
+    conversions: Annotated[int, Field(ge=1, le=MOST)] | None = None
+    cells_per_weight: Annotated[int, Field(ge=1, le=256)] = 2
     pipelined: bool = False
     overhead_time: Annotated[Second, NotNegative] = 0.0
     cycle_time: Annotated[Second, Field(gt=0)] | None = None
-    arrays_per_core: Annotated[int, Field(ge=1)] = 1
-    cores_per_tile: Annotated[int, Field(ge=1)] = 1
-    tiles_per_chip: Annotated[int, Field(ge=1)] = 1
+    arrays_per_core: Annotated[int, Field(ge=1, le=MOST)] = 1
+    cores_per_tile: Annotated[int, Field(ge=1, le=MOST)] = 1
+    tiles_per_chip: Annotated[int, Field(ge=1, le=MOST)] = 1
     components: tuple[Component, ...] = ()
 
     def arrays(self, level: Level) -> int:
@@ -136,6 +138,6 @@ class WriteCircuits(SourcedSpec):
     word_line_capacitance: Annotated[Farad, NotNegative] = 0.0
     bit_line_capacitance: Annotated[Farad, NotNegative] = 0.0
     source_line_capacitance: Annotated[Farad, NotNegative] = 0.0
-    word_line_voltage: Annotated[Volt, Field(gt=0)]
+    word_line_voltage: Annotated[Volt, Field(ge=1e-6, le=1e3)]
     row_energy: Annotated[Joule, NotNegative] = 0.0
     pump_efficiency: Annotated[One, Field(gt=0, le=1)] = 1.0

@@ -74,11 +74,11 @@ class ADC(SourcedSpec):
     codes: Literal["mid_tread", "mid_rise", "flipped"] = "mid_tread"
     mismatch: Annotated[One, Field(ge=0, le=0.5)] = 0.0
     gain_error: Annotated[One, Field(ge=0, le=0.5)] = 0.0
-    offset_error: Annotated[One, Field(ge=0)] = 0.0
+    offset_error: Annotated[One, Field(ge=0, le=16_384)] = 0.0
     range: Literal["calibrated", "full_scale", "granular"] = "calibrated"
-    sample_rate: Annotated[Hertz, Field(gt=0)]
-    technology: Annotated[Meter, Field(gt=0)]
-    columns_per_adc: Annotated[int, Field(ge=1)]
+    sample_rate: Annotated[Hertz, Field(ge=1e-3, le=1e15)]
+    technology: Annotated[Meter, Field(ge=1e-10, le=1e-3)]
+    columns_per_adc: Annotated[int, Field(ge=1, le=16_384)]
     energy_model: Literal["survey", "stated", "neurosim_sar"] = "survey"
     power: Annotated[Watt, Field(ge=0)] | None = None
     column_resistance: Annotated[Ohm, Field(gt=0)] | None = None

@@ -21,8 +21,8 @@ class ActivationMemory(SourcedSpec):
 
     read: Annotated[Joule, NonNegative]
     write: Annotated[Joule, NonNegative]
-    word_bits: Annotated[int, Field(ge=1)] = 32
-    capacity: Annotated[int, Field(ge=1)]
+    word_bits: Annotated[int, Field(ge=1, le=65_536)] = 32
+    capacity: Annotated[int, Field(ge=1, le=2**50)]
 
 
 class Digital(SourcedSpec):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import model_validator
 
@@ -19,8 +19,9 @@ from crossbar_sim.hardware.non_idealities import NON_IDEALITIES, Parts
 from crossbar_sim.hardware.tile import WIRE_RESISTANCES, TileSpec
 from crossbar_sim.hardware.wear_levelling import WearLevelling
 from crossbar_sim.library import shelf_names, shelf_path
+from crossbar_sim.spec.documents import read_toml
 from crossbar_sim.spec.errors import SpecError
-from crossbar_sim.spec.spec import SourcedSpec, Spec, nearest, read_toml
+from crossbar_sim.spec.spec import SourcedSpec, Spec, nearest
 from crossbar_sim.spec.units import engineering
 
 ADC_ENERGY_NOTES = {
@@ -36,6 +37,8 @@ class Hardware(Spec):
     with that simulator. Without `architecture` and `write_circuits` the circuits they describe are not billed
     (`unbilled`)."""
 
+    kind_of_file: ClassVar[str | None] = "hardware"
+    named_as_published: ClassVar[bool] = True
     name: str
     device: DeviceModel
     tile: TileSpec

@@ -12,6 +12,8 @@ from crossbar_sim.spec.errors import SpecError
 from crossbar_sim.spec.spec import SourcedSpec
 from crossbar_sim.spec.units import Farad, Ohm, One, SquareMeter
 
+MOST_LINES = 16_384
+"""Rows or columns of one array."""
 WIRE_RESISTANCES = ("word_line_resistance", "bit_line_resistance", "driver_resistance", "sense_resistance")
 
 
@@ -29,8 +31,8 @@ class TileSpec(SourcedSpec):
     voltage (`half_select`). selector_nonlinearity: I(V) / I(V/2) of a passive cell, 2 for a resistor.
     """
 
-    rows: Annotated[int, Field(ge=1)]
-    columns: Annotated[int, Field(ge=2)]
+    rows: Annotated[int, Field(ge=1, le=MOST_LINES)]
+    columns: Annotated[int, Field(ge=2, le=MOST_LINES)]
     mapping: SchemeName = "differential"
     slices: Annotated[int, Field(ge=1, le=16)] = 1
     slice_bits: Annotated[int, Field(ge=1, le=8)] | None = None
@@ -109,5 +111,4 @@ class TileSpec(SourcedSpec):
 
     def without_wires(self) -> Self:
         """A copy in which every cell sees the full line voltage."""
-        notes = {key: note for key, note in self.provenance.items() if key not in WIRE_RESISTANCES}
-        return self.replace(**dict.fromkeys(WIRE_RESISTANCES, 0.0), provenance=notes)
+        return self.replace(**dict.fromkeys(WIRE_RESISTANCES, 0.0))

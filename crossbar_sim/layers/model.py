@@ -21,6 +21,7 @@ from crossbar_sim.layers.convolution import MappedConvolution
 from crossbar_sim.layers.fast_path import close_fast_paths, open_fast_paths
 from crossbar_sim.layers.hung_on import computed_weight
 from crossbar_sim.layers.linear import MappedLinear
+from crossbar_sim.layers.loading import check_before_loading, stop_checking
 from crossbar_sim.layers.recurrent import MappedCell, MappedRecurrent
 from crossbar_sim.spec.errors import MappingError
 from crossbar_sim.spec.spec import nearest
@@ -109,6 +110,7 @@ def map_model(
     chip.skipped.extend((name, reason) for name, reason in reasons.items() if reason is not None)
     replace_modules(model, {module: layer.train(module.training) for module, layer in mapped.items()})
     close_fast_paths(model)
+    check_before_loading(model)
     kinds = {name: type(module).__name__ for name, module in chosen.items()}
     chip.mapped.append(mapped_record(model, kinds))
     return chip
@@ -139,6 +141,7 @@ def unmap(model: nn.Module, *, weights: Weights) -> None:
     }
     replace_modules(model, restored)
     open_fast_paths(model)
+    stop_checking(model)
     matrices = [part for layer in layers.values() for part in layer.modules() if isinstance(part, Matrix)]
     for chip in {matrix.chip for matrix in matrices if isinstance(matrix.chip, TiledChip)}:
         chip.mapped = [one for one in chip.mapped if any(isinstance(m, MappedLayer) for m in one.model.modules())]

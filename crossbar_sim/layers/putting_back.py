@@ -12,6 +12,7 @@ from crossbar_sim.chip.mapped import MappedState
 from crossbar_sim.chip.matrix import Matrix
 from crossbar_sim.layers.base import MappedLayer
 from crossbar_sim.layers.fast_path import close_fast_paths, open_fast_paths
+from crossbar_sim.layers.loading import check_before_loading, stop_checking
 from crossbar_sim.layers.model import KINDS, mapped_record, replace_modules
 from crossbar_sim.spec.errors import MappingError
 
@@ -34,11 +35,13 @@ def put_back(model: nn.Module, chip: TiledChip, state: MappedState) -> None:
         mapped[module] = KINDS[type(module)](name, module, _holder(chip))
     replace_modules(model, mapped)
     close_fast_paths(model)
+    check_before_loading(model)
     record = mapped_record(model, state.layers)
     try:
         record.become(state)
     except MappingError:
         open_fast_paths(model)
+        stop_checking(model)
         replace_modules(model, {layer: module for module, layer in mapped.items()})
         raise
     chip.mapped.append(record)

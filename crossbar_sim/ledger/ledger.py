@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -15,6 +14,7 @@ from typing import Any
 
 from crossbar_sim.hardware.components import COMPONENTS
 from crossbar_sim.runtime.files import write_json, write_text
+from crossbar_sim.spec.documents import read_json
 from crossbar_sim.spec.errors import SpecError
 from crossbar_sim.spec.units import engineering
 
@@ -238,8 +238,8 @@ class Ledger:
     def from_json(cls, path: str | Path) -> Ledger:
         """Read a ledger that `to_json` wrote: equal to the one written. SpecError says what is wrong with the file."""
         try:
-            content = json.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, RecursionError, ValueError) as error:
+            content = read_json(path)
+        except SpecError as error:
             raise SpecError(f"{path}: not a ledger ({error}); write one with Ledger.to_json") from None
         return cls.from_content(content, str(path))
 

@@ -12,10 +12,8 @@ from functools import cache
 from importlib import resources
 
 from crossbar_sim.spec.errors import SpecError
-from crossbar_sim.spec.spec import nearest
+from crossbar_sim.spec.spec import ASSUMPTION, nearest
 
-ASSUMPTION = "assumption"
-"""The source of a number that nobody published; it has no paper."""
 OWN_DATA = "own_data"
 """The source of a number fitted to the user's own measurement; it has no paper either."""
 NO_PAPER = (ASSUMPTION, OWN_DATA)

@@ -12,16 +12,27 @@ import difflib
 import hashlib
 import json
 import math
-import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Protocol, Self
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
+from crossbar_sim.spec.documents import kind_of, read_toml
 from crossbar_sim.spec.errors import SpecError
-from crossbar_sim.spec.units import Unit, unit_scale
+from crossbar_sim.spec.units import Unit, engineering, unit_scale
+
+MOST_PROBLEMS = 3
+"""Of a specification that are named at once."""
+LARGEST = 1e30
+"""No number of a specification is larger in size: squares and products of several stay finite."""
+ASSUMPTION = "assumption"
+"""The source of a number that nobody published; it has no paper."""
+CHANGED = ", changed"
+"""Ends the name of a published thing of which something was changed."""
+CHANGED_FROM = "changed from "
+"""Begins the place of a number that was changed; what it was, and where that came from, follow."""
 
 
 def nearest(word: str, valid: list[str]) -> str:
@@ -49,15 +60,25 @@ class Spec(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False, ser_json_inf_nan="null"
     )
+    kind_of_file: ClassVar[str | None] = None
+    """What files that state it are called; None: it is no file of its own."""
+    named_as_published: ClassVar[bool] = False
+    """Whether `name` is that of a published thing, so that a changed copy needs another."""
 
     @model_validator(mode="wrap")
     @classmethod
     def _explain(cls, data: Any, handler: Callable[[Any], Self]) -> Self:
         try:
-            return handler(data)
+            spec = handler(data)
         except ValidationError as error:
-            problems = "; ".join(_sentence(cls, p) for p in error.errors())
-            raise SpecError(f"{cls.__name__}: {problems}") from None
+            found = error.errors(include_url=False)
+            problems = "; ".join(_sentence(cls, p) for p in found[:MOST_PROBLEMS])
+            more = f"; and {len(found) - MOST_PROBLEMS} more" if len(found) > MOST_PROBLEMS else ""
+            raise SpecError(f"{cls.__name__}: {problems}{more}") from None
+        for key, value in spec.__dict__.items():
+            if any(abs(number) > LARGEST for number in _floats(value)):
+                raise SpecError(f"{cls.__name__}: {key} must be at most {LARGEST:g} in size (SI units), got {value}")
+        return spec
 
     def __hash__(self) -> int:
         return hash(self.digest())
@@ -69,8 +90,23 @@ class Spec(BaseModel):
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def replace(self, **changes: Any) -> Self:
-        """A validated copy with some fields changed."""
-        return type(self)(**{**{name: getattr(self, name) for name in self.model_fields_set}, **changes})
+        """A validated copy with some fields changed.
+
+        Of what carries sources, a number that changes becomes an assumption that says what it was; a published thing
+        gets a name that says so, unless `name` is given. Equal values change nothing.
+        """
+        stated = {name: getattr(self, name) for name in self.model_fields_set} | changes
+        new = type(self)(**stated)
+        changed = [name for name in type(self).model_fields if getattr(new, name) != getattr(self, name)]
+        said = self._said_of_change(new, changed, changes)
+        if self.named_as_published and "name" not in changes and set(changed) - {"name", "description"}:
+            name: str = stated["name"]
+            said["name"] = name if name.endswith(CHANGED) else name + CHANGED
+        return type(self)(**{**stated, **said}) if said else new
+
+    def _said_of_change(self, new: Self, changed: list[str], given: Mapping[str, Any]) -> dict[str, Any]:
+        """Fields that say where the `changed` values of `new` come from, unless whoever changed them has `given` it."""
+        return {}
 
     @classmethod
     def from_toml(cls, path: str | Path) -> Self:
@@ -83,6 +119,13 @@ class Spec(BaseModel):
         try:
             return cls(**document)
         except SpecError as error:
+            kind = kind_of(document)
+            if cls.kind_of_file is not None and kind is not None and kind != cls.kind_of_file:
+                raise SpecError(
+                    f"{where}: this looks like a {kind} file, but a {cls.kind_of_file} file is wanted; give another"
+                ) from None
+            raise SpecError(f"{where}: {error}") from None
+        except TypeError as error:
             raise SpecError(f"{where}: {error}") from None
 
     def to_toml(self) -> str:
@@ -96,17 +139,6 @@ def _without_none(value: Any) -> Any:
     return [_without_none(item) for item in value] if isinstance(value, list) else value
 
 
-def read_toml(path: str | Path) -> dict[str, Any]:
-    """Parse a TOML file; a missing or malformed file is one clear SpecError."""
-    path = Path(path)
-    if not path.is_file():
-        raise SpecError(f"no such file: {path}; give the path of an existing .toml file")
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SpecError(f"{path}: not valid TOML ({error})") from None
-
-
 class Provenance(Spec):
     """Where a number comes from."""
 
@@ -115,6 +147,42 @@ class Provenance(Spec):
     where: str = ""
     kind: Literal["measured", "fitted", "assumed"]
     valid: str = ""
+
+
+class Said(Protocol):
+    """A note on a number, or a law that carries its own."""
+
+    @property
+    def source(self) -> str: ...
+    @property
+    def where(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+
+
+def changed_from(was: str, said: Said | None) -> str:
+    """What a changed number or law was, and what was said of it; of one that is changed again, what it was at first."""
+    if said is None:
+        return f"{CHANGED_FROM}{was}"
+    if said.where.startswith(CHANGED_FROM):
+        return said.where
+    place = f": {said.where}" if said.where else ""
+    return f"{CHANGED_FROM}{was} ({said.kind}, {said.source}{place})"
+
+
+def _floats(value: object) -> tuple[float, ...]:
+    if isinstance(value, float):
+        return (value,)
+    return tuple(item for item in value if isinstance(item, float)) if isinstance(value, tuple) else ()
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _shown(value: Any, unit: str) -> str:
+    """A value as its note says it; a count in all its digits."""
+    return engineering(value, unit, 6) if value is None or isinstance(value, float) else str(value)
 
 
 class SourcedSpec(Spec):
@@ -141,6 +209,27 @@ class SourcedSpec(Spec):
             elif key != "provenance":
                 plain[key] = item
         return {**plain, "provenance": provenance}
+
+    def _said_of_change(self, new: Self, changed: list[str], given: Mapping[str, Any]) -> dict[str, Any]:
+        notes = dict(new.provenance)
+        for key in changed:
+            value, note = getattr(new, key), self.provenance.get(key)
+            stated_anew = isinstance(given.get(key), Mapping) and "value" in given[key]
+            if key == "provenance" or stated_anew or (key in notes and notes[key] != note):
+                continue
+            if _is_number(value):
+                was = _shown(getattr(self, key), self.unit_of(key))
+                unit = self.unit_of(key) if note is None else note.unit
+                notes[key] = Provenance(
+                    unit=unit,
+                    source=ASSUMPTION,
+                    where=changed_from(was, note),
+                    kind="assumed",
+                    valid="" if note is None else note.valid,
+                )
+            else:
+                notes.pop(key, None)
+        return {} if notes == new.provenance else {"provenance": notes}
 
     def unit_of(self, key: str) -> str:
         """SI unit of a field, from its annotation; '1' for a pure number."""

@@ -15,6 +15,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from crossbar_sim.spec.documents import read_json
+from crossbar_sim.spec.errors import SpecError
 from peft_methods.errors import CheckpointError
 
 CONFIG_FILE = "adapter_config.json"
@@ -40,9 +42,10 @@ def common_config(base_model_name: str, modules: list[str]) -> dict[str, Any]:
     }
 
 
-def write_adapter(folder: Path, tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> None:
+def write_adapter(folder: str | Path, tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> None:
     """Write an adapter's tensors and then its configuration, each under a temporary name first."""
     # A clone per tensor: the format refuses tensors that share memory.
+    folder = Path(folder)
     contiguous = {key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()}
     folder.mkdir(parents=True, exist_ok=True)
     temporary = folder / f".{os.getpid()}.tmp"
@@ -63,9 +66,9 @@ def read_config(folder: Path, wanted: str) -> dict[str, Any]:
             f"{path} does not exist; give the folder of one adapter, saved with save_pretrained or save_lora"
         )
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path} is not JSON ({error}); save the adapter again") from error
+        config = read_json(path)
+    except SpecError as error:
+        raise CheckpointError(f"{error}; save the adapter again") from None
     if not isinstance(config, dict):
         raise CheckpointError(f"{path} is not a JSON object; save the adapter again")
     peft_type = config.get("peft_type")
@@ -99,7 +102,7 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
         raise CheckpointError(f"{path} does not exist; copy it beside {CONFIG_FILE}")
     try:
         return load_file(path)
-    except SafetensorError as error:
+    except (SafetensorError, OSError, MemoryError) as error:
         raise CheckpointError(
             f"{path} is truncated or not a safetensors file ({error}); copy or save it again"
-        ) from error
+        ) from None

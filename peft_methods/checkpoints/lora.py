@@ -29,11 +29,20 @@ from peft_methods.errors import CheckpointError
 SUFFIX_A = ".lora_A.weight"
 SUFFIX_B = ".lora_B.weight"
 SUFFIX_MAGNITUDE = ".lora_magnitude_vector"
+MOST_PATTERNS = 1000
+LONGEST_PATTERN = 256
+LONGEST_NAME = 256
+REPEATS = re.compile(r"(?:\.|\[\^\.\]|\\d|\[0-9\])[*+]")
+"""What a pattern may repeat: any character, any but a dot, a digit."""
+MOST_REPEATS = 2
+MOST_GROUPS = 2
+HARMLESS = re.compile(r"\^?(?:[\w.\- /|]|\\\.|\((?:\?:)?|\)|R)*\$?")
+"""Names, dots and alternatives, and R for each of REPEATS; no group is repeated."""
 PEFT_DEFAULT_RANK = 8
 PEFT_DEFAULT_ALPHA = 8
 
 
-def save_lora(folder: Path, weights: LoRAWeights, base_model_name: str) -> None:
+def save_lora(folder: str | Path, weights: LoRAWeights, base_model_name: str) -> None:
     """Write `weights` into `folder` so that PEFT and `load_lora` can read them; the adapter's name is the folder's.
 
     Each file is written under a temporary name in the same folder and then renamed; the configuration comes last, so a
@@ -64,14 +73,16 @@ def save_lora(folder: Path, weights: LoRAWeights, base_model_name: str) -> None:
     )
 
 
-def load_lora(folder: Path) -> LoRAWeights:
+def load_lora(folder: str | Path) -> LoRAWeights:
     """Read the LoRA or DoRA adapter in `folder`; CheckpointError where it cannot be faithful.
 
     Half-precision tensors become float32. `use_rslora` (scaling alpha / sqrt(rank)) is folded into `alpha`. Modules
     with a rank or alpha of their own (`rank_pattern`, `alpha_pattern`) are zero-padded to the largest rank and their
     ratio of scalings is folded into B; both are exact. Configuration keys that do not change the mathematics of a
-    linear layer are ignored.
+    linear layer are ignored. A pattern is a name with at most two each of alternatives `(a|b)` and of `.*`, `.+`,
+    `[^.]+` or digits, so that nothing that is loaded makes matching run for ever.
     """
+    folder = Path(folder)
     config = read_config(folder, "LORA")
     a, b, magnitude = _by_factor(folder, read_tensors(folder))
     if not a and not b:
@@ -124,16 +135,36 @@ class _Settings:
         patterns = self.config.get(key) or {}
         if not isinstance(patterns, dict):
             raise CheckpointError(f"{self.folder}: {key} is not an object of pattern: value; correct it")
+        if len(patterns) > MOST_PATTERNS:
+            raise CheckpointError(f"{self.folder}: {key} has more than {MOST_PATTERNS} patterns; take wider ones")
+        if patterns and len(module) > LONGEST_NAME:
+            raise CheckpointError(
+                f"{self.folder}: module {module[:60]!r}... has a name of more than {LONGEST_NAME} characters, too long "
+                f"to match {key} with; rename it"
+            )
         for pattern, value in patterns.items():
-            try:
-                if re.match(rf"(.*\.)?({pattern})$", module):
-                    return value
-            except re.error as error:
+            if not _is_harmless(pattern):
                 raise CheckpointError(
-                    f"{self.folder}: {key} has the pattern {pattern!r}, which is no regular expression ({error}); "
-                    "correct it"
-                ) from error
+                    f"{self.folder}: {key} has the pattern {pattern[:60]!r}, which may take for ever to match or is no "
+                    "regular expression; write names of modules, with at most two each of (a|b) and of .*, .+, [^.]+ "
+                    "or digits"
+                )
+            if re.match(rf"(.*\.)?({pattern})$", module):
+                return value
         return default
+
+
+def _is_harmless(pattern: str) -> bool:
+    """Whether it is a regular expression, and one that is matched in a bounded time."""
+    bare, repeats = REPEATS.subn("R", pattern)
+    busy = repeats > MOST_REPEATS or pattern.count("(") > MOST_GROUPS
+    if busy or len(pattern) > LONGEST_PATTERN or not HARMLESS.fullmatch(bare):
+        return False
+    try:
+        re.compile(pattern)
+    except re.error:
+        return False
+    return True
 
 
 def _check_factors(folder: Path, module: str, a: Tensor, b: Tensor, rank: int) -> None:

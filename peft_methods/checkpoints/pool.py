@@ -50,8 +50,9 @@ class Pool:
         object.__setattr__(self, "members", unified)
 
     @classmethod
-    def load(cls, folder: Path) -> Pool:
+    def load(cls, folder: str | Path) -> Pool:
         """The adapters in the sub-folders of `folder`, sorted by name; hidden folders are skipped."""
+        folder = Path(folder)
         if not folder.is_dir():
             raise PoolError(f"{folder} is not a folder; give one that has a sub-folder for every adapter")
         folders = sorted(entry for entry in folder.iterdir() if entry.is_dir() and entry.name[0] != ".")
@@ -127,14 +128,15 @@ SHELVES: list[Path] = []
 """Folders of pools that ship with some package."""
 
 
-def add_pools(folder: Path) -> None:
+def add_pools(folder: str | Path) -> None:
     """Let the pools in the sub-folders of `folder` be found by name (`LoRAFusion(pool="digits_vit")`)."""
-    if folder not in SHELVES:
-        SHELVES.append(folder)
+    if Path(folder) not in SHELVES:
+        SHELVES.append(Path(folder))
 
 
-def pool_folder(name: str) -> Path:
+def pool_folder(name: str | Path) -> Path:
     """The folder of a pool that ships under this name, or of that path; PoolError if there is neither."""
+    name = str(name)
     for shelf in SHELVES:
         if "/" not in name and (shelf / name).is_dir():
             return shelf / name
@@ -144,7 +146,7 @@ def pool_folder(name: str) -> Path:
     return Path(name)
 
 
-def find_pool(name: str) -> Pool:
+def find_pool(name: str | Path) -> Pool:
     """The pool of that name or folder."""
     return Pool.load(pool_folder(name))
 

@@ -12,7 +12,7 @@ from peft_methods.errors import CheckpointError
 KEY = "prompt_embeddings"
 
 
-def save_prompts(folder: Path, prompts: Tensor, base_model_name: str) -> None:
+def save_prompts(folder: str | Path, prompts: Tensor, base_model_name: str) -> None:
     """Write prompts (count, width); PEFT puts them in front of the sequence, VPT behind the class token."""
     count, width = prompts.shape
     write_adapter(
@@ -32,8 +32,9 @@ def save_prompts(folder: Path, prompts: Tensor, base_model_name: str) -> None:
     )
 
 
-def load_prompts(folder: Path) -> Tensor:
+def load_prompts(folder: str | Path) -> Tensor:
     """Prompts (count, width) of one transformer; CheckpointError if the file holds anything else."""
+    folder = Path(folder)
     config, tensors = read_config(folder, "PROMPT_TUNING"), read_tensors(folder)
     if set(tensors) != {KEY} or tensors[KEY].dim() != 2:
         raise CheckpointError(

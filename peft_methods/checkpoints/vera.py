@@ -67,7 +67,7 @@ class VeRAWeights:
         return lambda_b[:, None] * (self.b[: len(lambda_b)] * self.lambda_d[module]) @ self.a[:, :inputs]
 
 
-def save_vera(folder: Path, weights: VeRAWeights, base_model_name: str) -> None:
+def save_vera(folder: str | Path, weights: VeRAWeights, base_model_name: str) -> None:
     """Write `weights` so that PEFT and `load_vera` can read them; the adapter's name is the folder's."""
     tensors = {KEY_A: weights.a, KEY_B: weights.b}
     for module in weights.lambda_b:
@@ -89,8 +89,9 @@ def save_vera(folder: Path, weights: VeRAWeights, base_model_name: str) -> None:
     )
 
 
-def load_vera(folder: Path) -> VeRAWeights:
+def load_vera(folder: str | Path) -> VeRAWeights:
     """Read the VeRA adapter in `folder`; CheckpointError where it cannot be faithful."""
+    folder = Path(folder)
     config, tensors = read_config(folder, "VERA"), read_tensors(folder)
     if KEY_A not in tensors or KEY_B not in tensors:
         raise CheckpointError(

@@ -11,7 +11,9 @@ IGNORED = -100
 
 
 def check_data(inputs: torch.Tensor, labels: torch.Tensor) -> None:
-    """DataError unless there are samples, as many labels as inputs, and no NaN or infinity among the inputs."""
+    """DataError unless there are samples, as many labels as inputs, and real, finite numbers in the inputs."""
+    if inputs.is_complex():
+        raise DataError(f"the inputs are {inputs.dtype}; give real numbers, real and imaginary parts apart")
     if len(inputs) != len(labels):
         raise DataError(
             f"{len(inputs)} inputs and {len(labels)} labels do not belong together; give one label for each"

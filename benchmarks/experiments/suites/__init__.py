@@ -9,7 +9,8 @@ from benchmarks.experiments.comparison import Comparison
 from benchmarks.experiments.experiment import Experiment
 from benchmarks.problems.tasks import get_task
 from crossbar_sim import Hardware, SpecError
-from crossbar_sim.spec.spec import nearest, read_toml
+from crossbar_sim.spec.documents import read_toml
+from crossbar_sim.spec.spec import nearest
 
 QUICK_STEPS = 40
 

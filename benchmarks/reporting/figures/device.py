@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from benchmarks.reporting.figures.style import BLUE, COLUMN, FAINT, RED, new_figure, style
 from crossbar_sim.devices import DeviceModel
-from crossbar_sim.devices.fit import Fit, PulseData, simulate
+from crossbar_sim.devices.fit import Fit, simulate
+from crossbar_sim.devices.pulse_data import PulseData
 from crossbar_sim.runtime.counter_random import stream_key
 from crossbar_sim.spec.units import PREFIXES
 

@@ -9,7 +9,8 @@ import pytest
 
 from crossbar_sim import DeviceModel, SpecError
 from crossbar_sim.cells.cells import Cells
-from crossbar_sim.devices.fit import example, fit, read_pulses, simulate
+from crossbar_sim.devices.fit import example, fit, simulate
+from crossbar_sim.devices.pulse_data import PulseData, Scale, read_pulses
 from crossbar_sim.runtime.counter_random import stream_key
 from crossbar_sim.spec.citations import OWN_DATA, bibtex
 
@@ -101,6 +102,89 @@ def test_mistakes_in_data_are_explained(tmp_path: Path, text: str, message: str)
     path.write_text(text, encoding="utf-8")
     with pytest.raises(SpecError, match=message):
         read_pulses(path)
+
+
+UP, DOWN = [10.0, 12.0, 14.0, 15.0, 16.0], [16.0, 14.0, 12.0, 11.0, 10.0]
+ROUND = [*UP, *DOWN[1:]]
+
+
+def lines(*rows: object) -> str:
+    return "\n".join(map(str, rows)) + "\n"
+
+
+WRITTEN = {
+    "spreadsheet": (
+        "\ufeff"
+        + lines(
+            "device; conductance (\u00b5S) ;pulse", *(f"a ; {g} ;{p}".replace(".", ",") for p, g in enumerate(ROUND))
+        ),
+        {},
+    ),
+    "quoted": (lines('"pulse","conductance (uS)","device"', *(f'"{p}","{g}","a"' for p, g in enumerate(ROUND))), {}),
+    "two columns": (lines(*(f"{u}\t{d}" for u, d in zip(UP, DOWN, strict=True))), {"unit": "uS"}),
+    "two columns, unequal": (
+        lines(*(f"{u},{d}" for u, d in zip([9.0, *UP], [*map(str, DOWN), ""], strict=True))),
+        {"unit": "uS", "first": 9.0},
+    ),
+    "set and reset by name": (lines("LTP [uS],LTD [uS]", *(f"{u},{d}" for u, d in zip(UP, DOWN, strict=True))), {}),
+    "times": (lines("time (s),G (uS),cell", *(f"{0.5 * p},{g},a" for p, g in reversed(list(enumerate(ROUND))))), {}),
+    "side by side": (lines("pulse,d1 (uS),d2 (uS)", *(f"{p},{g},{g}" for p, g in enumerate(ROUND))), {"devices": 2}),
+    "counted, without a head": (
+        lines(*(f"{p} {g} {g} {g}" for p, g in enumerate(ROUND))),
+        {"unit": "uS", "devices": 3},
+    ),
+    "currents": (
+        lines("pulse,current (uA),device", *(f"{p},{0.1 * g},a" for p, g in enumerate(ROUND))),
+        {"read_voltage": 0.1},
+    ),
+    "weights": (lines(*((g - 10) / 6 for g in ROUND)), {"unit": "1", "window": (10e-6, 16e-6)}),
+    "signed weights": (lines(*((g - 13) / 3 for g in ROUND)), {"unit": "1", "window": (10e-6, 16e-6)}),
+}
+
+
+@pytest.mark.parametrize("case", WRITTEN)
+def test_pulses_are_read_as_laboratories_write_them(tmp_path: Path, case: str) -> None:
+    text, how = WRITTEN[case]
+    path = tmp_path / "data.csv"
+    path.write_text(text, encoding="utf-8")
+    expected = [how["first"], *ROUND] if "first" in how else ROUND
+    data = read_pulses(
+        str(path), None if "first" not in how else 5, Scale(*(how.get(k) for k in ("unit", "read_voltage", "window")))
+    )
+    assert data.up == len(expected) - len(DOWN) and len(data.trains) == how.get("devices", 1)
+    np.testing.assert_allclose(data.trains, np.tile(np.array(expected) * 1e-6, (len(data.trains), 1)), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("head", "scale", "message"),
+    [
+        ("pulse,conductance,device", Scale(), "say their unit"),
+        ("pulse,conductance (nA),device", Scale(), "--read-voltage"),
+        ("pulse,conductance,device", Scale("furlong"), "no unit of a conductance"),
+        ("pulse,conductance,device", Scale("1"), "--window"),
+        ("pulse,conductance,device", Scale("1", None, (1e-6, 2e-6)), "0 to 1"),
+        ("pulse,conductance,device", Scale("1", None, (2e-6, 1e-6)), "--window"),
+        ("x,y,z", Scale(), "is missing"),
+    ],
+)
+def test_units_that_cannot_be_are_asked_for(tmp_path: Path, head: str, scale: Scale, message: str) -> None:
+    path = tmp_path / "data.csv"
+    path.write_text(lines(head, *(f"{p},{g},a" for p, g in enumerate(ROUND))), encoding="utf-8")
+    with pytest.raises(SpecError, match=message) as error:
+        read_pulses(path, None, scale)
+    assert len(str(error.value)) <= 400
+
+
+@pytest.mark.parametrize(("spread", "noise"), [(0.004, 0.0), (0.004, 0.02), (0.002, 0.01), (0.0, 0.01)])
+def test_noise_of_reads_is_told_from_the_spread_of_pulses(spread: float, noise: float) -> None:
+    """In windows; 40 devices. Tolerances: the noise to 10 %, the spread to 25 % or 0.1 % of the window."""
+    true = DeviceModel.load("wu2018").replace(cycle_to_cycle_window=spread or None)
+    data = simulate(true, 40, stream_key(5, "noisy"))
+    reads = np.random.default_rng(1).normal(size=data.trains.shape) * noise * true.window
+    found = fit(PulseData(data.trains + reads, data.up), "noisy").device
+    measured = found.sigma_read(found.g_max) / true.window
+    assert measured == pytest.approx(noise, rel=0.1, abs=1e-9)
+    assert found.cycle_to_cycle_window == pytest.approx(spread, rel=0.25, abs=0.001)
 
 
 def test_data_that_do_not_rise_are_refused() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -107,14 +109,44 @@ def test_weights_beyond_the_scale_are_clipped_and_nan_refused() -> None:
     assert g[0, 0, 0] == pytest.approx(225e-6)
     with pytest.raises(MappingError, match="finite"):
         encode(np.array([[np.nan]]), device())
-    assert column_scale(np.array([[0.0, 2.0]]), "column").tolist() == [1.0, 2.0]
 
 
 def test_a_scale_per_tile() -> None:
     spec = TileSpec(rows=2, columns=4, scale="tile")
     weight = np.array([[1.0, -3.0, 0.5], [0.0, 2.0, 0.0], [0.0, 0.0, 4.0]])
-    np.testing.assert_array_equal(tile_scale(weight, spec), [[3.0, 0.5], [1.0, 4.0]])
+    np.testing.assert_array_equal(tile_scale(weight, spec), [[3.0, 0.5], [3.0, 4.0]])
     np.testing.assert_array_equal(column_scale(weight, "tile"), [1.0, 1.0, 1.0])
+
+
+@pytest.mark.parametrize("unit", [1e-30, 0.1, 1.0, 1e6])
+def test_zeros_get_the_scale_of_their_neighbours(unit: float) -> None:
+    weight = unit * np.array([[1.0, 0.0, 3.0, 2.0], [-4.0, 0.0, 0.0, 1.0]])
+    np.testing.assert_array_equal(column_scale(weight, "column"), unit * np.array([4.0, 3.0, 3.0, 2.0]))
+    np.testing.assert_array_equal(column_scale(weight, "matrix"), unit * np.full(4, 4.0))
+    one_output = TileSpec(rows=1, columns=2, scale="tile")
+    np.testing.assert_array_equal(tile_scale(weight, one_output), unit * np.array([[1, 2, 3, 2], [4, 2, 3, 1]]))
+
+
+@pytest.mark.parametrize("policy", ["column", "tile", "matrix"])
+def test_a_matrix_of_zeros_is_scaled_like_a_new_layer(policy: Literal["column", "tile", "matrix"]) -> None:
+    zeros = np.zeros((16, 3))
+    limit = column_scale(zeros, policy) * tile_scale(zeros, TileSpec(rows=16, columns=24, scale=policy))
+    np.testing.assert_array_equal(limit, np.full((1, 3), 0.25))
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.sampled_from(["column", "tile", "matrix"]), st.integers(0, 10_000))
+def test_what_is_not_zero_keeps_its_scale(policy: Literal["column", "tile", "matrix"], seed: int) -> None:
+    """Zeros elsewhere change no other scale, not by a bit."""
+    generator = np.random.default_rng(seed)
+    weight = generator.normal(size=(9, 7))
+    pruned = weight * (generator.random(7) > 0.4)
+    kept = pruned.any(axis=0)
+    if not kept.any() or policy == "matrix":
+        return
+    one_output = TileSpec(rows=4, columns=2, scale=policy)
+    for scale in (lambda w: column_scale(w, policy), lambda w: tile_scale(w, one_output)):
+        np.testing.assert_array_equal(scale(pruned)[..., kept], scale(weight)[..., kept])
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ import crossbar_sim
 from benchmarks.reporting.report import BACKBONE_REFERENCES, COMMON_REFERENCES
 from crossbar_sim import Hardware, SpecError
 from crossbar_sim.hardware.hardware import hardware_names
-from crossbar_sim.spec.citations import ASSUMPTION, bibtex, known_keys, parse_bibliography, reference
+from crossbar_sim.spec.citations import bibtex, known_keys, parse_bibliography, reference
+from crossbar_sim.spec.spec import ASSUMPTION
 from peft_methods import METHODS, RULES
 
 LIBRARY = Path(crossbar_sim.__file__).parent / "library"

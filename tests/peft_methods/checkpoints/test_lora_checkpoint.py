@@ -11,9 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
+from peft_methods.checkpoints.folder import PREFIX
 from peft_methods.checkpoints.lora import load_lora, save_lora
+from peft_methods.checkpoints.pool import Pool
 from peft_methods.checkpoints.weights import LoRAWeights
-from peft_methods.errors import CheckpointError
+from peft_methods.errors import CheckpointError, PoolError
 
 QUERY = "blocks.0.attention.query"
 DOWN = "blocks.1.mlp.down"
@@ -269,3 +271,67 @@ def test_broken_configuration(tmp_path: Path, text: str, message: str) -> None:
 def test_rank_and_alpha_out_of_range(rank: int, alpha: float) -> None:
     with pytest.raises(CheckpointError, match="choose"):
         LoRAWeights("bad", rank, alpha, {"m": torch.ones(rank, 2)}, {"m": torch.ones(2, rank)})
+
+
+def ones(module: str) -> dict[str, torch.Tensor]:
+    """A and B of rank 3, all ones."""
+    return {f"{PREFIX}{module}.lora_A.weight": torch.ones(3, 4), f"{PREFIX}{module}.lora_B.weight": torch.ones(4, 3)}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "module", "matches"),
+    [
+        ("query", "blocks.0.attention.query", True),
+        (r".*\.0\.attention.(query|key)", "blocks.0.attention.query", True),
+        (r"^blocks\.\d+\.attention\.query", "blocks.0.attention.query", True),
+        ("blocks.[^.]+.attention.query", "blocks.0.attention.query", True),
+        ("uery", "blocks.0.attention.query", False),
+    ],
+)
+def test_a_pattern_is_matched_as_peft_does(tmp_path: Path, pattern: str, module: str, matches: bool) -> None:
+    tensors = {
+        PREFIX + module + ".lora_A.weight": torch.ones(3, 4),
+        PREFIX + module + ".lora_B.weight": torch.ones(4, 3),
+    }
+    folder = write(tmp_path, tensors, r=3, lora_alpha=3, alpha_pattern={pattern: 12})
+    assert float(load_lora(str(folder)).b[module][0, 0]) == (4.0 if matches else 1.0)
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "([a-z.0-9]+)+X",
+        20 * ".*" + "Z",
+        "(.*.*.*)*Z",
+        40 * "(a|a)" + "Z",
+        "(a|aa)+Z",
+        "a{1,9999}",
+        r"(.)\1",
+        "(?=.*)",
+        999 * "a",
+    ],
+)
+def test_a_pattern_that_could_run_for_ever_is_refused(tmp_path: Path, pattern: str) -> None:
+    module = 60 * "a"
+    tensors = {
+        PREFIX + module + ".lora_A.weight": torch.ones(3, 4),
+        PREFIX + module + ".lora_B.weight": torch.ones(4, 3),
+    }
+    with pytest.raises(CheckpointError, match="for ever") as error:
+        load_lora(write(tmp_path, tensors, r=3, rank_pattern={pattern: 3}))
+    assert len(str(error.value)) <= 400
+
+
+def test_folders_may_be_text(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="does not exist"):
+        load_lora(str(tmp_path))
+    with pytest.raises(PoolError, match="not a folder"):
+        Pool.load(str(tmp_path / "nowhere"))
+
+
+@pytest.mark.parametrize("text", [100_000 * "[", '{"r": ' + 30 * "9" + "}", '{"r": NaN}', "", "[]"])
+def test_a_configuration_beyond_the_bounds_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "adapter_config.json").write_text(text)
+    with pytest.raises(CheckpointError) as error:
+        load_lora(tmp_path)
+    assert len(str(error.value)) <= 400
