@@ -43,7 +43,8 @@ class MappedCell(MappedLayer):
     def __init__(self, name: str, layer: Cell, from_input: MappedLinear, from_hidden: MappedLinear) -> None:
         held = {"weight_ih": [from_input.matrix], "weight_hh": [from_hidden.matrix]}
         super().__init__(name, layer, held)
-        self.input, self.hidden, self.bias = from_input, from_hidden, layer.bias
+        self.input, self.hidden = from_input, from_hidden
+        self.bias = layer.bias
         self.width = layer.hidden_size
         self.rule = rule_of(layer)
 
