@@ -9,6 +9,8 @@ import torch
 from torch import nn
 
 from crossbar_sim import MappedLinear
+from crossbar_sim.chip.matrix import Matrix
+from crossbar_sim.layers.model import HEADS, head_name
 from peft_methods.errors import MethodError
 from peft_methods.placement import product_of
 
@@ -87,14 +89,17 @@ def block_of(name: str) -> str | None:
     return match.group(1) if match else None
 
 
-def head_of(model: nn.Module) -> nn.Linear:
-    """The digital classification head."""
-    head = getattr(model, "head", None)
-    if not isinstance(head, nn.Linear):
+def head_of(model: nn.Module) -> nn.Module:
+    """The digital head, whatever its name and layers; MethodError if there is none, or if it is on tiles."""
+    name = head_name(model)
+    if name is None:
         raise MethodError(
-            f"{type(model).__name__} has no digital nn.Linear called 'head' to train; "
-            "map_model(..., exclude=('head',)) keeps it digital"
+            f"{type(model).__name__} has no head to train ({', '.join(HEADS)}); call its last layer so, or train "
+            "without the head"
         )
+    head = model.get_submodule(name)
+    if any(isinstance(part, Matrix) for part in head.modules()):
+        raise MethodError(f"the head '{name}' is on tiles; map_model(..., exclude=('{name}',)) keeps it digital")
     return head
 
 

@@ -181,8 +181,8 @@ def share_right(fit: NTKFit, model: nn.Module, parameters: Parameters, images: T
 def _fine_tuned(comparison: Comparison, seed: int, data: TaskData) -> float:
     model = load_backbone()
     adapter = comparison.method.attach(model, seed=seed)
-    fine_tune(model, adapter, data.train_images, data.train_labels, seed=seed)
-    return accuracy(model, data.test_images, data.test_labels)
+    fine_tune(model, adapter, data.train.inputs, data.train.labels, seed=seed)
+    return accuracy(model, data.test.inputs, data.test.labels)
 
 
 class KernelFindings(Findings[Row]):

@@ -71,8 +71,8 @@ def one_write(
     layers = all_linear_layers(model)
     adapter, parameters = _parameters(model, written, chip, seed)
     model.train()
-    kernel = tangent_kernel(model, data.train_images, parameters, chip=chip, count=DigitalOperations(chip))
-    fit = kernel.ridge(data.train_labels, RIDGES[written] if ridge is None else ridge, size=size)
+    kernel = tangent_kernel(model, data.train.inputs, parameters, chip=chip, count=DigitalOperations(chip))
+    fit = kernel.ridge(data.train.labels, RIDGES[written] if ridge is None else ridge, size=size)
     with chip.ledger.phase("adapt/update"):
         bill_solution(chip, kernel)
         before = chip.ledger.writes("adapt")
@@ -80,10 +80,10 @@ def one_write(
         cells = chip.ledger.writes("adapt") - before
     with torch.no_grad(), chip.ledger.phase("adapt/forward"):
         changed.train()
-        changed(data.train_images)  # sets the ranges of the new tiles' converters
+        changed(data.train.inputs)  # sets the ranges of the new tiles' converters
     images, labels = {
-        "test": (data.test_images, data.test_labels),
-        "validation": (data.validation_images, data.validation_labels),
+        "test": (data.test.inputs, data.test.labels),
+        "validation": (data.validation.inputs, data.validation.labels),
     }[split_name]
     right = accuracy(changed, images, labels, chip)
     history = History(cells_written=[cells], programming_energy=[programming_energy(chip)])

@@ -173,19 +173,19 @@ def recalibrate(recalibration: Recalibration, seed: int) -> RecalibrationRun:
     """Deploy on the damaged chip, let it age, measure, fine-tune on `shots_per_class` unshifted images per class,
     measure again. A pool's tiles are programmed after the chip has aged."""
     data = few_shot(SHIPPED, recalibration.shots_per_class, seed)
-    digital = accuracy(load_backbone(recalibration.backbone), data.test_images, data.test_labels)
+    digital = accuracy(load_backbone(recalibration.backbone), data.test.inputs, data.test.labels)
     damage = recalibration.damage
     model, chip = deploy(recalibration.backbone, damage.done_to(recalibration.hardware), seed)
     chip.wait(damage.seconds)
     with chip.probing():
-        damaged = accuracy(model, data.test_images, data.test_labels)
+        damaged = accuracy(model, data.test.inputs, data.test.labels)
     adapter = with_folder(recalibration.method, recalibration.pool_folder).attach(model, chip, seed)
-    fine_tune(model, adapter, data.train_images, data.train_labels, seed=seed)
+    fine_tune(model, adapter, data.train.inputs, data.train.labels, seed=seed)
     return RecalibrationRun(
         seed=seed,
         digital_accuracy=digital,
         damaged_accuracy=damaged,
-        recalibrated_accuracy=accuracy(model, data.test_images, data.test_labels, chip),
+        recalibrated_accuracy=accuracy(model, data.test.inputs, data.test.labels, chip),
         trained_values=adapter.trained_values,
         adapt_cells_written=chip.ledger.writes("adapt"),
         reprogramming_energy_J=programming_energy(chip),

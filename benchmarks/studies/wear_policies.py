@@ -22,7 +22,8 @@ from crossbar_sim.spec.spec import nearest
 from crossbar_sim.spec.units import engineering
 from crossbar_sim.wear.statistics import wear
 from peft_methods import LoRA, WriteVerify
-from peft_methods.training.loop import accuracy, fine_tune, programming_energy
+from peft_methods.training.evaluation import accuracy
+from peft_methods.training.loop import fine_tune, programming_energy
 
 TASKS = ("fliplr+dim", "flipud+blur", "occlude", "shuffle_patches")
 HARDWARE = "milo2021_128x128"
@@ -115,8 +116,8 @@ def measure(policy: str, adaptations: int, seed: int = 0, steps: int | None = No
     for index in range(adaptations):
         data = few_shot(get_task(TASKS[index % len(TASKS)]), 5, seed + index)
         adapter = method.attach(model, chip, seed=seed + index)
-        fine_tune(model, adapter, data.train_images, data.train_labels, seed=seed + index)
-        right.append(accuracy(model, data.test_images, data.test_labels))
+        fine_tune(model, adapter, data.train.inputs, data.train.labels, seed=seed + index)
+        right.append(accuracy(model, data.test.inputs, data.test.labels))
         adapted = [
             count
             for name, matrix in chip.matrices.items()

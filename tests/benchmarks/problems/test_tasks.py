@@ -68,7 +68,7 @@ def test_every_shift_changes_images_and_keeps_their_form(task) -> None:
     assert torch.equal(shifted.train_labels, plain.train_labels)
     if task.name != "fliplr":
         assert not torch.equal(shifted.test_images, plain.test_images)
-    assert not torch.equal(shifted.test_images, base_data().test_images)
+    assert not torch.equal(shifted.test_images, base_data().test.inputs)
 
 
 @pytest.mark.parametrize("task", KINDS["related"], ids=lambda task: task.name)
@@ -76,7 +76,7 @@ def test_related_targets_compose_their_sources(task) -> None:
     first, second = task.name.split("+")
     if second == "noise":
         pytest.skip("a target draws its own noise")
-    once = TASKS[first].transform(base_data().test_images, None)
+    once = TASKS[first].transform(base_data().test.inputs, None)
     expected = TASKS[second].transform(once, None)
     assert torch.equal(few_shot(task, 1, seed=0).test_images, expected)
 
@@ -111,7 +111,7 @@ def test_noise_depends_on_task_and_split_only() -> None:
 def test_few_shot_is_balanced_repeatable_and_paired_across_tasks(shots: int) -> None:
     draws = [few_shot(get_task(name), shots, seed=4) for name in ("fliplr+dim", "occlude")]
     for data in draws:
-        assert data.train_labels.bincount(minlength=10).tolist() == [shots] * 10
+        assert data.train.labels.bincount(minlength=10).tolist() == [shots] * 10
     assert torch.equal(draws[0].train_labels, draws[1].train_labels)
     fliplr, flipud = (few_shot(get_task(name), shots, seed=4) for name in ("fliplr", "flipud"))
     assert torch.equal(fliplr.train_images.flip(2), flipud.train_images.flip(1))
@@ -121,8 +121,8 @@ def test_few_shot_is_balanced_repeatable_and_paired_across_tasks(shots: int) -> 
 
 
 def test_returned_tensors_may_be_changed_without_harm() -> None:
-    base_data().test_images.zero_()
-    assert base_data().test_images.any()
+    base_data().test.inputs.zero_()
+    assert base_data().test.inputs.any()
 
 
 @pytest.mark.parametrize("shots", [0, 17, -1])
