@@ -189,17 +189,17 @@ def simulate(experiment: Experiment, seed: int) -> RunRecord:
 
     def watch(step: int, history: History) -> None:
         if every is not None and (step % every == 0 or step == method.steps):
-            right = accuracy(model, data.validation.inputs, data.validation.labels)
+            right = accuracy(model, data.validation.tensor, data.validation.labels)
             spent = programming_energy(chip)
             curve.append(CurvePoint(step=step, write_energy_J=spent, validation_accuracy=right))
 
-    history = fine_tune(model, adapter, data.train.inputs, data.train.labels, seed=seed, on_step=watch)
-    test = accuracy(model, data.test.inputs, data.test.labels, chip)
+    history = fine_tune(model, adapter, data.train.tensor, data.train.labels, seed=seed, on_step=watch)
+    test = accuracy(model, data.test.tensor, data.test.labels, chip)
     if curve and curve[-1].step == method.steps:
         validation = curve[-1].validation_accuracy
     else:
         with chip.probing():
-            validation = accuracy(model, data.validation.inputs, data.validation.labels)
+            validation = accuracy(model, data.validation.tensor, data.validation.labels)
     task_writes = adapter.task_writes()
     return record_run(
         RunRecord,
@@ -210,7 +210,7 @@ def simulate(experiment: Experiment, seed: int) -> RunRecord:
         accuracy=test,
         validation_accuracy=validation,
         trained_values=adapter.trained_values,
-        inferences=len(data.test.inputs),
+        inferences=len(data.test.tensor),
         curve=tuple(curve),
         loss=tuple(history.loss),
         worn_tile=worn_tile(chip, task_writes),
@@ -231,7 +231,7 @@ def set_ranges(model: nn.Module, chip: Chip) -> None:
     """Set the ADC range registers with images of the pre-training task; billed to 'deploy'."""
     model.train()
     with chip.ledger.phase("deploy"):
-        model(base_data().train.inputs[:CALIBRATION_IMAGES])
+        model(base_data().train.tensor[:CALIBRATION_IMAGES])
 
 
 def versions() -> dict[str, str]:

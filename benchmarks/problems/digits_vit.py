@@ -6,7 +6,7 @@ import hashlib
 from functools import cache, partial
 
 from benchmarks.problems.backbones import BACKBONE_FOLDER, VisionTransformer, backbone_path, load_backbone
-from benchmarks.problems.problem import CALIBRATION_SAMPLES, Problem, Task
+from benchmarks.problems.problem import CALIBRATION_SAMPLES, Problem, Task, TaskData
 from benchmarks.problems.tasks import CLASSES, TASKS, DigitTask, base_data, few_shot, source_data
 from peft_methods.training.samples import Samples
 
@@ -35,7 +35,7 @@ def _model(_: Task) -> VisionTransformer:
 
 
 def _task(task: DigitTask) -> Task:
-    def data(shots: int | None, seed: int) -> object:
+    def data(shots: int | None, seed: int) -> TaskData:
         return source_data(task) if task.kind == "source" and shots is None else few_shot(task, shots or SHOTS, seed)
 
     return Task(

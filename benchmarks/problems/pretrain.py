@@ -20,7 +20,7 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from benchmarks.problems.backbones import VisionTransformer, load_backbone, save_backbone
-from benchmarks.problems.tasks import TASKS, Task, base_data, source_data
+from benchmarks.problems.tasks import TASKS, DigitTask, base_data, source_data
 from crossbar_sim.runtime.files import write_json
 from peft_methods import LoRA, accuracy, fine_tune
 from peft_methods.checkpoints.lora import save_lora
@@ -54,7 +54,7 @@ def pretrain_backbone(recipe: BackboneRecipe = BackboneRecipe()) -> VisionTransf
     for _ in tqdm(range(recipe.epochs), desc="backbone", unit="epoch"):
         order = torch.randperm(len(data.train.labels), generator=generator)
         for batch in torch.split(order, recipe.batch_size):
-            images = data.train.inputs[batch]
+            images = data.train.tensor[batch]
             noisy = noisy_block_weights(model, recipe.weight_noise, generator)
             loss = functional.cross_entropy(functional_call(model, noisy, (images,)), data.train.labels[batch])
             optimizer.zero_grad()
@@ -105,7 +105,7 @@ def write_backbone(path: Path, recipe: BackboneRecipe) -> float:
     """Train, write the safetensors file and return the accuracy on the test split."""
     model = pretrain_backbone(recipe)
     data = base_data()
-    reached = accuracy(model, data.test.inputs, data.test.labels)
+    reached = accuracy(model, data.test.tensor, data.test.labels)
     facts = {
         "test_accuracy": f"{reached:.4f}",
         "recipe": json.dumps(asdict(recipe), sort_keys=True),
@@ -127,12 +127,12 @@ class PoolRecipe:
     seed: int = 0
 
 
-def train_module(task: Task, backbone: nn.Module, recipe: PoolRecipe) -> tuple[LoRAWeights, float]:
+def train_module(task: DigitTask, backbone: nn.Module, recipe: PoolRecipe) -> tuple[LoRAWeights, float]:
     """The LoRA module of one source task and the test accuracy it reaches there."""
     data, model = source_data(task), copy.deepcopy(backbone)
     adapter = recipe.method.attach(model, seed=recipe.seed)
-    fine_tune(model, adapter, data.train.inputs, data.train.labels, seed=recipe.seed)
-    return adapter.export(task.name), accuracy(model, data.test.inputs, data.test.labels)
+    fine_tune(model, adapter, data.train.tensor, data.train.labels, seed=recipe.seed)
+    return adapter.export(task.name), accuracy(model, data.test.tensor, data.test.labels)
 
 
 def write_pool(folder: Path, recipe: PoolRecipe, backbone_name: str) -> dict[str, float]:

@@ -108,12 +108,12 @@ class _Held:
 class Problem:
     """A pre-trained model and what it is fine-tuned for.
 
-    model: the model, or a function of a Task that makes it, its head included; a run works on a copy in evaluation mode.
-    tasks: one or several. loss, score: of classification, or a name in LOSSES and SCORES, or your own. pool: a folder of
-    LoRA modules in PEFT's format for methods that mix one. shots_per_class: training samples of each class that a run
-    draws; None: all. calibration: what sets the ranges of the converters when the chip is deployed, a batch of inputs;
-    None: the first training samples of the task. exclude: layers that stay digital, as map_model takes them. hardware:
-    the design that experiments use unless they name one. papers: citation keys. about: a line on where it comes from.
+    model: the model, or a function of a Task that makes it, its head included; a run works on a copy in evaluation
+    mode. tasks: one or several. loss, score: of classification, or a name in LOSSES and SCORES, or your own. pool: a
+    folder of LoRA modules in PEFT's format for methods that mix one. shots_per_class: training samples of each class
+    that a run draws; None: all. calibration: what sets the ranges of the converters when the chip is deployed; None:
+    the first training samples of the task. exclude: layers that stay digital, as map_model takes them. hardware: the
+    design that experiments use unless they name one. papers: citation keys. about: a line on where it comes from.
     """
 
     name: str
@@ -222,6 +222,5 @@ def _identity(function: Any) -> str:
         source = inspect.getsource(function if inspect.isroutine(function) else type(function))
     except (OSError, TypeError):
         source = ""
-    return (
-        f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', type(function).__name__)}\n{source}"
-    )
+    name = getattr(function, "__qualname__", type(function).__name__)
+    return f"{function.__module__}.{name}\n{source}"

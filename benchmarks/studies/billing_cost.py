@@ -65,7 +65,7 @@ def fine_tuning(method: str, hardware: Hardware, steps: int, seed: int) -> Calla
         marks.append(perf_counter())
 
     def run() -> list[float]:
-        fine_tune(model, adapter, data.train.inputs, data.train.labels, seed=seed, on_step=mark)
+        fine_tune(model, adapter, data.train.tensor, data.train.labels, seed=seed, on_step=mark)
         return marks[1:]
 
     return run

@@ -117,9 +117,9 @@ def predict_pulses(
         runs.append(
             pulse_training(
                 model,
-                data.train.inputs[::examples][:examples],
+                data.train.tensor[::examples][:examples],
                 data.train.labels[::examples][:examples],
-                data.validation.inputs[:probes],
+                data.validation.tensor[:probes],
                 weights,
                 rule,
                 steps=steps,

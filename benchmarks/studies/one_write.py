@@ -71,7 +71,7 @@ def one_write(
     layers = all_linear_layers(model)
     adapter, parameters = _parameters(model, written, chip, seed)
     model.train()
-    kernel = tangent_kernel(model, data.train.inputs, parameters, chip=chip, count=DigitalOperations(chip))
+    kernel = tangent_kernel(model, data.train.tensor, parameters, chip=chip, count=DigitalOperations(chip))
     fit = kernel.ridge(data.train.labels, RIDGES[written] if ridge is None else ridge, size=size)
     with chip.ledger.phase("adapt/update"):
         bill_solution(chip, kernel)
@@ -80,10 +80,10 @@ def one_write(
         cells = chip.ledger.writes("adapt") - before
     with torch.no_grad(), chip.ledger.phase("adapt/forward"):
         changed.train()
-        changed(data.train.inputs)  # sets the ranges of the new tiles' converters
+        changed(data.train.tensor)  # sets the ranges of the new tiles' converters
     images, labels = {
-        "test": (data.test.inputs, data.test.labels),
-        "validation": (data.validation.inputs, data.validation.labels),
+        "test": (data.test.tensor, data.test.labels),
+        "validation": (data.validation.tensor, data.validation.labels),
     }[split_name]
     right = accuracy(changed, images, labels, chip)
     history = History(cells_written=[cells], programming_energy=[programming_energy(chip)])

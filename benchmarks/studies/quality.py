@@ -11,4 +11,4 @@ from crossbar_sim.quality.report import Quality, quality
 def backbone_quality(hardware: Hardware, backbone: str = "digits_vit", *, each: bool = False, seed: int = 0) -> Quality:
     """Put a backbone on tiles, calibrate as an experiment does, and measure on 64 images it was not calibrated with."""
     model, _ = deploy(backbone, hardware, seed)
-    return quality(model, base_data().validation.inputs[:CALIBRATION_IMAGES], each=each, seed=seed)
+    return quality(model, base_data().validation.tensor[:CALIBRATION_IMAGES], each=each, seed=seed)

@@ -19,7 +19,7 @@ from benchmarks.experiments.fields import DEFAULT_HARDWARE, AnyHardware, AnyMeth
 from benchmarks.experiments.storage import RUNS, SeedFiles, folder_of, weights_digest
 from benchmarks.problems.backbones import load_backbone
 from benchmarks.problems.pools import folder_for, with_folder
-from benchmarks.problems.tasks import Task, few_shot
+from benchmarks.problems.tasks import DigitTask, few_shot
 from benchmarks.record import Record
 from crossbar_sim import DeviceModel, Hardware, SpecError
 from crossbar_sim.spec.spec import Spec
@@ -29,7 +29,7 @@ from peft_methods.training.loop import programming_energy
 
 FORMAT = 2
 """Version of stored records, as `experiments.record.FORMAT`."""
-SHIPPED = Task("digits", "source", lambda images, _: images)
+SHIPPED = DigitTask("digits", "source", lambda images, _: images)
 """What the backbone was trained for: digits without any shift."""
 
 
@@ -173,19 +173,19 @@ def recalibrate(recalibration: Recalibration, seed: int) -> RecalibrationRun:
     """Deploy on the damaged chip, let it age, measure, fine-tune on `shots_per_class` unshifted images per class,
     measure again. A pool's tiles are programmed after the chip has aged."""
     data = few_shot(SHIPPED, recalibration.shots_per_class, seed)
-    digital = accuracy(load_backbone(recalibration.backbone), data.test.inputs, data.test.labels)
+    digital = accuracy(load_backbone(recalibration.backbone), data.test.tensor, data.test.labels)
     damage = recalibration.damage
     model, chip = deploy(recalibration.backbone, damage.done_to(recalibration.hardware), seed)
     chip.wait(damage.seconds)
     with chip.probing():
-        damaged = accuracy(model, data.test.inputs, data.test.labels)
+        damaged = accuracy(model, data.test.tensor, data.test.labels)
     adapter = with_folder(recalibration.method, recalibration.pool_folder).attach(model, chip, seed)
-    fine_tune(model, adapter, data.train.inputs, data.train.labels, seed=seed)
+    fine_tune(model, adapter, data.train.tensor, data.train.labels, seed=seed)
     return RecalibrationRun(
         seed=seed,
         digital_accuracy=digital,
         damaged_accuracy=damaged,
-        recalibrated_accuracy=accuracy(model, data.test.inputs, data.test.labels, chip),
+        recalibrated_accuracy=accuracy(model, data.test.tensor, data.test.labels, chip),
         trained_values=adapter.trained_values,
         adapt_cells_written=chip.ledger.writes("adapt"),
         reprogramming_energy_J=programming_energy(chip),

@@ -116,8 +116,8 @@ def measure(policy: str, adaptations: int, seed: int = 0, steps: int | None = No
     for index in range(adaptations):
         data = few_shot(get_task(TASKS[index % len(TASKS)]), 5, seed + index)
         adapter = method.attach(model, chip, seed=seed + index)
-        fine_tune(model, adapter, data.train.inputs, data.train.labels, seed=seed + index)
-        right.append(accuracy(model, data.test.inputs, data.test.labels))
+        fine_tune(model, adapter, data.train.tensor, data.train.labels, seed=seed + index)
+        right.append(accuracy(model, data.test.tensor, data.test.labels))
         adapted = [
             count
             for name, matrix in chip.matrices.items()

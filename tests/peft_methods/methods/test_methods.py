@@ -165,7 +165,7 @@ def test_on_ideal_hardware_the_method_equals_its_digital_twin(case: Case, ideal:
 @pytest.mark.parametrize("name", METHODS)
 def test_the_default_backbone_on_ideal_hardware_equals_its_digital_twin(name: str, ideal: Hardware) -> None:
     """I15 with the pre-trained transformer and the pool that ship: logits and gradients to 1e-5 of the largest."""
-    images = base_data().train.inputs[:6]
+    images = base_data().train.tensor[:6]
     outcomes = []
     for hardware in (None, ideal):
         model = load_backbone()
