@@ -7,11 +7,13 @@ from functools import cache, partial
 
 from benchmarks.problems.backbones import BACKBONE_FOLDER, VisionTransformer, backbone_path, load_backbone
 from benchmarks.problems.problem import CALIBRATION_SAMPLES, Problem, Task, TaskData
-from benchmarks.problems.tasks import CLASSES, TASKS, DigitTask, base_data, few_shot, source_data
+from benchmarks.problems.tasks import CLASSES, SHOTS_PER_CLASS_LIMIT, TASKS, DigitTask, base_data, few_shot, source_data
 from peft_methods.training.samples import Samples
 
 NAME = "digits_vit"
 SHOTS = 5
+UNSHIFTED = DigitTask("digits", "source", lambda images, _: images)
+"""What the backbone was trained for: digits without any shift."""
 
 
 def problem() -> Problem:
@@ -23,6 +25,7 @@ def problem() -> Problem:
         pool=BACKBONE_FOLDER.parent / "pools" / NAME,
         shots_per_class=SHOTS,
         calibration=_calibration,
+        home=_task(UNSHIFTED),
         papers=("alpaydin1998", "sklearn", "dosovitskiy2021"),
         about="8 x 8 digits of scikit-learn under domain shifts; a vision transformer of 105,000 weights",
         weights_digest=_weights_digest,
@@ -36,7 +39,9 @@ def _model(_: Task) -> VisionTransformer:
 
 def _task(task: DigitTask) -> Task:
     def data(shots: int | None, seed: int) -> TaskData:
-        return source_data(task) if task.kind == "source" and shots is None else few_shot(task, shots or SHOTS, seed)
+        if shots is not None:
+            return few_shot(task, shots, seed)
+        return source_data(task) if task.kind == "source" else few_shot(task, SHOTS_PER_CLASS_LIMIT, seed)
 
     return Task(
         task.name,

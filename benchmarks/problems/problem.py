@@ -113,7 +113,8 @@ class Problem:
     folder of LoRA modules in PEFT's format for methods that mix one. shots_per_class: training samples of each class
     that a run draws; None: all. calibration: what sets the ranges of the converters when the chip is deployed; None:
     the first training samples of the task. exclude: layers that stay digital, as map_model takes them. hardware: the
-    design that experiments use unless they name one. papers: citation keys. about: a line on where it comes from.
+    design that experiments use unless they name one. home: what the model is good at without any change, which
+    recalibration wins back and quality looks at. papers: citation keys. about: a line on where it comes from.
     """
 
     name: str
@@ -126,6 +127,7 @@ class Problem:
     calibration: Callable[[], Samples] | None = None
     exclude: tuple[str, ...] | None = None
     hardware: str = "milo2021_128x128"
+    home: Task | None = None
     papers: tuple[str, ...] = ()
     about: str = ""
     weights_digest: Callable[[], str] | None = None
@@ -151,6 +153,13 @@ class Problem:
         known = [task.name for task in self.tasks]
         raise ProblemError(f"problem '{self.name}' has no task '{name}'{nearest(name, known)}")
 
+    def table(self) -> str | dict[str, Any]:
+        """How a file names this problem: by its reference; a problem of one program by its name, tasks and score."""
+        if self.reference is not None:
+            return self.reference
+        tasks = [{"name": task.name, "kind": task.kind} for task in self.tasks]
+        return {"name": self.name, "score": self.scoring.name, "tasks": tasks}
+
     def targets(self) -> list[Task]:
         """The tasks that no module of the pool was trained on."""
         return [task for task in self.tasks if task.kind != "source"]
@@ -159,6 +168,11 @@ class Problem:
         """A copy of the pre-trained model for a task, in evaluation mode."""
         made = copy.deepcopy(self.model) if isinstance(self.model, nn.Module) else self.model(task)
         return made.eval()
+
+    def held_out(self, task: Task) -> Samples:
+        """As many validation samples as `calibration_samples` has, of what the model is good at, or else of a task."""
+        validation = (self.home or task).data(self.shots_per_class, 0).validation
+        return validation.take(slice(0, CALIBRATION_SAMPLES))
 
     def calibration_samples(self, task: Task) -> Samples:
         """What the converters' ranges are set by when the model is deployed."""

@@ -15,12 +15,13 @@ from typing import Literal
 import torch
 from torch import nn
 
-from benchmarks.experiments.experiment import Experiment, deploy, simulate
+from benchmarks.experiments.experiment import Experiment, simulate
 from benchmarks.experiments.record import BilledRun, record_run
 from benchmarks.experiments.storage import one_thread
 from benchmarks.problems.tasks import few_shot, get_task
 from benchmarks.record import Record
 from benchmarks.studies.base import Findings, Study
+from benchmarks.studies.digits import deploy_digits
 from crossbar_sim import Chip, Hardware
 from crossbar_sim.spec.units import engineering
 from peft_methods import FullFineTuning, LinearProbe, LoRA, LoRAFA, Method, accuracy
@@ -66,7 +67,7 @@ def one_write(
     of all layers in blocks. The cells of the backbone stay as they were deployed.
     """
     data = few_shot(get_task(task), shots, seed)
-    model, chip = deploy("digits_vit", hardware, seed)
+    model, chip = deploy_digits(hardware, seed)
     mark = chip.mark_writes()
     layers = all_linear_layers(model)
     adapter, parameters = _parameters(model, written, chip, seed)

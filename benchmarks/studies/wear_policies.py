@@ -11,11 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmarks.experiments.experiment import deploy
 from benchmarks.experiments.storage import one_thread
 from benchmarks.problems.tasks import few_shot, get_task
 from benchmarks.record import Record
 from benchmarks.studies.base import Findings, Study
+from benchmarks.studies.digits import deploy_digits
 from crossbar_sim import Hardware, SpecError
 from crossbar_sim.hardware.wear_levelling import WearLevelling
 from crossbar_sim.spec.spec import nearest
@@ -106,7 +106,7 @@ def measure(policy: str, adaptations: int, seed: int = 0, steps: int | None = No
         raise SpecError(f"no wear policy '{policy}'{nearest(policy, list(POLICIES))}")
     chosen = POLICIES[policy]
     hardware = chosen.design()
-    model, chip = deploy("digits_vit", hardware, seed)
+    model, chip = deploy_digits(hardware, seed)
     method = LoRA(learning_rate=8.6e-3, b_range=0.52, update_rule=chosen.update_rule)
     if steps is not None:
         method = method.replace(steps=steps)
