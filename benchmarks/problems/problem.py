@@ -73,12 +73,12 @@ class Task:
         `validation`: where settings are chosen; None: a fifth of the training samples, at most 500, the same for every
         seed. DataError if the data is not whole.
         """
-        held = _Held(gathered(train), gathered(test), None if validation is None else gathered(validation))
+        held = HeldData(gathered(train), gathered(test), None if validation is None else gathered(validation))
         return cls(name, kind, held.data, held.digest, labels, about)
 
 
 @dataclass(frozen=True, eq=False)
-class _Held:
+class HeldData:
     """Data of a task in memory."""
 
     train: Samples
