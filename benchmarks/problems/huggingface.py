@@ -7,7 +7,8 @@ model or a tokenizer is needed; `pip install "crossbar-sim[hf]"` brings it.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -70,7 +71,7 @@ class Setup(ABC):
     def loaded(self, **settings: Any) -> nn.Module:
         """The model of the folder or of the hub, in float32; ProblemError if it cannot be had."""
         hub = transformers()
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), _quiet(hub):
             torch.manual_seed(self.file.seed)
             try:
                 config = hub.AutoConfig.from_pretrained(self.source, trust_remote_code=False, **settings)
@@ -306,6 +307,19 @@ def tokenizer_of(source: str) -> Any:
 def transformers() -> Any:
     """Hugging Face's transformers; ProblemError if it is not installed."""
     return _module("transformers", "crossbar-sim[hf]")
+
+
+@contextmanager
+def _quiet(hub: Any) -> Iterator[None]:
+    """Without the bars that transformers shows while it reads weights."""
+    logging = hub.utils.logging
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _module(name: str, package: str) -> Any:
