@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.experiments.experiment import Experiment, Result
 from benchmarks.cli.options import DEFAULT_HARDWARE
+from benchmarks.experiments.experiment import Experiment, Result
 from benchmarks.experiments.record import CurvePoint, LedgerRow, RunRecord, WornTile
 from benchmarks.problems.tasks import get_task
 from crossbar_sim import Hardware
