@@ -190,7 +190,8 @@ class Recalibration(Spec):
 def recalibrate(recalibration: Recalibration, seed: int) -> RecalibrationRun:
     """Deploy on the damaged chip, let it age, measure, fine-tune on `shots_per_class` unshifted images per class,
     measure again. A pool's tiles are programmed after the chip has aged."""
-    problem, task, damage = recalibration.problem, recalibration.home, recalibration.damage
+    problem, damage = recalibration.problem, recalibration.damage
+    task = recalibration.home
     data = task.data(recalibration.shots_per_class, seed)
     digital = judge(problem, problem.fresh_model(task), data.test).value
     model, chip = deploy(problem, task, damage.done_to(recalibration.hardware), seed)

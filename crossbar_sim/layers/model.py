@@ -83,9 +83,8 @@ def map_model(
     and their cells; `chip.skipped` says why others do not. Patterns are dotted names, '*' stands for anything.
 
     chip: the chip that takes them; a Hardware, or the name of one, stands for a new Chip of that design and `seed`.
-    excludes = _head_patterns(model) if exclude is None else _known_patterns("exclude", exclude, found)
-    tied = tied_embeddings(model) if target is None and exclude is None else {}
-    reasons = {name: _reason_to_skip(name, module, targets, excludes, tied) for name, module in found.items()}
+    target: which of them go; None: all. exclude: which stay digital; None: the head (`head_name`), and linear layers
+    whose weight is that of an embedding.
     hardware_of: other hardware for some layers, by the first pattern that matches; its digital periphery must be that
     of the chip. Programming is billed to the ledger phase 'deploy'. Layers that share a weight have cells of their own;
     `chip.plan.cut_ties` names them. Raises MappingError if nothing can be mapped, a pattern matches nothing, a weight
@@ -97,15 +96,9 @@ def map_model(
     found = _modules_with_parameters(model)
     mappable = {name: module for name, module in found.items() if type(module) in KINDS}
     targets = None if target is None else _known_patterns("target", target, mappable)
-<<<<<<< HEAD
     excludes = _head_patterns(model) if exclude is None else _known_patterns("exclude", exclude, found)
-    ties = _ties(model)
-    reasons = {name: _reason_to_skip(name, module, targets, excludes, ties) for name, module in found.items()}
-=======
-    excludes = (DIGITAL_HEAD,) if exclude is None else _known_patterns("exclude", exclude, found)
     tied = tied_embeddings(model) if target is None and exclude is None else {}
     reasons = {name: _reason_to_skip(name, module, targets, excludes, tied) for name, module in found.items()}
->>>>>>> main
     chosen = {name: module for name, module in found.items() if reasons[name] is None}
     if not chosen:
         raise MappingError(
