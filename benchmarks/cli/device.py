@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from tyro.conf import Positional, arg
 
 from benchmarks.cli.options import DEFAULT_HARDWARE, STANDARD_OUTPUT, FigureFile, HardwareName, Json
-from benchmarks.cli.show import show
+from benchmarks.cli.show import check_outputs, show
 
 if TYPE_CHECKING:
     from crossbar_sim.devices.pulse_data import PulseData
@@ -56,6 +56,7 @@ def fit_device(data: PulseData, name: str, like: str, output: Path | None, plot:
     from crossbar_sim.devices.fit import fit
     from crossbar_sim.runtime.files import write_text
 
+    check_outputs(output, plot)
     fitted = fit(data, name, like)
     show([], fitted, None, plot, fitted)
     if output is not None:
@@ -90,5 +91,6 @@ def quality(
     from benchmarks.studies.quality import backbone_quality
     from crossbar_sim.hardware.hardware import Hardware
 
+    check_outputs(json, plot)
     found = backbone_quality(Hardware.load(hardware), each=each)
     show(found.rows(), found, json, plot, found)

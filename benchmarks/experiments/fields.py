@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Annotated
 
@@ -42,6 +43,15 @@ def _task(value: str) -> str:
     return value
 
 
+def _distinct(seeds: tuple[int, ...]) -> tuple[int, ...]:
+    twice = sorted(seed for seed, count in Counter(seeds).items() if count > 1)
+    if twice:
+        raise SpecError(
+            f"seeds: {', '.join(map(str, twice[:5]))} stands there twice, and equal seeds are one run; give each once"
+        )
+    return seeds
+
+
 AnyMethod = Annotated[Method, BeforeValidator(_method), PlainSerializer(lambda method: method.table())]
 """A method, its name, or a table of its name and settings."""
 AnyHardware = Annotated[Hardware, BeforeValidator(_hardware)]
@@ -52,5 +62,7 @@ TaskName = Annotated[str, AfterValidator(_task)]
 """The name of a task."""
 Shots = Annotated[int, Field(ge=1, le=16)]
 """Training images per class."""
-Seeds = Annotated[tuple[int, ...], Field(min_length=1)]
-"""One chip each."""
+Seeds = Annotated[
+    tuple[Annotated[int, Field(ge=0, lt=2**63)], ...], Field(min_length=1, max_length=10_000), AfterValidator(_distinct)
+]
+"""One chip each, no two the same."""

@@ -20,7 +20,7 @@ from benchmarks.experiments.storage import RUNS, SeedFiles, folder_of, weights_d
 from benchmarks.problems.backbones import load_backbone
 from benchmarks.problems.pools import folder_for, with_folder
 from benchmarks.problems.tasks import Task, few_shot
-from benchmarks.record import Record
+from benchmarks.record import Record, SeedRecord
 from crossbar_sim import DeviceModel, Hardware, SpecError
 from crossbar_sim.spec.spec import Spec
 from peft_methods import METHODS, accuracy, fine_tune
@@ -72,11 +72,9 @@ class Damage(Spec):
         return ", ".join(parts) or "none"
 
 
-class RecalibrationRun(Record):
+class RecalibrationRun(SeedRecord):
     """One seed: a damaged chip before and after."""
 
-    seed: int
-    """Of data, programming and noise."""
     digital_accuracy: float
     """Of the backbone without a chip, share of the test images."""
     damaged_accuracy: float
