@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Chip": "chip.chip",
+    "Chip": "layers",
     "DeviceModel": "devices",
     "Hardware": "hardware",
     "Ledger": "ledger.ledger",

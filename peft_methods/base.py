@@ -21,7 +21,7 @@ from crossbar_sim.chip.interface import AnyChip, TiledChip
 from crossbar_sim.chip.matrix import Matrix
 from crossbar_sim.spec.spec import Spec
 from peft_methods.errors import MethodError
-from peft_methods.model_parts import head_of
+from peft_methods.model_parts import difference, head_of
 from peft_methods.model_state import ModelState
 from peft_methods.phases import UPDATE
 from peft_methods.placement import PlacedMatrix, Placement, place
@@ -30,6 +30,7 @@ from peft_methods.updates import AnyRule
 from peft_methods.updates.base import Writer
 from peft_methods.updates.write_verify import WriteVerify
 
+LARGEST_SEED = 2**63 - 1
 METHODS: dict[str, type[Method]] = {}
 """Every method by its name; a method enters when its class is made."""
 AnyAdapter = TypeVar("AnyAdapter", bound="Adapter", covariant=True)
@@ -125,6 +126,8 @@ class Method(Spec, ABC):
         as they were.
         """
         chip = chip_for(model, chip)
+        if not 0 <= seed <= LARGEST_SEED:
+            raise MethodError(f"the seed is {seed:.6g}; choose a whole number from 0 to 2**63 - 1")
         before = ModelState(model)
         try:
             with chip.all_or_nothing():
@@ -256,7 +259,14 @@ class Adapter:
 
     @torch.no_grad()
     def load(self, values: Mapping[str, torch.Tensor]) -> None:
-        """Take over trained values, by name; what is on tiles is programmed with verify reads, whatever the rule."""
+        """Take over trained values, by name; what is on tiles is programmed with verify reads, whatever the rule.
+
+        MethodError unless there is one finite tensor for each of `trained_by_name`, of its shape; nothing is then
+        changed.
+        """
+        problem = difference(self.trained_by_name(), values)
+        if problem is not None:
+            raise MethodError(f"{self.method.display_name}: {problem}")
         for name, parameter in self.trained_by_name().items():
             parameter.copy_(values[name])
         with self.chip.ledger.phase(UPDATE):

@@ -3,22 +3,39 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 import torch
 from torch import nn
 
 from crossbar_sim import MappedLinear
 from peft_methods.errors import MethodError
+from peft_methods.placement import product_of
 
 LinearLike = nn.Linear | MappedLinear
+FULL = torch.float32.itemsize
+"""Bytes of a number that can be trained; those of smaller types are trained in float32."""
 
 
 def product(base: LinearLike, x: torch.Tensor) -> torch.Tensor:
-    """x W^T without the bias, on tiles or digital."""
+    """x W^T without the bias, on tiles or digital, in the type of x."""
     if isinstance(base, MappedLinear):
         on_tiles: torch.Tensor = base.matrix(x)
         return on_tiles
-    return nn.functional.linear(x, base.weight)
+    return product_of(x, weight_of(base))
+
+
+def weight_of(base: LinearLike) -> torch.Tensor:
+    """The float copy (outputs, inputs) of a layer's weight; float32 where the model is in half precision."""
+    weight: torch.Tensor = base.matrix.master if isinstance(base, MappedLinear) else base.weight
+    return weight.float() if weight.element_size() < FULL else weight
+
+
+def safe_squares(squares: torch.Tensor, frozen: torch.Tensor) -> torch.Tensor:
+    """Squared row norms of a changed weight, from sums that cancel: at least what rounding may leave of the frozen
+    ones, and never zero."""
+    limits = torch.finfo(squares.dtype)
+    return torch.maximum(squares, limits.eps * frozen).clamp_min(limits.tiny)
 
 
 def uniform(outputs: int, inputs: int, bound: float, generator: torch.Generator, like: torch.Tensor) -> torch.Tensor:
@@ -79,3 +96,17 @@ def head_of(model: nn.Module) -> nn.Linear:
             "map_model(..., exclude=('head',)) keeps it digital"
         )
     return head
+
+
+def difference(wanted: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor]) -> str | None:
+    """What is wrong with the first tensor that does not fit to be loaded, if any."""
+    for name in sorted(set(wanted) ^ set(found)):
+        lacking = "the model trains and the values lack"
+        where = lacking if name in wanted else "the values have and the model does not train"
+        return f"{name!r} is a tensor that {where}; attach it to the backbone it was saved from"
+    for name, value in wanted.items():
+        if value.shape != found[name].shape:
+            return f"{name!r} has shape {tuple(found[name].shape)}, the model needs {tuple(value.shape)}"
+        if not bool(torch.isfinite(found[name]).all()):
+            return f"{name!r} holds NaN or infinite values; train it again with a lower learning rate"
+    return None

@@ -27,13 +27,18 @@ class SramMatrix(nn.Module):
         self.master = nn.Parameter(weight.detach().clone(), requires_grad=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """x (..., inputs) -> (..., outputs)."""
+        """x (..., inputs) -> (..., outputs), of the type of x."""
         bill_sram(self.chip, self.name, reads=x.numel() // x.shape[-1] * self.master.numel())
-        return nn.functional.linear(x, self.master)
+        return product_of(x, self.master)
 
     def weight(self) -> torch.Tensor:
         """The stored weights."""
         return self.master.detach()
+
+
+def product_of(x: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
+    """x W^T in the type of W (outputs, inputs); returned in that of x."""
+    return nn.functional.linear(x.to(matrix.dtype), matrix).to(x.dtype)
 
 
 PlacedMatrix = Matrix | SramMatrix

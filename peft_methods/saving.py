@@ -10,11 +10,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
@@ -25,6 +23,7 @@ from peft_methods.base import Adapter, Method, chip_for
 from peft_methods.errors import CheckpointError
 from peft_methods.methods import read_method
 from peft_methods.methods.pooled import PoolMethod
+from peft_methods.model_parts import difference
 
 FACTS_FILE = "crossbar_adapter.json"
 VALUES_FILE = "crossbar_adapter.safetensors"
@@ -68,7 +67,7 @@ def load_native(folder: Path, model: nn.Module, chip: AnyChip | None = None, met
     chip = chip_for(model, chip)
     with chip.all_or_nothing():
         adapter = method.attach(model, chip, int(facts.get("seed", 0)))
-        problem = _difference(adapter.trained_by_name(), values)
+        problem = difference(adapter.trained_by_name(), values)
         if problem is None and facts.get("frozen_digest") != frozen_digest(adapter):
             problem = (
                 "the frozen random tensors came out differently; save it again with the seed that attach was given"
@@ -137,16 +136,3 @@ def _method(folder: Path, table: object) -> Method:
         return read_method(table)
     except SpecError as error:
         raise CheckpointError(f"{folder}: {error}") from error
-
-
-def _difference(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str | None:
-    """What the first tensor is that does not fit, if any."""
-    for name in sorted(set(wanted) ^ set(found)):
-        where = "the model trains and the file lacks" if name in wanted else "the file has and the model does not train"
-        return f"{name!r} is a tensor that {where}; attach it to the backbone it was saved from"
-    for name, value in wanted.items():
-        if value.shape != found[name].shape:
-            return f"{name!r} has shape {tuple(found[name].shape)}, the model needs {tuple(value.shape)}"
-        if not bool(torch.isfinite(found[name]).all()):
-            return f"{name!r} holds NaN or infinite values; train it again with a lower learning rate"
-    return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -69,7 +70,7 @@ class Cells:
             self.disturbed = np.zeros(shape, dtype=np.int64)
         lines = shape if len(shape) > 1 else (1, *shape)
         self._lines = (lines[-2], lines[-1])
-        self._array = self._lines if array is None else array
+        self.array = self._lines if array is None else array
         lrs, hrs = device.stuck_at_lrs or 0.0, device.stuck_at_hrs or 0.0
         if lrs + hrs > 0 or device.lifetime is not None:
             fate = self._born(FAULT_DRAW)
@@ -123,7 +124,7 @@ class Cells:
         return self._write(self._request(cells, counts), self._law(0.0), None, listing)
 
     def _request(self, cells: NDArray[np.int64], wanted: NDArray[Any]) -> Request:
-        return Request(cells, wanted, self.key, self.clock, self._lines[1], self._array[1])
+        return Request(cells, wanted, self.key, self.clock, self._lines[1], self.array[1])
 
     def _write(self, request: Request, law: NDArray[np.void], method: Method | None, listing: bool) -> Written:
         """Give the pulses; then fail the worn cells and disturb the others."""
@@ -136,11 +137,11 @@ class Cells:
         if not (listing or self._has_consequences):
             work = summed(write.run(state, before, writes_before, no_lists))
             on_demand = CellsOnDemand(partial(write.replay, state, before, writes_before))
-            return Written(count, cells, row_work=work, array_rows=self._array[0], on_demand=on_demand)
+            return Written(count, cells, row_work=work, array_rows=self.array[0], on_demand=on_demand)
         lists = CellLists.empty(before, count)
         work = summed(write.run(state, before, writes_before, lists))
         moved = self._consequences(cells, lists) if self._has_consequences else no_cells
-        return Written(count, cells, None, moved, work, self._array[0], on_demand=CellsOnDemand.of(lists))
+        return Written(count, cells, None, moved, work, self.array[0], on_demand=CellsOnDemand.of(lists))
 
     @property
     def _has_consequences(self) -> bool:
@@ -194,6 +195,30 @@ class Cells:
             law = self._laws[sense_energy] = record_of(self.device.pulse_law(sense_energy))
         return law
 
+    @property
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What differs from cell to cell, by name; what this device does not have is left out."""
+        every: dict[str, NDArray[Any] | None] = {
+            "conductance": self.conductance,
+            "present": None if self.present is self.conductance else self.present,
+            "writes": self.writes,
+            "pulses": self.pulses,
+            "conductance_travel": self.conductance_travel,
+            "written_at": self.written_at,
+            "stuck": self.stuck,
+            "lifetime": self.lifetime,
+            "device_to_device": self.device_to_device,
+            "disturbed": self.disturbed,
+        }
+        return {name: array for name, array in every.items() if array is not None}
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]], clock: float, samples: int) -> None:
+        """Become what other cells of this device were that had these arrays."""
+        for name, array in self.arrays.items():
+            array[...] = arrays[name]
+        self.clock, self.samples = clock, samples
+        self.version += 1
+
     def wear_out(self, cells: NDArray[np.int64]) -> None:
         """Mark the cells whose last write was their last: from now on they are stuck."""
         assert self.lifetime is not None and self.stuck is not None and self.device.lifetime is not None
@@ -214,7 +239,7 @@ class Cells:
         present, before = self.present.reshape(-1), self.present.reshape(-1).copy()
         shape = self.conductance.shape
         up, down = (
-            half_selected_pulses(shape, self._array, law.scheme, cells, pulses) for pulses in (set_pulses, reset_pulses)
+            half_selected_pulses(shape, self.array, law.scheme, cells, pulses) for pulses in (set_pulses, reset_pulses)
         )
         factor = np.ones(before.size) if self.device_to_device is None else self.device_to_device.reshape(-1)
         now = before
@@ -248,8 +273,7 @@ class Cells:
         Cells never written and stuck cells stay, and cells younger than the law's earliest time. Raises SpecError
         for a negative time.
         """
-        if not (np.isfinite(seconds) and seconds >= 0):
-            raise SpecError(f"time only goes forward: wait zero or more seconds, got {seconds!r}")
+        check_wait(seconds)
         self.clock += seconds
         self.version += self.device.retention is not None or self.device.noise_grows
         law = self.device.retention
@@ -275,6 +299,12 @@ class Cells:
             trapped = device.telegraph_noise.trapped(self.writes, self.key)
             sigma = np.hypot(sigma, np.where(trapped, device.telegraph_noise.sigma(self.present), 0.0))
         return sigma
+
+
+def check_wait(seconds: float) -> None:
+    """SpecError for a time that is negative or not finite."""
+    if not (np.isfinite(seconds) and seconds >= 0):
+        raise SpecError(f"time only goes forward: wait zero or more seconds, got {seconds!r}")
 
 
 def programming_method(device: DeviceModel) -> Method:

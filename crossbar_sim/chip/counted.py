@@ -36,6 +36,7 @@ class CountedChip(TiledChip):
         self.digital = hardware.digital
         self.matrices: dict[str, CountedMatrix] = {}
         self.skipped = []
+        self.mapped = []
         self.activity = Activity() if activity is None else activity
         self.costs = ExpectedCosts()
 

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from crossbar_sim.chip.mapped import Mapped
 from crossbar_sim.chip.matrix import Matrix
 from crossbar_sim.chip.plan import Plan
 from crossbar_sim.chip.write_mark import WriteMark
@@ -43,10 +44,12 @@ class AnyChip(ABC):
 
 
 class TiledChip(AnyChip):
-    """A chip with tiles; `skipped` says which layers of a model stayed digital, and why."""
+    """A chip with tiles; `skipped` says which layers of a model stayed digital, and why, and `mapped` which models have
+    layers on it."""
 
     hardware: Hardware
     skipped: list[tuple[str, str]]
+    mapped: list[Mapped]
 
     @classmethod
     def of(cls, model: nn.Module) -> Self:

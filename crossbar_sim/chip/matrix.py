@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, Self
 
 import torch
 from torch import nn
@@ -75,7 +75,13 @@ class Matrix(nn.Module, ABC):
         """The weight (outputs, inputs) at the end of each cell's window; (outputs, 1) where all inputs share it."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """x (..., inputs) -> (..., outputs)."""
+        """x (..., inputs) -> (..., outputs), of the type of x; the tiles are read in float32."""
+        exporting = torch.compiler.is_compiling() and not torch.compiler.is_dynamo_compiling()
+        if exporting or torch.jit.is_tracing():  # type: ignore[attr-defined]
+            raise MappingError(
+                f"{self.name}: reads of tiles are simulated and cannot be traced or exported; unmap(model, "
+                "weights='cells') and export the torch model that it gives back"
+            )
         if x.ndim == 0 or x.shape[-1] != self.layout.inputs:
             raise MappingError(f"{self.name} reads {self.layout.inputs} inputs per vector, got {tuple(x.shape)}")
         if x.is_complex():
@@ -83,7 +89,17 @@ class Matrix(nn.Module, ABC):
         if torch.is_grad_enabled() and (x.requires_grad or self.master.requires_grad):
             product: torch.Tensor = _AnalogProduct.apply(x, self.master, self)
             return product
-        return self.read(x.reshape(-1, x.shape[-1])).reshape(*x.shape[:-1], self.layout.outputs)
+        return self.read(x.reshape(-1, x.shape[-1])).reshape(*x.shape[:-1], self.layout.outputs).to(x.dtype)
+
+    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Self:
+        """What torch's `to`, `half` and so on do to every tensor: those of a matrix move to other devices, but keep
+        their types."""
+
+        def moved(tensor: torch.Tensor) -> torch.Tensor:
+            result = fn(tensor)
+            return result if result.dtype == tensor.dtype else tensor.to(result.device)
+
+        return super()._apply(moved, recurse)
 
     @property
     def tiles(self) -> tuple[Tile, ...]:
@@ -131,16 +147,40 @@ class _AnalogProduct(torch.autograd.Function):
         ctx.matrix, ctx.shape = matrix, x.shape
         if ctx.needs_input_grad[1]:
             ctx.save_for_backward(flat)
-        return matrix.read(flat).reshape(*x.shape[:-1], master.shape[0])
+        return matrix.read(flat).reshape(*x.shape[:-1], master.shape[0]).to(x.dtype)
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None, None]:
-        flat = gradient.reshape(-1, gradient.shape[-1])
-        to_input = ctx.matrix.gradient_to_input(flat).reshape(ctx.shape) if ctx.needs_input_grad[0] else None
-        if not ctx.needs_input_grad[1]:
-            return to_input, None, None
-        (x,) = ctx.saved_tensors
-        if ctx.matrix.keeps_factors:
-            ctx.matrix.put_factors(x.detach(), flat)
-            return to_input, None, None
-        return to_input, flat.T @ x, None
+        matrix = ctx.matrix
+        (x,) = ctx.saved_tensors if ctx.needs_input_grad[1] else (None,)
+        sources = (gradient, matrix.master) if x is None else (gradient, matrix.master, x)
+        with torch.no_grad():
+            flat = gradient.reshape(-1, gradient.shape[-1])
+            to_input = matrix.gradient_to_input(flat).reshape(ctx.shape) if ctx.needs_input_grad[0] else None
+            to_master = None
+            if x is not None and matrix.keeps_factors:
+                matrix.put_factors(x.detach(), flat.detach())
+            elif x is not None:
+                to_master = flat.float().T @ x.float()
+        if torch.is_grad_enabled():  # create_graph=True
+            to_input, to_master = (
+                None if one is None else _FirstDerivative.apply(one, matrix.name, *sources)
+                for one in (to_input, to_master)
+            )
+        return to_input, to_master, None
+
+
+class _FirstDerivative(torch.autograd.Function):
+    """A gradient as it is; what would differentiate it once more is refused."""
+
+    @staticmethod
+    def forward(ctx: Any, gradient: torch.Tensor, name: str, *sources: torch.Tensor) -> torch.Tensor:
+        ctx.name = name
+        return gradient.view_as(gradient)
+
+    @staticmethod
+    def backward(ctx: Any, *_: torch.Tensor) -> tuple[None, ...]:
+        raise MappingError(
+            f"{ctx.name}: a second derivative cannot be read from tiles; leave out create_graph=True, or differentiate "
+            "the model that unmap() gives back"
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -19,7 +20,7 @@ from crossbar_sim.ledger.ledger import Ledger
 from crossbar_sim.ledger.read_costs import both_ways
 from crossbar_sim.ledger.update_costs import count_update
 from crossbar_sim.ledger.write_costs import billed_by_cell
-from crossbar_sim.mapping.encoding import CellTargets
+from crossbar_sim.mapping.encoding import CellTargets, scales_of
 from crossbar_sim.reading.direction import Scales
 from crossbar_sim.reading.path import ReadPath
 from crossbar_sim.reading.prepared import PreparedReads
@@ -35,7 +36,7 @@ class SimulatedMatrix(Matrix):
 
     `cells` hold it, `targets` say which of them new weights change, `reads` what reads see of them, and `bill` what all
     of it costs. `scale` (outputs,) is the largest |w| each column can hold; None takes it from the weight. `worn` are
-    cells that held another matrix before.
+    cells that held another matrix before. With program=False the cells stay as they are, until a state is put back.
     """
 
     def __init__(
@@ -47,12 +48,14 @@ class SimulatedMatrix(Matrix):
         weight: torch.Tensor,
         scale: Floats | None = None,
         worn: Cells | None = None,
+        *,
+        program: bool = True,
     ) -> None:
         super().__init__(hardware, ledger, name, weight)
         inputs, tile_rows = self.layout.inputs, hardware.tile.rows
-        rows = Rows(hardware.wear_levelling, inputs, tile_rows, stream_key(seed, name, "wear levelling"))
+        self.rows = rows = Rows(hardware.wear_levelling, inputs, tile_rows, stream_key(seed, name, "wear levelling"))
         self.targets = CellTargets(hardware.device, self.layout, weight, scale, rows)
-        self._check_scale()
+        self._check_scale(float(self.targets.scale.max()))
         fits = worn is not None and worn.conductance.shape == self.layout.shape
         self.cells = (
             worn
@@ -64,27 +67,44 @@ class SimulatedMatrix(Matrix):
                 (hardware.tile.rows, self.layout.spec.plane_columns),
             )
         )
-        reads = both_ways(hardware, self.layout)
-        self.bill = MatrixBill(hardware, ledger, name, reads, self.tile_count)
-        self.reads = PreparedReads(
-            name,
-            hardware,
-            self.layout,
-            self.cells,
-            rows,
-            Scales(self.targets.scale, self.targets.of_tile),
-            (reads[False].counts.conversions, reads[True].counts.conversions),
-            partial(stream_key, seed, name),
-        )
+        self.seed = seed
+        self.bill = MatrixBill(hardware, ledger, name, both_ways(hardware, self.layout), self.tile_count)
+        self.reads = self._reads()
         self._sense_energy = hardware.adc.energy
         self._listing = billed_by_cell(hardware)
-        self.program()
+        if program:
+            self.program()
 
-    def _check_scale(self) -> None:
+    def _reads(self) -> PreparedReads:
+        """Of its cells at their present scale; nothing has been read yet."""
+        reads = self.bill.reads
+        return PreparedReads(
+            self.name,
+            self.hardware,
+            self.layout,
+            self.cells,
+            self.targets.rows,
+            Scales(self.targets.scale, self.targets.of_tile),
+            (reads[False].counts.conversions, reads[True].counts.conversions),
+            partial(stream_key, self.seed, self.name),
+        )
+
+    def rescale(self, scale: Floats, of_tile: Floats) -> None:
+        """From now on each column can hold so much (outputs,), and each tile that share of it (row tiles, column
+        tiles): the same conductances stand for other weights. Reads go on counting; calibrated ranges are taken anew.
+        """
+        self._check_scale(float(scale.max()))
+        before = self.read_state()
+        self.targets.rescale(scale, of_tile)
+        self.reads = self._reads()
+        for path, old in zip(self.reads.paths, before, strict=True):
+            path.registers = replace(old, ranges=path.registers.ranges, full_drive=None)
+
+    def _check_scale(self, largest: float) -> None:
         """MappingError for weights whose products with what a read senses float32 could not hold."""
         device = self.hardware.device
         of_one = min(1.0, device.read_voltage * device.window * self.layout.full_scale)
-        most, largest = 0.5 * of_one * float(np.finfo(np.float32).max), float(self.targets.scale.max())
+        most = 0.5 * of_one * float(np.finfo(np.float32).max)
         if largest > most:
             raise MappingError(
                 f"{self.name}: weights of up to {largest:.3g} are beyond what its reads can be scaled by in float32, "
@@ -123,6 +143,54 @@ class SimulatedMatrix(Matrix):
         if written.count:
             self.bill.write(written, self.cells.present)
         return written
+
+    def check_loadable(self, weight: torch.Tensor) -> None:
+        """MappingError for a weight that `load` refuses."""
+        if weight.shape != self.master.shape or weight.is_complex():
+            raise MappingError(
+                f"{self.name}: its weights are real numbers {tuple(self.master.shape)}, got {weight.dtype} "
+                f"{tuple(weight.shape)} to load"
+            )
+        if not bool(weight.isfinite().all()):
+            raise MappingError(f"{self.name}: its weights must be finite, got NaN or infinity to load")
+        self._check_scale(float(weight.detach().double().abs().max()))
+
+    @torch.no_grad()
+    def load(self, weight: torch.Tensor) -> None:
+        """Program another weight (outputs, inputs), billed to the open phase, or to 'deploy' where that is 'infer'.
+
+        Columns that cannot hold it get a larger scale; nothing is written where the master has these values already.
+        """
+        self.check_loadable(weight)
+        new = weight.detach().to(self.master)
+        if torch.equal(new, self.master):
+            return
+        if bool((new.abs() > self.largest_weight).any()):
+            scale, of_tile = scales_of(new, self.layout)
+            self.rescale(np.maximum(scale, self.targets.scale) if (of_tile == 1.0).all() else scale, of_tile)
+        ledger = self.ledger
+        self.master.copy_(new)
+        with ledger.phase("deploy" if ledger.current_phase == "infer" else ledger.current_phase):
+            self.program()
+
+    def _load_from_state_dict(
+        self,
+        state_dict: dict[str, Any],
+        prefix: str,
+        local_metadata: Any,
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
+    ) -> None:
+        """The cells are programmed with the master that is loaded; it stays the tensor that it is."""
+        key = f"{prefix}master"
+        if key in state_dict:
+            self.load(state_dict[key])
+            state_dict = {**state_dict, key: self.master}
+        super()._load_from_state_dict(
+            state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+        )
 
     @torch.no_grad()
     def pulse(self, pulses: Integers) -> Written:
@@ -219,11 +287,11 @@ class SimulatedMatrix(Matrix):
         """Counters and range registers of one read direction."""
         return self.reads.paths[transposed].registers
 
-    def read_state(self) -> list[Any]:
+    def read_state(self) -> list[Registers]:
         """What reads change: counters and range registers."""
         return [path.state() for path in self.reads.paths]
 
-    def restore_reads(self, state: list[Any]) -> None:
+    def restore_reads(self, state: list[Registers]) -> None:
         """Back to an earlier `read_state()`."""
         for path, one in zip(self.reads.paths, state, strict=True):
             path.restore(one)

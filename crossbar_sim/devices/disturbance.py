@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from pydantic import Field
 
 from crossbar_sim.devices.laws import SourcedLaw
 from crossbar_sim.devices.pulse_response.base import Steps
+from crossbar_sim.runtime.compiling import entry
 from crossbar_sim.spec.units import Volt
 
 Floats = NDArray[np.float64]
@@ -49,7 +49,7 @@ def half_selected_pulses(
     return _felt(int(np.prod(shape[:-2])), rows, columns, *array, scheme == "third", cells, pulses)
 
 
-@njit(cache=True)
+@entry
 def _felt(
     sides: int,
     rows: int,

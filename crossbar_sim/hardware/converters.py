@@ -49,10 +49,15 @@ class ADC(SourcedSpec):
     """Reads one column current, clipped at the range.
 
     codes = 'mid_tread': 2^bits - 1 codes with one at zero; 'mid_rise': 2^bits codes, none at zero, the first and the
-    last at the ends of the range. range = 'calibrated': each tile's range register follows the largest current seen in
-    training mode; 'full_scale': rows x read voltage x window (with mapping 'offset', columns of single cells, x g_max),
-    which no noise-free sum inside the window can exceed; 'granular': one code is the current of one conductance level
-    at the smallest input.
+    last at the ends of the range; 'flipped': 2^bits codes from zero, for one-bit drives of whole levels, where a column
+    whose sum could pass the largest code is stored as its complement (Shafiee et al. 2016). Together they tell
+    2 (2^bits - 1) + 1 sums apart, so a tile needs rows (levels - 1) <= 2 (2^bits - 1). The current of the lowest state
+    and of references is taken off digitally, by the unit column that counts the driven rows. The simulation stores
+    every column as it is.
+
+    range = 'calibrated': each tile's range register follows the largest current seen in training mode; 'full_scale':
+    rows x read voltage x window (with mapping 'offset', columns of single cells, x g_max), which no noise-free sum
+    inside the window can exceed; 'granular': one code is the current of one conductance level at the smallest input.
 
     circuit = 'uniform' rounds to the nearest code (ties to even); 'sar' compares with sums of binary capacitors, 'ramp'
     with a staircase, whose unit capacitors or steps spread by `mismatch` (relative standard deviation). Each converter
@@ -66,7 +71,7 @@ class ADC(SourcedSpec):
     bits: Annotated[int, Field(ge=2, le=14)]
     exact: bool = False
     circuit: str = "uniform"
-    codes: Literal["mid_tread", "mid_rise"] = "mid_tread"
+    codes: Literal["mid_tread", "mid_rise", "flipped"] = "mid_tread"
     mismatch: Annotated[One, Field(ge=0, le=0.5)] = 0.0
     gain_error: Annotated[One, Field(ge=0, le=0.5)] = 0.0
     offset_error: Annotated[One, Field(ge=0, le=16_384)] = 0.0
@@ -96,6 +101,11 @@ class ADC(SourcedSpec):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if self.codes == "flipped" and not (self.range == "granular" and self.plain):
+            raise SpecError(
+                "ADC: codes = 'flipped' counts whole levels: it needs range = 'granular', circuit = 'uniform' and no "
+                "gain or offset error; set these, or choose codes = 'mid_tread'"
+            )
         if self.mismatch and not CIRCUITS[self.circuit].has_units:
             with_units = " or ".join(f"'{name}'" for name, circuit in CIRCUITS.items() if circuit.has_units)
             raise SpecError(f"ADC: mismatch belongs to circuit = {with_units}; choose one, or leave mismatch out")
@@ -103,8 +113,8 @@ class ADC(SourcedSpec):
 
     @cached_property
     def steps(self) -> int:
-        """Largest code of a mid-tread converter."""
-        return 2 ** (self.bits - 1) - 1
+        """Largest code of a mid-tread converter; largest sum of a flipped one, in its codes."""
+        return 2 * (2**self.bits - 1) if self.codes == "flipped" else 2 ** (self.bits - 1) - 1
 
     @cached_property
     def code_count(self) -> int:
@@ -113,8 +123,8 @@ class ADC(SourcedSpec):
 
     @cached_property
     def plain(self) -> bool:
-        """Whether rounding to the nearest mid-tread code is all it does."""
-        return self.circuit == "uniform" and self.codes == "mid_tread" and not (self.gain_error or self.offset_error)
+        """Whether rounding to the nearest code, with one at zero, is all it does."""
+        return self.circuit == "uniform" and self.codes != "mid_rise" and not (self.gain_error or self.offset_error)
 
     @cached_property
     def energy(self) -> float:

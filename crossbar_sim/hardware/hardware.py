@@ -70,6 +70,25 @@ class Hardware(Spec):
         return self
 
     @model_validator(mode="after")
+    def _flipped_codes_hold_every_sum(self) -> Self:
+        levels, most = self.cell_levels, self.adc.steps
+        if self.adc.codes != "flipped" or self.adc.exact or levels is None:
+            return self
+        if self.dac.drive != "bit_serial":
+            raise SpecError(
+                "Hardware: adc.codes = 'flipped' counts levels under one-bit drives; set dac.drive = 'bit_serial', or "
+                "choose adc.codes = 'mid_tread'"
+            )
+        largest = self.tile.rows * (levels - 1)
+        if largest > most:
+            raise SpecError(
+                f"Hardware: {self.tile.rows} rows of cells with {levels} levels sum up to {largest} levels, and "
+                f"adc.codes = 'flipped' of {self.adc.bits} bits tells sums up to {most} apart; take at most "
+                f"{most // (levels - 1)} rows or more bits"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _check_accounting(self) -> Self:
         if self.accounting == "neurosim" and (self.write_circuits is None or self.tile.access == "passive"):
             raise SpecError(

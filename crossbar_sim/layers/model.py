@@ -12,6 +12,7 @@ from torch import nn
 
 from crossbar_sim.chip.chip import Chip
 from crossbar_sim.chip.interface import TiledChip
+from crossbar_sim.chip.mapped import Mapped
 from crossbar_sim.chip.matrix import Matrix
 from crossbar_sim.hardware.hardware import Hardware
 from crossbar_sim.layers.attention import MappedAttention
@@ -19,6 +20,7 @@ from crossbar_sim.layers.base import MappedLayer, Program, Weights
 from crossbar_sim.layers.convolution import MappedConvolution
 from crossbar_sim.layers.fast_path import close_fast_paths, open_fast_paths
 from crossbar_sim.layers.linear import MappedLinear
+from crossbar_sim.layers.loading import check_before_loading, stop_checking
 from crossbar_sim.layers.recurrent import MappedCell, MappedRecurrent
 from crossbar_sim.spec.errors import MappingError
 from crossbar_sim.spec.spec import nearest
@@ -104,8 +106,11 @@ def map_model(
             for name, module in chosen.items()
         }
     chip.skipped.extend((name, reason) for name, reason in reasons.items() if reason is not None)
-    _replace(model, {module: layer.train(module.training) for module, layer in mapped.items()})
+    replace_modules(model, {module: layer.train(module.training) for module, layer in mapped.items()})
     close_fast_paths(model)
+    check_before_loading(model)
+    kinds = {name: type(module).__name__ for name, module in chosen.items()}
+    chip.mapped.append(mapped_record(model, kinds))
     return chip
 
 
@@ -132,8 +137,12 @@ def unmap(model: nn.Module, *, weights: Weights) -> None:
     restored: dict[nn.Module, nn.Module] = {
         layer: layer.restored(weights) for layer in layers.values() if layer not in parts
     }
-    _replace(model, restored)
+    replace_modules(model, restored)
     open_fast_paths(model)
+    stop_checking(model)
+    matrices = [part for layer in layers.values() for part in layer.modules() if isinstance(part, Matrix)]
+    for chip in {matrix.chip for matrix in matrices if isinstance(matrix.chip, TiledChip)}:
+        chip.mapped = [one for one in chip.mapped if any(isinstance(m, MappedLayer) for m in one.model.modules())]
 
 
 def _modules_with_parameters(model: nn.Module) -> dict[str, nn.Module]:
@@ -212,7 +221,18 @@ def _programmer(chip: TiledChip, hardware: Hardware) -> Program:
     return program
 
 
-def _replace(model: nn.Module, by: Mapping[nn.Module, nn.Module]) -> None:
+def mapped_record(model: nn.Module, layers: Mapping[str, str]) -> Mapped:
+    """Of a mapped model: its layers on tiles, by name and torch class, and where its digital numbers are."""
+    digital: dict[str, tuple[nn.Module, str]] = {}
+    for path, module in model.named_modules():
+        if not isinstance(module, Matrix):
+            for own, tensor in (*module._parameters.items(), *module._buffers.items()):
+                if tensor is not None:
+                    digital[f"{path}.{own}" if path else own] = module, own
+    return Mapped(model, dict(layers), digital)
+
+
+def replace_modules(model: nn.Module, by: Mapping[nn.Module, nn.Module]) -> None:
     """Put other modules where these are, everywhere in the model."""
     for owner in list(model.modules()):
         for child, module in list(owner._modules.items()):

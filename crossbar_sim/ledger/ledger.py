@@ -76,7 +76,8 @@ class Ledger:
         try:
             yield
         except BaseException:
-            self.entries, self.cells_written, self.labels = entries, cells_written, labels
+            self.entries, self.labels = entries, labels
+            self.cells_written = cells_written
             raise
 
     @contextmanager
@@ -224,17 +225,30 @@ class Ledger:
 
     def to_json(self, path: str | Path) -> None:
         """Write everything billed, readable by `from_json`; the file appears whole or not at all."""
+        write_json(Path(path), self.content())
+
+    def content(self) -> dict[str, Any]:
+        """Everything billed, as what JSON can hold."""
         written = [
             {"phase": phase, "place": place, "cells": cells} for (phase, place), cells in self.cells_written.items()
         ]
-        write_json(Path(path), {**self.labels, "rows": self.rows(), "cells_written": written})
+        return {**self.labels, "rows": self.rows(), "cells_written": written}
 
     @classmethod
     def from_json(cls, path: str | Path) -> Ledger:
         """Read a ledger that `to_json` wrote: equal to the one written. SpecError says what is wrong with the file."""
         try:
             content = read_json(path)
-            rows, written = content.pop("rows"), content.pop("cells_written")
+        except SpecError as error:
+            raise SpecError(f"{path}: not a ledger ({error}); write one with Ledger.to_json") from None
+        return cls.from_content(content, str(path))
+
+    @classmethod
+    def from_content(cls, content: Any, where: str) -> Ledger:
+        """The ledger of such a `content()`. SpecError, starting with `where`, says what is wrong with it."""
+        try:
+            rows, written = content["rows"], content["cells_written"]
+            content = {key: label for key, label in content.items() if key not in ("rows", "cells_written")}
             ledger = cls(labels={key: str(label) for key, label in content.items()})
             for row in rows:
                 phase, component, place, energy, time, count = (row[column] for column in COLUMNS)
@@ -243,8 +257,8 @@ class Ledger:
                 ledger.add(component, place, float(energy), int(count), float(time))
             for row in written:
                 ledger.cells_written[row["phase"], row["place"]] = int(row["cells"])
-        except (OSError, AttributeError, KeyError, TypeError, ValueError, SpecError) as error:
-            raise SpecError(f"{path}: not a ledger ({error}); write one with Ledger.to_json") from None
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError, SpecError) as error:
+            raise SpecError(f"{where}: not a ledger ({error}); write one with Ledger.to_json") from None
         ledger.current_phase = "infer"
         return ledger
 

@@ -140,6 +140,13 @@ class RowOrder(Protocol):
         """writes (planes, inputs, columns): of each cell so far."""
 
 
+def scales_of(weight: torch.Tensor, layout: Layout) -> tuple[Floats, Floats]:
+    """What each column (outputs,), and each tile (row tiles, column tiles) as a share of it, must hold for a weight
+    (outputs, inputs)."""
+    transposed = weight.detach().cpu().double().numpy().T
+    return column_scale(transposed, layout.spec.scale), tile_scale(transposed, layout.spec)
+
+
 class CellTargets:
     """Weights as levels of cells, and levels as weights.
 
@@ -155,17 +162,21 @@ class CellTargets:
         self.device = device
         self.layout = layout
         self.rows = rows
-        transposed = weight.detach().cpu().double().numpy().T
-        self.of_tile = tile_scale(transposed if scale is None else np.zeros_like(transposed), tile)
-        if scale is None:
-            scale = column_scale(transposed, tile.scale)
-        self.scale = np.ascontiguousarray(scale, np.float64)
+        taken, of_tile = scales_of(weight, layout)
+        if scale is not None:
+            of_tile = tile_scale(np.zeros((layout.inputs, layout.outputs)), tile)
+        self.target = np.full(layout.shape, np.nan)
+        self.rescale(taken if scale is None else scale, of_tile)
+
+    def rescale(self, scale: Floats, of_tile: Floats) -> None:
+        """From now on columns and tiles can hold so much; every target stays what it is, siemens."""
+        tile, layout = self.layout.spec, self.layout
+        self.scale, self.of_tile = np.ascontiguousarray(scale, np.float64), of_tile
         self.limit = self.scale * np.repeat(self.of_tile, tile.outputs, axis=1)[:, : layout.outputs]
         largest = self.scale[None]
         if tile.scale == "tile":
             largest = np.repeat(self.limit, tile.rows, axis=0)[: layout.inputs]
         self.largest = np.ascontiguousarray(largest.T, np.float32)
-        self.target = np.full(layout.shape, np.nan)
 
     def clamp(self, weight: torch.Tensor) -> bool:
         """Clip a weight (outputs, inputs) in place to what the cells can hold; False if it is not finite."""

@@ -18,7 +18,7 @@ from crossbar_sim.reading.compiled.settings import Conductances, NoiseLaw, Place
 from crossbar_sim.reading.direction import Direction, Scales, Stream
 from crossbar_sim.reading.path import ReadPath
 from crossbar_sim.reading.registers import Registers
-from crossbar_sim.runtime.compiling import SameTypes
+from crossbar_sim.runtime.compiling import FixedArguments, SameTypes
 from crossbar_sim.runtime.threads import in_parts
 from crossbar_sim.wires.tile import SeenCells
 
@@ -61,6 +61,7 @@ class PreparedReads:
         tiles = cut("", layout.inputs, layout.outputs, hardware.tile)
         self._seen = SeenCells(hardware.tile, tiles, cells.present)
         self._prepared_version = -1
+        self._fill = FixedArguments(PREPARE).call
         self.paths = tuple(
             ReadPath(
                 name,
@@ -105,7 +106,7 @@ class PreparedReads:
             noise = NoiseLaw(NO_SPREAD, self._cells.read_sigma())
         column_sums = np.empty((-(-layout.inputs // BLOCK), layout.columns))
         in_parts(
-            PREPARE.call,
+            self._fill,
             len(column_sums),
             LEAST_CELLS // (BLOCK * layout.columns) + 1,
             Conductances(

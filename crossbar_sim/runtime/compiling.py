@@ -2,23 +2,49 @@
 
 numba would give every function a wrapper for Python and one for C; compiling those takes about as long as compiling a
 small function itself, at the first use of the package. A part has neither and must not be called from Python.
+Compiled entries are kept on disk; where nothing can be written, they are compiled again in every process.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit, typeof
 
-entry: Any = partial(njit, cache=True, no_cfunc_wrapper=True)
-"""A kernel that Python calls, kept on disk once it is compiled; takes the options of `numba.njit`."""
+LOG = logging.getLogger(__name__)
+compiled: Any = njit
+"""Whose options numba types one by one."""
 
 part: Any = partial(njit, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 """A function that only kernels call. inline="always" is for a large one in a small kernel: LLVM then sees it once, and
 not alone as well; where many are put together, numba takes longer than LLVM is spared."""
+
+
+def entry(function: Any = None, **options: Any) -> Any:
+    """A kernel that Python calls, kept on disk once it is compiled, or in memory where there is no folder to keep it
+    in; takes the options of `numba.njit`. A decorator, with options or without."""
+    if function is None:
+        return partial(entry, **options)
+    try:
+        return compiled(cache=True, no_cfunc_wrapper=True, **options)(function)
+    except RuntimeError as error:
+        if "cannot cache function" not in str(error):
+            raise
+    _say_that_nothing_is_kept()
+    return compiled(no_cfunc_wrapper=True, **options)(function)
+
+
+@lru_cache(maxsize=1)
+def _say_that_nothing_is_kept() -> None:
+    """One line for a process: the user waits at each start of the program, and can change that."""
+    LOG.warning(
+        "crossbar_sim: compiled kernels cannot be kept on disk (neither the installed package nor the home can be "
+        "written), so every process compiles them anew; set NUMBA_CACHE_DIR to a folder that can be written"
+    )
 
 
 class _ArrayKind(NamedTuple):
@@ -64,11 +90,20 @@ def _is_of(kind: Any, argument: Any) -> bool:
             and argument.ndim == kind.dimensions
             and argument.flags.num & kind.mask == kind.order
         )
-    if isinstance(kind, _TupleKind):
-        if argument.__class__ is not kind.of or len(argument) != len(kind.fields):
-            return False
-        return all(_is_of(*pair) for pair in zip(kind.fields, argument, strict=True))
+    if kind.__class__ is _TupleKind:
+        return argument.__class__ is kind.of and _are_of(kind.fields, argument)
     return argument.__class__ is kind
+
+
+def _are_of(kinds: tuple[Any, ...], arguments: tuple[Any, ...]) -> bool:
+    """The same of several."""
+    if len(arguments) != len(kinds):
+        return False
+    for kind, argument in zip(kinds, arguments, strict=True):
+        # nearly all are arrays or plain numbers: a call for each would cost more than what it compares
+        if argument.__class__ is not kind and not _is_of(kind, argument):
+            return False
+    return True
 
 
 class SameTypes:
@@ -95,20 +130,16 @@ class SameTypes:
         if self.compiled is None:
             self.kinds = tuple(_kind(argument) for argument in arguments)
             self.compiled = self._compile(tuple(typeof(argument) for argument in arguments))
-        same = len(arguments) == len(self.kinds) and all(
-            _is_of(*pair) for pair in zip(self.kinds, arguments, strict=True)
-        )
-        return self.compiled if same else self.by_numba
+        return self.compiled if _are_of(self.kinds, arguments) else self.by_numba
 
 
 class FixedArguments:
-    """Calls of a kernel with tuples that are mostly the same objects, or have the same fields, at every call: the kinds
-    of those are compared once. made: classes of tuples that the caller makes anew for every call, always of the same
-    kinds; they are compared once too."""
+    """Calls of a kernel with tuples that are the same objects, or have the same fields, as at the first call: their
+    kinds are compared once. made: classes of tuples that the caller makes anew for every call, always of the same
+    kinds; they are compared once too, and none of them is kept."""
 
-    def __init__(self, kernel: SameTypes, *fixed: tuple[Any, ...], made: tuple[type, ...] = ()) -> None:
+    def __init__(self, kernel: SameTypes, made: tuple[type, ...] = ()) -> None:
         self._kernel = kernel
-        self._fixed = {one.__class__: one for one in fixed}
         self._made = made
         self._known: tuple[Any, ...] = ()
 
@@ -131,12 +162,12 @@ class FixedArguments:
         return kernel.compiled(*arguments)
 
     def _first_call(self, *arguments: Any) -> Any:
-        """Where the fixed tuples are of other kinds than the kernel was compiled for, every call is a first one."""
+        """Where the arguments are of other kinds than the kernel was compiled for, every call is a first one."""
         kernel = self._kernel
         code = kernel.code_for(arguments)
         if code is kernel.compiled:
-            known = [self._fixed.get(argument.__class__) for argument in arguments]
-            if all(one is None or _is_of(kind, one) for kind, one in zip(kernel.kinds, known, strict=True)):
-                pairs = zip(arguments, known, strict=True)
-                self._known = tuple(one.__class__ if one.__class__ in self._made else fixed for one, fixed in pairs)
+            self._known = tuple(
+                one.__class__ if one.__class__ in self._made else one if isinstance(one, tuple) else None
+                for one in arguments
+            )
         return code(*arguments)

@@ -10,9 +10,10 @@ from pydantic import Field
 from torch import nn
 
 from crossbar_sim.chip.interface import AnyChip
+from peft_methods.adapted_layer import AdaptedLayer
 from peft_methods.base import Adapter, Method
 from peft_methods.errors import MethodError
-from peft_methods.model_parts import LinearLike, block_of, matches, uniform
+from peft_methods.model_parts import LinearLike, block_of, matches, uniform, weight_of
 from peft_methods.phases import UPDATE
 from peft_methods.placement import PlacedMatrix, Placement, bill_arithmetic, bill_sram
 from peft_methods.tuning import Range, Ranges
@@ -72,12 +73,11 @@ class Bottleneck(Method):
         return adapter
 
 
-class BottleneckLayer(nn.Module):
+class BottleneckLayer(AdaptedLayer):
     """h + up(gelu(down(h) + b_down)) + b_up with h = base(x)."""
 
     def __init__(self, base: nn.Module, down: PlacedMatrix, up: PlacedMatrix, chip: AnyChip) -> None:
-        super().__init__()
-        self.base = base
+        super().__init__(base)
         self.down = down
         self.up = up
         self.chip = chip
@@ -85,8 +85,7 @@ class BottleneckLayer(nn.Module):
         self.down_bias = nn.Parameter(down.master.new_zeros(rank), requires_grad=False)
         self.up_bias = nn.Parameter(up.master.new_zeros(width), requires_grad=False)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """x (..., inputs of the module) -> (..., d)."""
+    def adapted(self, x: torch.Tensor) -> torch.Tensor:
         h: torch.Tensor = self.base(x)
         vectors, biases = h.numel() // h.shape[-1], len(self.down_bias) + len(self.up_bias)
         bill_arithmetic(self.chip, "adapters", adds=vectors * (biases + len(self.up_bias)))
@@ -110,4 +109,4 @@ def last_weight(name: str, module: nn.Module) -> torch.Tensor:
     layers: list[LinearLike] = [layer for layer in module.modules() if isinstance(layer, LinearLike)]
     if not layers:
         raise MethodError(f"{name} has no linear layer to take its width from; choose another target")
-    return layers[-1].weight
+    return weight_of(layers[-1])

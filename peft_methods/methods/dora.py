@@ -9,7 +9,7 @@ from torch import nn
 
 from crossbar_sim.chip.interface import AnyChip
 from peft_methods.methods.low_rank import LowRankLinear, TrainedPair
-from peft_methods.model_parts import LinearLike, product
+from peft_methods.model_parts import LinearLike, product, safe_squares, weight_of
 from peft_methods.placement import PlacedMatrix, Placement, bill_arithmetic, bill_sram
 from peft_methods.tuning import Range, Ranges
 
@@ -42,7 +42,8 @@ class DoRALinear(LowRankLinear):
     """m / n o (W x + s B A x) + b.
 
     n_o^2 = ||w_o||^2 + 2 s b_o . c_o + s^2 b_o^T (A A^T) b_o with c = W A^T: the rows of A are read once
-    through W's tiles after every update, `rank` vectors in place of the d_in that reading W out would take.
+    through W's tiles after every update, `rank` vectors in place of the d_in that reading W out would take. The gain of
+    a row of zeros is one, its limit.
     """
 
     squares: torch.Tensor
@@ -51,13 +52,13 @@ class DoRALinear(LowRankLinear):
     def __init__(self, base: LinearLike, a: PlacedMatrix, b: PlacedMatrix, scaling: float, chip: AnyChip) -> None:
         super().__init__(base, a, b, scaling)
         self.chip = chip
-        squares = base.weight.detach().square().sum(dim=1)
+        squares = weight_of(base).detach().square().sum(dim=1)
         self.register_buffer("squares", squares, persistent=False)
         self.register_buffer("norm", squares.sqrt(), persistent=False)
+        self._zero_rows = self._rows_of_zeros(squares)
         self.magnitude = nn.Parameter(squares.sqrt(), requires_grad=False)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """x (..., d_in) -> (..., d_out)."""
+    def adapted(self, x: torch.Tensor) -> torch.Tensor:
         outputs, vectors = self.norm.numel(), x.numel() // x.shape[-1]
         bill_arithmetic(self.chip, "DoRA", multiplies=vectors * outputs)
         bill_sram(self.chip, "DoRA", reads=vectors * outputs)
@@ -66,7 +67,18 @@ class DoRALinear(LowRankLinear):
 
     def gain(self) -> torch.Tensor:
         """Post-ADC factor of every output (d_out,)."""
-        return self.magnitude / self.norm
+        gain = self.magnitude / self.norm
+        return gain if self._zero_rows is None else torch.where(self._zero_rows, 1.0, gain)
+
+    def _rows_of_zeros(self, squares: torch.Tensor) -> torch.Tensor | None:
+        """Which squared norms vanish; None: none does. Their norms become one, so that no quotient is infinite."""
+        if squares.is_meta:
+            return None
+        zero = squares <= torch.finfo(squares.dtype).tiny
+        if not bool(zero.any()):
+            return None
+        self.norm = self.norm.masked_fill(zero, 1.0)
+        return zero
 
     @torch.no_grad()
     def after_write(self) -> None:
@@ -76,7 +88,9 @@ class DoRALinear(LowRankLinear):
         c = product(self.base, a).T
         added = ((2 * c + self.scaling * b @ (a @ a.T)) * b).sum(dim=1)
         squares = self.squares + self.scaling * added
-        self.norm = squares.clamp_min(torch.finfo(squares.dtype).tiny).sqrt()
+        squares = safe_squares(squares, self.squares)
+        self.norm = squares.sqrt()
+        self._zero_rows = self._rows_of_zeros(squares)
         operations = rank * rank * (inputs + outputs) + 2 * rank * outputs
         bill_arithmetic(self.chip, "DoRA", adds=operations, multiplies=operations)
         bill_sram(self.chip, "DoRA", reads=a.numel() + b.numel() + outputs, writes=outputs)
@@ -85,5 +99,5 @@ class DoRALinear(LowRankLinear):
         return self.magnitude
 
     def delta_weight(self) -> torch.Tensor:
-        weight = self.base.weight.detach()
+        weight = weight_of(self.base).detach()
         return self.gain().detach()[:, None] * (weight + self.product_delta()) - weight

@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from crossbar_sim.chip.interface import AnyChip
-from peft_methods.model_parts import LinearLike, product
+from peft_methods.adapted_layer import AdaptedLayer
+from peft_methods.model_parts import LinearLike, product, safe_squares, weight_of
 from peft_methods.placement import PlacedMatrix, bill_arithmetic, bill_sram
 
 Magnitude = Literal["vector", "gain", "none"]
@@ -39,11 +40,13 @@ class Stack:
     scaling: float
 
 
-class FusedLinear(nn.Module):
+class FusedLinear(AdaptedLayer):
     """gain o (W x + s B_stack [w_1 h_1; ...; w_N h_N]) + b, with h_i as `Mixture` says.
 
     coefficients (N, blocks), of which this layer uses column `block`.
     """
+
+    base: LinearLike
 
     def __init__(
         self,
@@ -54,8 +57,7 @@ class FusedLinear(nn.Module):
         block: int,
         chip: AnyChip,
     ) -> None:
-        super().__init__()
-        self.base = base
+        super().__init__(base)
         self.a_stack = stack.a
         self.b_stack = stack.b
         self.scaling = stack.scaling
@@ -64,14 +66,13 @@ class FusedLinear(nn.Module):
         self.block = block
         self.chip = chip
         self.modules_in_pool = coefficients.shape[0]
-        self.outputs = base.weight.shape[0]
+        weight = weight_of(base).detach()
+        self.outputs = weight.shape[0]
         self.norms: MixtureNorm | None = None
         self.magnitude: nn.Parameter | None = None
         if mixture.magnitude != "none":
             norms = FusedNorm if mixture.fusion == "factors" else SummedNorm
-            self.norms = norms(
-                base.weight.detach(), stack.a.master, stack.b.master, stack.scaling, self.modules_in_pool
-            )
+            self.norms = norms(weight, stack.a.master, stack.b.master, stack.scaling, self.modules_in_pool)
             self.magnitude = nn.Parameter(self.norms.frozen(), requires_grad=False)
             bill_arithmetic(chip, "fusion", adds=self.norms.one_off, multiplies=self.norms.one_off)
             self.start_magnitude()
@@ -101,8 +102,7 @@ class FusedLinear(nn.Module):
         gain = self.gain()
         return None if gain is None or self.norms is None else (gain * self.norms(self.weights)).detach()
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """x (..., d_in) -> (..., d_out)."""
+    def adapted(self, x: torch.Tensor) -> torch.Tensor:
         w = self.weights
         a = self.a_stack(x).unflatten(-1, (self.modules_in_pool, -1))
         if self.mixture.fusion == "factors":
@@ -137,9 +137,9 @@ class MixtureNorm(nn.Module, ABC):
         return squares.sqrt()
 
     def _root(self, added: torch.Tensor) -> torch.Tensor:
-        """(||w_o||^2 + added)^(1/2), safe from rounding below zero."""
-        squares: torch.Tensor = self.get_buffer("squares") + added
-        return squares.clamp_min(torch.finfo(squares.dtype).tiny).sqrt()
+        """(||w_o||^2 + added)^(1/2), safe from rounding to zero or below."""
+        squares: torch.Tensor = self.get_buffer("squares")
+        return safe_squares(squares + added, squares).sqrt()
 
     @property
     @abstractmethod

@@ -9,8 +9,9 @@ from pydantic import Field
 from torch import nn
 
 from crossbar_sim.chip.interface import AnyChip
+from peft_methods.adapted_layer import AdaptedLayer
 from peft_methods.base import MergeableAdapter, Method
-from peft_methods.model_parts import LinearLike, linear_layers, product
+from peft_methods.model_parts import LinearLike, linear_layers, product, weight_of
 from peft_methods.placement import Placement, bill_arithmetic, bill_sram
 from peft_methods.tuning import Range, Ranges
 
@@ -47,23 +48,23 @@ class IA3(Method):
         return adapter
 
 
-class GainLinear(nn.Module):
+class GainLinear(AdaptedLayer):
     """A linear layer with a trained gain on its inputs or on its outputs (before the bias)."""
 
+    base: LinearLike
+
     def __init__(self, base: LinearLike, on_inputs: bool, chip: AnyChip) -> None:
-        super().__init__()
-        self.base = base
+        super().__init__(base)
         self.on_inputs = on_inputs
         self.chip = chip
-        weight = base.weight
+        weight = weight_of(base)
         self.gain = nn.Parameter(weight.new_ones(weight.shape[1 if on_inputs else 0]), requires_grad=False)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """x (..., d_in) -> (..., d_out)."""
+    def adapted(self, x: torch.Tensor) -> torch.Tensor:
         values = x.numel() // x.shape[-1] * self.gain.numel()
         bill_arithmetic(self.chip, "IA3", multiplies=values)
         bill_sram(self.chip, "IA3", reads=values)
-        y = product(self.base, self.gain * x) if self.on_inputs else self.gain * product(self.base, x)
+        y = product(self.base, (self.gain * x).to(x.dtype)) if self.on_inputs else self.gain * product(self.base, x)
         return y if self.base.bias is None else y + self.base.bias
 
 
@@ -78,5 +79,5 @@ class IA3Adapter(MergeableAdapter):
         deltas = {}
         for name, layer in self.layers.items():
             change = layer.gain.detach() - 1
-            deltas[name] = (change if layer.on_inputs else change[:, None]) * layer.base.weight.detach()
+            deltas[name] = (change if layer.on_inputs else change[:, None]) * weight_of(layer.base).detach()
         return deltas

@@ -41,8 +41,7 @@ class LoRA(TrainedPair):
 class LoRALinear(LowRankLinear):
     """base(x) + s B(A(x))."""
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """x (..., d_in) -> (..., d_out)."""
+    def adapted(self, x: torch.Tensor) -> torch.Tensor:
         y: torch.Tensor = self.base(x) + self.scaling * self.b(self.a(x))
         return y
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from typing import Annotated, ClassVar
 
 import torch
@@ -11,9 +11,10 @@ from pydantic import Field
 from torch import nn
 
 from crossbar_sim.chip.interface import AnyChip
+from peft_methods.adapted_layer import AdaptedLayer
 from peft_methods.base import Adapter, MergeableAdapter, Method
 from peft_methods.checkpoints.weights import LoRAWeights
-from peft_methods.model_parts import LinearLike, check_rank, linear_layers, uniform
+from peft_methods.model_parts import LinearLike, check_rank, linear_layers, uniform, weight_of
 from peft_methods.phases import UPDATE
 from peft_methods.placement import PlacedMatrix, Placement
 
@@ -74,12 +75,13 @@ class TrainedPair(LowRank):
         return adapter.place(name, a, self.placement, self.a_range / math.sqrt(a.shape[1]))
 
 
-class LowRankLinear(nn.Module, ABC):
+class LowRankLinear(AdaptedLayer):
     """A linear layer `base` with the product of A and B beside it, s in front."""
 
+    base: LinearLike
+
     def __init__(self, base: LinearLike, a: PlacedMatrix, b: PlacedMatrix, scaling: float) -> None:
-        super().__init__()
-        self.base = base
+        super().__init__(base)
         self.a = a
         self.b = b
         self.scaling = scaling
@@ -122,7 +124,7 @@ class LowRankAdapter(MergeableAdapter):
     def add(self, name: str, base: LinearLike, generator: torch.Generator) -> None:
         """Attach A and B to one layer."""
         method = self.method
-        weight = base.weight
+        weight = weight_of(base)
         outputs, inputs = weight.shape
         check_rank(name, weight, method.rank)
         start = uniform(method.rank, inputs, 1 / math.sqrt(inputs), generator, weight)

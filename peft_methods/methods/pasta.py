@@ -77,7 +77,7 @@ class SpecialTokens(nn.Module):
         bill_sram(self.chip, "special tokens", reads=values)
         bill_arithmetic(self.chip, "special tokens", adds=values)
         places = torch.tensor(self.positions, device=tokens.device) % count
-        added = self.dropout(self.vectors[index].expand(len(tokens), -1, -1), self.training)
+        added = self.dropout(self.vectors[index].to(tokens.dtype).expand(len(tokens), -1, -1), self.training)
         return tokens.index_add(1, places, added)
 
 

@@ -17,7 +17,7 @@ from peft_methods.checkpoints.pool import Pool, find_pool
 from peft_methods.checkpoints.weights import LoRAWeights
 from peft_methods.errors import MethodError
 from peft_methods.methods.fused import FusedLinear, Mixture, Stack
-from peft_methods.model_parts import LinearLike, all_linear_layers, block_of
+from peft_methods.model_parts import LinearLike, all_linear_layers, block_of, weight_of
 from peft_methods.phases import POOL
 from peft_methods.placement import Placement
 
@@ -93,7 +93,7 @@ class PoolAdapter(MergeableAdapter):
         self.mixture = mixture
         block = {name: (block_of(name) or name) if per_block else "" for name in bases}
         blocks = list(dict.fromkeys(block.values()))
-        some = next(iter(bases.values())).weight
+        some = weight_of(next(iter(bases.values())))
         self.coefficients = nn.Parameter(some.new_zeros(len(self.pool), len(blocks)), requires_grad=False)
         self.layers: dict[str, FusedLinear] = {}
         with chip.ledger.phase(POOL):
@@ -136,7 +136,7 @@ class PoolAdapter(MergeableAdapter):
         for name, layer in self.layers.items():
             a, b = self.fused(name)
             added, gain = layer.scaling * b @ a, layer.gain()
-            weight = layer.base.weight.detach()
+            weight = weight_of(layer.base).detach()
             deltas[name] = added if gain is None else gain.detach()[:, None] * (weight + added) - weight
         return deltas
 
@@ -167,9 +167,9 @@ def covered_layers(model: nn.Module, pool: Pool) -> dict[str, LinearLike]:
     bases = {name: layer for name, layer in layers.items() if name in pool.modules}
     for name, base in bases.items():
         outputs, inputs = pool.shape_of(name)
-        if (outputs, inputs) != tuple(base.weight.shape):
+        if (outputs, inputs) != tuple(weight_of(base).shape):
             raise MethodError(
-                f"pool module for {name} is {outputs} x {inputs}, the layer {tuple(base.weight.shape)}: the pool was "
-                "trained for another backbone"
+                f"pool module for {name} is {outputs} x {inputs}, the layer {tuple(weight_of(base).shape)}: the pool "
+                "was trained for another backbone"
             )
     return bases

@@ -9,6 +9,7 @@ from torch import nn
 
 from peft_methods.base import Adapter
 from peft_methods.errors import MethodError
+from peft_methods.model_parts import FULL
 
 
 @runtime_checkable
@@ -59,8 +60,9 @@ def patch_model(model: nn.Module, label: str) -> PatchModel:
 
 
 def like_of(model: nn.Module) -> torch.Tensor:
-    """A floating-point parameter of the model, for its type and device."""
-    return next(parameter for parameter in model.parameters() if parameter.is_floating_point())
+    """A floating-point parameter of the model, for its type and device; float32 where the model is in half."""
+    found = next(parameter for parameter in model.parameters() if parameter.is_floating_point())
+    return found.float() if found.element_size() < FULL else found
 
 
 class Dropout:

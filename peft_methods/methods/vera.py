@@ -11,12 +11,13 @@ from torch import nn
 
 from crossbar_sim.chip.interface import AnyChip
 from crossbar_sim.chip.matrix import Matrix
+from peft_methods.adapted_layer import AdaptedLayer
 from peft_methods.base import MergeableAdapter, Method
 from peft_methods.checkpoints.vera import VeRAWeights
 from peft_methods.checkpoints.weights import LoRAWeights
-from peft_methods.model_parts import LinearLike, linear_layers, uniform
+from peft_methods.model_parts import LinearLike, linear_layers, uniform, weight_of
 from peft_methods.phases import POOL
-from peft_methods.placement import PlacedMatrix, Placement, bill_arithmetic, bill_sram
+from peft_methods.placement import PlacedMatrix, Placement, bill_arithmetic, bill_sram, product_of
 from peft_methods.tuning import Range, Ranges
 
 
@@ -59,21 +60,20 @@ class VeRA(Method):
         return adapter
 
 
-class VeRALinear(nn.Module):
+class VeRALinear(AdaptedLayer):
     """base(x) + lambda_b o B_f(lambda_d o A_f(x))."""
 
     def __init__(self, base: LinearLike, a: PlacedMatrix, b: PlacedMatrix, initial: float, chip: AnyChip) -> None:
-        super().__init__()
-        self.base = base
+        super().__init__(base)
         self.a = a
         self.b = b
         self.chip = chip
-        self.outputs, self.inputs = base.weight.shape
-        self.lambda_d = nn.Parameter(base.weight.new_full((a.master.shape[0],), initial), requires_grad=False)
-        self.lambda_b = nn.Parameter(base.weight.new_zeros(self.outputs), requires_grad=False)
+        weight = weight_of(base)
+        self.outputs, self.inputs = weight.shape
+        self.lambda_d = nn.Parameter(weight.new_full((a.master.shape[0],), initial), requires_grad=False)
+        self.lambda_b = nn.Parameter(weight.new_zeros(self.outputs), requires_grad=False)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """x (..., d_in) -> (..., d_out)."""
+    def adapted(self, x: torch.Tensor) -> torch.Tensor:
         values = x.numel() // x.shape[-1] * (len(self.lambda_d) + self.outputs)
         bill_arithmetic(self.chip, "VeRA", adds=values, multiplies=values)
         bill_sram(self.chip, "VeRA", reads=values)
@@ -88,7 +88,7 @@ class VeRALinear(nn.Module):
             y: torch.Tensor = matrix(nn.functional.pad(x, (0, matrix.master.shape[1] - inputs)))
             return y[..., :outputs]
         bill_sram(self.chip, matrix.name, reads=x.numel() // x.shape[-1] * outputs * inputs)
-        return nn.functional.linear(x, matrix.master[:outputs, :inputs])
+        return product_of(x, matrix.master[:outputs, :inputs])
 
     def factors(self) -> tuple[torch.Tensor, torch.Tensor]:
         """The same update as a LoRA with s = 1: A (rank, d_in) and B (d_out, rank)."""
@@ -104,7 +104,7 @@ class VeRAAdapter(MergeableAdapter):
     def __init__(self, method: VeRA, model: nn.Module, chip: AnyChip, bases: dict[str, LinearLike], seed: int) -> None:
         super().__init__(method, model, chip)
         self.seed = seed
-        weights = [base.weight for base in bases.values()]
+        weights = [weight_of(base) for base in bases.values()]
         widest, tallest = max(w.shape[1] for w in weights), max(w.shape[0] for w in weights)
         generator = torch.Generator().manual_seed(seed)
         a = uniform(method.rank, widest, math.sqrt(6 / widest), generator, weights[0])

@@ -65,12 +65,14 @@ class Prompts(nn.Module):
         self.prompts = nn.ParameterList(nn.Parameter(values, requires_grad=False) for values in start)
         self.chip, self.dropout = chip, dropout
         self.kept_as_keys_and_values = False
+        self.type_of_tokens = start[0].dtype if start else torch.float32
 
     def forward(self, index: int, tokens: torch.Tensor) -> torch.Tensor:
         """Tokens of shape (n, tokens, width) in and out."""
         if self.kept_as_keys_and_values or index >= len(self.prompts):
             return tokens
-        prompts = self.prompts[index]
+        self.type_of_tokens = tokens.dtype
+        prompts = self.prompts[index].to(tokens.dtype)
         bill_sram(self.chip, "prompts", reads=len(tokens) * prompts.numel())
         others = tokens[:, 1:] if index == 0 else tokens[:, 1 + len(prompts) :]
         inserted = self.dropout(prompts.expand(len(tokens), -1, -1), self.training)
@@ -101,7 +103,7 @@ class VPTAdapter(TokenAdapter):
         if self.method.deep and self.method.prompts:
             with self.chip.ledger.phase(UPDATE):
                 for block, prompts in enumerate(self.editor.prompts):
-                    self.tokens.remember(block, prompts)
+                    self.tokens.remember(block, prompts.to(self.editor.type_of_tokens))
             self.editor.kept_as_keys_and_values = True
 
     def resume(self) -> None:

@@ -10,9 +10,10 @@ from pydantic import Field
 from torch import nn
 
 from crossbar_sim.chip.interface import AnyChip
+from peft_methods.adapted_layer import AdaptedLayer
 from peft_methods.base import MergeableAdapter, Method
 from peft_methods.checkpoints.weights import LoRAWeights
-from peft_methods.model_parts import LinearLike, check_rank, linear_layers, product, uniform
+from peft_methods.model_parts import LinearLike, check_rank, linear_layers, product, uniform, weight_of
 from peft_methods.placement import Placement, SramMatrix, bill_arithmetic
 from peft_methods.tuning import Range, Ranges
 
@@ -59,21 +60,21 @@ class WeGeFT(Method):
         return adapter
 
 
-class EditedLinear(nn.Module):
+class EditedLinear(AdaptedLayer):
     """A linear layer with z -> z + s up(down(z)) on its input, or on its product before the bias."""
+
+    base: LinearLike
 
     def __init__(
         self, base: LinearLike, down: SramMatrix, up: SramMatrix, scaling: float, on_input: bool, chip: AnyChip
     ) -> None:
-        super().__init__()
-        self.base = base
+        super().__init__(base)
         self.down = down
         self.up = up
         self.scaling = scaling
         self.on_input, self.chip = on_input, chip
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """x (..., d_in) -> (..., d_out)."""
+    def adapted(self, x: torch.Tensor) -> torch.Tensor:
         if self.on_input:
             y: torch.Tensor = self.base(self._edit(x))
             return y
@@ -88,7 +89,7 @@ class EditedLinear(nn.Module):
 
     def factors(self) -> tuple[torch.Tensor, torch.Tensor]:
         """The same update as a LoRA with the same s: A = Psi, B = W Phi^T, or A = V W, B = U."""
-        weight = self.base.weight.detach()
+        weight = weight_of(self.base).detach()
         down = self.down.weight()
         up = self.up.weight()
         return (down, weight @ up) if self.on_input else (down @ weight, up)
@@ -107,13 +108,14 @@ class WeGeFTAdapter(MergeableAdapter):
     def add(self, name: str, base: LinearLike, generator: torch.Generator) -> None:
         """Put the edit around one layer."""
         method, on_input = self.method, self.method.side == "input"
-        check_rank(name, base.weight, method.rank)
-        width = base.weight.shape[1 if on_input else 0]
+        weight = weight_of(base)
+        check_rank(name, weight, method.rank)
+        width = weight.shape[1 if on_input else 0]
         words = [word for word in name.split(".") if not (method.shared and word.isdecimal())]
         group = f"{'.'.join(words)} ({width})"
         if group not in self.generators:
-            down = uniform(method.rank, width, 1 / math.sqrt(width), generator, base.weight)
-            up = base.weight.new_zeros(width, method.rank)
+            down = uniform(method.rank, width, 1 / math.sqrt(width), generator, weight)
+            up = weight.new_zeros(width, method.rank)
             self.generators[group] = (
                 SramMatrix(f"{group}.down", down, self.chip),
                 SramMatrix(f"{group}.up", up, self.chip),

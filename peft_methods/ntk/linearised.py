@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 
-from peft_methods.model_parts import LinearLike, product
+from peft_methods.model_parts import LinearLike, product, weight_of
 
 Product = Callable[[Tensor], Tensor]
 
@@ -41,7 +41,7 @@ class LinearisedLayer(nn.Module):
 
     def tangent(self, x: Tensor, along: Tensor) -> Tensor:
         """W x' + dW x + db. The read of x' is scaled to the size of x, for which the converters' ranges are set."""
-        y = torch.zeros(*x.shape[:-1], self.base.weight.shape[0], dtype=x.dtype)
+        y = torch.zeros(*x.shape[:-1], weight_of(self.base).shape[0], dtype=x.dtype)
         size, usual = along.abs().max(), x.abs().max()
         if size > 0 and usual > 0:
             y = y + product(self.base, along * (usual / size)) * (size / usual)

@@ -14,10 +14,12 @@ from crossbar_sim import CrossbarError
 from crossbar_sim.chip.interface import AnyChip
 from crossbar_sim.hardware.components import PROGRAMMING
 from peft_methods.base import Adapter, Method
+from peft_methods.errors import MethodError
 from peft_methods.methods.gradient_free import GradientFree
 from peft_methods.phases import ADAPT, FORWARD, INFER
 from peft_methods.placement import DIGITAL, bill_arithmetic, bill_sram
 from peft_methods.training.activations import KeptActivations
+from peft_methods.training.data import check_classes, check_data
 from peft_methods.training.digital_operations import DigitalOperations
 from peft_methods.training.search import Point, minimise
 from peft_methods.training.step import TrainingStep
@@ -54,9 +56,16 @@ def fine_tune(
 
     images (n, ...), labels (n,). `on_step(step, history)` is called before the first step (step 0) and
     after each one; what it reads is neither billed nor remembered. A GradientFree method searches instead, one
-    candidate per step. Raises TrainingError when the loss stops being finite.
+    candidate per step. Raises TrainingError when the loss stops being finite, DataError for data that does not fit the
+    model and MethodError for an adapter that is not attached to it.
     """
     method = adapter.method
+    check_data(images, labels)
+    if not adapter.attached or adapter.model not in list(model.modules()):
+        raise MethodError(
+            f"{method.display_name} is not attached to this {type(model).__name__}; give what method.attach(model) "
+            "returned for it"
+        )
     chip = adapter.chip
     ledger = chip.ledger
     history = History()
@@ -84,6 +93,8 @@ def fine_tune(
         if not model.training or step == 1:
             model.train()
         forward = partial(model, images[batch])
+        if step == 1:
+            forward = partial(_checked, forward, labels)
         loss_of = partial(_finite_loss, labels=labels[batch], method=method, step=step)
         loss, written = training.run(len(batch), forward, loss_of, partial(update, last=step == method.steps))
         history.cells_written.append(written)
@@ -92,6 +103,13 @@ def fine_tune(
         report(step)
     adapter.finish()
     return history
+
+
+def _checked(forward: Callable[[], torch.Tensor], labels: torch.Tensor) -> torch.Tensor:
+    """The model's outputs, once all labels are among its classes."""
+    scores = forward()
+    check_classes(labels, scores)
+    return scores
 
 
 def batches(samples: int, size: int, count: int, seed: int) -> Iterator[torch.Tensor]:
@@ -139,7 +157,7 @@ def _search(
         use(point)
         model.train()
         with chip.ledger.phase(FORWARD), count_digital("forward", len(images)):
-            loss = float(nn.functional.cross_entropy(model(images), labels))
+            loss = float(nn.functional.cross_entropy(_checked(partial(model, images), labels), labels))
         return loss + method.regularisation * float(abs(point).mean())
 
     report(0)
@@ -201,7 +219,8 @@ def bill_optimizer(chip: AnyChip, adapter: Adapter) -> None:
 def accuracy(
     model: nn.Module, images: torch.Tensor, labels: torch.Tensor, chip: AnyChip = DIGITAL, batch_size: int = 100
 ) -> float:
-    """Share of correct predictions; reads are billed to 'infer'."""
+    """Share of correct predictions; reads are billed to 'infer'. DataError if there is nothing to predict."""
+    check_data(images, labels)
     model.eval()
     correct, count_digital = 0, DigitalOperations(chip)
     with chip.ledger.phase(INFER):

@@ -104,8 +104,8 @@ class BitSerialReader(Reader):
         self._adc_steps, self._largest_sum = converters.adc_steps, programmed.tile_inputs * levels.largest
         self._grid = Grid(len(programmed.current), programmed.tile_inputs, programmed.tile_outputs)
         kernel = LOOKED_UP if lookup else PACKED
-        self._kernel = FixedArguments(kernel, self._cells, self._grid, made=(BitConverters, SerialResults))
-        self._codes = FixedArguments(CODES, self._drive)
+        self._kernel = FixedArguments(kernel, made=(BitConverters, SerialResults))
+        self._codes = FixedArguments(CODES)
         self._adcs = FixedArguments(ADCS, made=(BitConverters,))
 
     def read(self, x: torch.Tensor, full_drive: float, ranges: Singles, first_read: int) -> Reading:

@@ -20,7 +20,8 @@ def is_lossless(hardware: Hardware, layout: Layout, transposed: bool) -> bool:
     if adc.exact:
         return dac.exact or not (transposed and tile.references)
     levels, on_levels = hardware.cell_levels, hardware.cells_stay_on_levels
-    if levels is None or not on_levels or tile.wired or tile.references or dac.exact:
+    counted = adc.codes == "flipped"  # references are taken off digitally, and lines of references never driven
+    if levels is None or not on_levels or tile.wired or dac.exact or (tile.references and not counted):
         return False
     inputs = dac.steps if dac.reads == 1 else 1
     tile_inputs = layout.spec.plane_columns if transposed else tile.rows

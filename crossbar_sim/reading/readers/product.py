@@ -36,7 +36,7 @@ class ProductReader(Reader):
         )
         self._sense = Sense(converters.adc_steps, programmed.tile_scale, programmed.tile_scale, programmed.output_scale)
         self._grid = Grid(inputs, programmed.tile_inputs, programmed.tile_outputs)
-        self._kernel = FixedArguments(kernel, self._drive, codes, cells, self._sense, self._grid, made=(Results,))
+        self._kernel = FixedArguments(kernel, made=(Results,))
         self._products = inputs * outputs
         self._outputs = outputs
         self._tiles = grid

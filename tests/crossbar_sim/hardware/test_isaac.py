@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
-from crossbar_sim import Chip, Hardware
+from crossbar_sim import Chip, Hardware, SpecError
 from crossbar_sim.chip.simulated import SimulatedMatrix
 
 
@@ -33,20 +35,42 @@ def test_a_product_is_as_exact_as_16_bits_allow(inputs: int) -> None:
     assert (error > 1e-3 * bound).any()  # it is not a floating-point product
 
 
-@pytest.mark.parametrize("inputs", [9, 128])
-def test_the_8_bit_converter_errs_by_less_than_a_code_of_sum_and_reference(inputs: int) -> None:
-    """A sum and its reference are off by half a code of the tile's range each; bits and slices weigh the error by 1."""
-    chip = Hardware.load("isaac_ce")
-    exact, weight, x = mapped(chip.without("adc"), inputs)
-    rounded, *_ = mapped(chip, inputs)
+@pytest.mark.parametrize("inputs", [9, 128, 200])
+def test_the_8_bit_converter_loses_nothing_whatever_was_read_before(inputs: int) -> None:
+    """Section 5 of Shafiee et al. 2016: columns that could need a ninth bit are stored flipped, so 8 bits hold the sums
+    of 128 one-bit inputs and 2-bit cells, forward and transposed, after a ReLU and when all inputs are largest."""
+    exact, *_ = mapped(Hardware.load("isaac_ce").without("adc"), inputs)
+    rounded, weight, x = mapped(Hardware.load("isaac_ce"), inputs)
+    for vectors in (x, x.relu(), torch.ones_like(x), -torch.ones_like(x)):
+        with torch.no_grad():
+            assert torch.equal(rounded(vectors), exact(vectors))
+    back = torch.randn(7, 20, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
-        difference = (rounded.eval()(x) - exact.eval()(x)).double().abs()
-    ranges = rounded.registers().ranges
-    assert ranges is not None and rounded.clipped_share() == 0
-    volt, window = chip.device.read_voltage, chip.device.window
-    code = float(ranges.max()) / chip.adc.steps / (volt * window / 2)
-    bound = code * weight.abs().amax(dim=1) * x.double().abs().amax(dim=1, keepdim=True)
-    assert (difference <= bound * (1 + 1e-5)).all() and (difference > 0).any()
+        found = rounded.gradient_to_input(back).double()
+    share = (back.double() * weight.abs().amax(dim=1)).abs().amax(dim=1, keepdim=True)  # what drives a line fully
+    most = 20 * share * (0.5 / (2**15 - 1) + 1 / (2**16 - 1)) + 1e-6
+    assert ((found - back.double() @ weight).abs() <= most).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda h: {"tile": h.tile.replace(rows=256)}, "take at most 170 rows or more bits"),
+        (lambda h: {"adc": h.adc.replace(bits=7)}, "take at most 84 rows"),
+        (lambda h: {"adc": h.adc.replace(range="calibrated")}, "range = 'granular'"),
+        (lambda h: {"adc": h.adc.replace(circuit="sar")}, "circuit = 'uniform'"),
+        (lambda h: {"dac": h.dac.replace(drive="multi_level")}, "dac.drive = 'bit_serial'"),
+    ],
+)
+def test_flipped_codes_are_refused_where_they_cannot_hold_every_sum(change: Any, message: str) -> None:
+    isaac = Hardware.load("isaac_ce")
+    with pytest.raises(SpecError, match=message):
+        isaac.replace(**change(isaac))
+
+
+def test_flipped_codes_fit_as_many_rows_as_two_ninth_bits_tell_apart() -> None:
+    isaac = Hardware.load("isaac_ce")
+    assert isaac.replace(tile=isaac.tile.replace(rows=170)).tile.rows == 170  # 170 x 3 = 2 (2^8 - 1)
 
 
 def test_a_read_is_billed_as_the_datasheet_says() -> None:

@@ -27,6 +27,7 @@ def changed(name: str, **parts: dict[str, Any]) -> Callable[[], Hardware]:
 
 MILO, ISAAC = "milo2021_128x128", "isaac_ce"
 SERIAL, CALIBRATED = {"drive": "bit_serial"}, {"range": "calibrated"}
+ROUNDED = CALIBRATED | {"codes": "mid_tread"}
 DESIGNS = {
     "vector": changed(MILO),
     "calibrated": changed(MILO, dac=CALIBRATED, adc=CALIBRATED),
@@ -35,8 +36,8 @@ DESIGNS = {
     "offset": changed(MILO, tile={"mapping": "offset"}),
     "mid-rise": changed(MILO, adc={"codes": "mid_rise"}),
     "isaac": changed(ISAAC),
-    "isaac calibrated": changed(ISAAC, dac=CALIBRATED),
-    "isaac multi-level": changed(ISAAC, dac={"drive": "multi_level"}),
+    "isaac calibrated": changed(ISAAC, dac=CALIBRATED, adc=ROUNDED),
+    "isaac multi-level": changed(ISAAC, dac={"drive": "multi_level"}, adc=ROUNDED),
     "ideal": lambda: Hardware.load(MILO).ideal(),
     "neurram": changed("neurram"),
     "hermes": changed("hermes"),

@@ -71,7 +71,7 @@ OTHERS = {
 @pytest.mark.parametrize("first", [Given(1.0, MATRIX), *OTHERS.values()], ids=["usual", *OTHERS])
 def test_arguments_of_other_types_are_never_misread(first: Given) -> None:
     kernel = SameTypes(weighted)
-    fixed = FixedArguments(kernel, first)
+    fixed = FixedArguments(kernel)
     assert kernel.call(first) == expected(first)
     for other in (Given(1.0, MATRIX), *OTHERS.values(), first):
         for _ in range(2):
@@ -100,7 +100,7 @@ def test_arrays_that_are_read_only_are_not_written() -> None:
 def test_the_usual_arguments_go_straight_to_the_compiled_code() -> None:
     kernel = SameTypes(weighted)
     given = Given(1.0, MATRIX)
-    fixed = FixedArguments(kernel, given)
+    fixed = FixedArguments(kernel)
     for _ in range(2):
         fixed.call(given)
     assert kernel.code_for((Given(2.0, MATRIX + 1.0),)) is kernel.compiled

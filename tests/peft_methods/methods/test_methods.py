@@ -36,8 +36,11 @@ from peft_methods import (
     WeGeFT,
     fine_tune,
 )
+from peft_methods.base import MergeableAdapter
 from peft_methods.methods import read_method
+from peft_methods.methods.dora import DoRALinear
 from peft_methods.methods.pooled import with_pool
+from peft_methods.model_parts import linear_layers
 from tests.conftest import tiny_net, tiny_pool, tiny_transformer
 
 LAYERS = 2 * (6 * 10 + 10 * 6 + 6 * 6)
@@ -279,3 +282,51 @@ def test_full_fine_tuning_stays_inside_the_deployed_range(milo: Hardware) -> Non
     scale = torch.from_numpy(layer.matrix.targets.scale)[:, None]
     assert (layer.weight.abs() <= scale + 1e-6).all()
     assert adapter.trained_values > 0
+
+
+@table
+@pytest.mark.parametrize("on_tiles", [False, True], ids=["digital", "tiles"])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64], ids=str)
+def test_models_of_other_types_are_trained(case: Case, on_tiles: bool, dtype: torch.dtype, milo: Hardware) -> None:
+    model = case.model(dtype)
+    method = with_pool(case.method.replace(steps=2), lambda: tiny_pool(case.model()))
+    adapter = method.attach(model, map_model(model, milo) if on_tiles else None)
+    x, y = case.data()
+    assert np.isfinite(fine_tune(model, adapter, x.to(dtype), y).loss).all()
+    assert model.eval()(x.to(dtype)).dtype == dtype
+
+
+@table
+@pytest.mark.parametrize(("zero", "on_tiles"), [("row", True), ("all", False)], ids=["row on tiles", "all digital"])
+def test_rows_of_zeros_are_trained(case: Case, on_tiles: bool, zero: str, milo: Hardware) -> None:
+    model = case.model()
+    method = with_pool(case.method.replace(steps=3), lambda: tiny_pool(model))
+    with torch.no_grad():
+        for layer in linear_layers(model, None).values():
+            layer.weight[2 if zero == "row" else slice(None)] = 0
+    adapter = method.attach(model, map_model(model, milo) if on_tiles else None)
+    frozen = model.eval()(case.data()[0])
+    assert frozen.isfinite().all()
+    if isinstance(adapter, MergeableAdapter):
+        assert all(delta.isfinite().all() for delta in adapter.delta_weights().values())
+    assert np.isfinite(fine_tune(model, adapter, *case.data()).loss).all()
+    if isinstance(adapter, MergeableAdapter):
+        assert all(delta.isfinite().all() for delta in adapter.delta_weights().values())
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1.0, 1e6])
+def test_the_gain_of_a_row_of_zeros_is_one(unit: float) -> None:
+    """The limit of ||W|| / ||W|| as the row vanishes; the other rows are what they were."""
+    model = tiny_net()
+    layer = model.blocks[0]["up"]
+    with torch.no_grad():
+        layer.weight.mul_(unit)[3] = 0
+    adapted = DoRA(rank=2, placement="sram").attach(model).layers["blocks.0.up"]
+    assert isinstance(adapted, DoRALinear)
+    assert torch.equal(adapted.gain(), torch.ones(10))
+    adapted.after_write()
+    torch.testing.assert_close(adapted.gain(), torch.ones(10))
+    with torch.no_grad():
+        adapted.b.master[3] = unit
+    adapted.after_write()
+    assert adapted.gain()[3] == 0 and adapted.gain().isfinite().all()

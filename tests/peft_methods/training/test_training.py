@@ -8,7 +8,8 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from crossbar_sim import Hardware, map_model
-from peft_methods import Adapter, LoRA, LoRAFusion, LoRAHub, accuracy, fine_tune
+from peft_methods import Adapter, LoRA, LoRAFusion, LoRAHub, MethodError, accuracy, fine_tune
+from peft_methods.errors import DataError
 from peft_methods.training.digital_operations import ProductCounter
 from peft_methods.training.loop import History, TrainingError
 from tests.conftest import tiny_net, tiny_pool
@@ -27,6 +28,37 @@ def run(hardware: Hardware, watch: bool) -> tuple[list[float], float]:
 
     history = fine_tune(model, adapter, X, Y, on_step=look if watch else None)
     return history.loss, chip.ledger.energy()
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "message"),
+    [
+        (X[:0], Y[:0], "no samples"),
+        (X, Y[:5], "do not belong together"),
+        (X.clone().fill_(torch.nan), Y, "NaN or infinity"),
+        (X, Y + 7, "scores 3 classes, 0 to 2, and the labels go from 7"),
+        (X, Y - 1, "the labels go from -1"),
+        (X, Y.float(), "of type torch.long"),
+    ],
+)
+def test_data_that_teach_nothing_are_named(x: torch.Tensor, y: torch.Tensor, message: str) -> None:
+    for method in (LoRA(rank=2, steps=2), LoRAHub(pool=tiny_pool(tiny_net()))):
+        model = tiny_net()
+        with pytest.raises(DataError, match=message):
+            fine_tune(model, method.attach(model), x, y)
+    if len(x) != len(y) or not len(x):
+        with pytest.raises(DataError, match=message):
+            accuracy(model, x, y)
+
+
+def test_an_adapter_of_another_model_is_refused() -> None:
+    model = tiny_net()
+    adapter = LoRA(rank=2, steps=2).attach(tiny_net())
+    with pytest.raises(MethodError, match="is not attached to this TinyNet"):
+        fine_tune(model, adapter, X, Y)
+    adapter.detach()
+    with pytest.raises(MethodError, match="is not attached to this TinyNet"):
+        fine_tune(adapter.model, adapter, X, Y)
 
 
 def test_looking_leaves_no_trace(milo: Hardware) -> None:
