@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -22,7 +23,6 @@ from benchmarks.experiments.storage import RUNS
 from crossbar_sim import CrossbarError, Hardware
 from crossbar_sim.runtime.files import check_folder
 from crossbar_sim.spec.spec import Spec
-from peft_methods import METHODS, Method
 
 
 class Comparison(Spec):
@@ -76,10 +76,10 @@ def run_all(
             else:
                 records[place, seed] = stored
     if missing:
-        jobs = (
-            delayed(run_one)(experiments[place], place, seed, runs, type(experiments[place].method), os.getpid())
-            for place, seed in missing
-        )
+        jobs = (delayed(run_one)(experiments[place], place, seed, runs, os.getpid()) for place, seed in missing)
+        if workers > 1 and any(type(one.method).__module__ == "__main__" for one in experiments):
+            print("xbar: a method is defined in the script itself: one process simulates everything", file=sys.stderr)
+            workers = 1
         finished = Parallel(n_jobs=min(workers, len(missing)), return_as="generator_unordered")(jobs)
         try:
             for place, seed, record in tqdm(
@@ -97,12 +97,8 @@ def run_all(
     ]
 
 
-def run_one(
-    experiment: Experiment, place: int, seed: int, runs: str | Path, method: type[Method], parent: int
-) -> tuple[int, int, RunRecord]:
-    """One seed of the experiment at `place`, on whichever worker: `method` is known there wherever it was
-    defined, and the worker does not outlive the process `parent`."""
-    METHODS.setdefault(method.name, method)
+def run_one(experiment: Experiment, place: int, seed: int, runs: str | Path, parent: int) -> tuple[int, int, RunRecord]:
+    """One seed of the experiment at `place`, on whichever worker, which does not outlive `parent`."""
     if os.getpid() != parent:
         end_with(parent)
     return place, seed, experiment.run_seed(seed, runs)
