@@ -22,6 +22,11 @@ class AdaptedLayer(nn.Module, ABC):
         super().__init__()
         self.base = base
 
+    @property
+    def calls_base(self) -> bool:
+        """Whether it calls `base`; else it takes its weight and bias, and passes by what hangs on it."""
+        return True
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """As the layer alone: the shape of what `base` returns, the type of x."""
         return self.adapted(x).to(x.dtype)

@@ -19,7 +19,10 @@ from crossbar_sim.chip.chip import simulated_chip
 from crossbar_sim.chip.digital import DigitalChip
 from crossbar_sim.chip.interface import AnyChip, TiledChip
 from crossbar_sim.chip.matrix import Matrix
+from crossbar_sim.layers.fast_path import close_fast_paths, open_fast_paths
+from crossbar_sim.layers.hung_on import computed_weight, has_hooks
 from crossbar_sim.spec.spec import Spec
+from peft_methods.adapted_layer import AdaptedLayer
 from peft_methods.errors import MethodError
 from peft_methods.model_parts import difference, head_of
 from peft_methods.model_state import ModelState
@@ -204,6 +207,7 @@ class Adapter:
     def settle(self, before: ModelState) -> None:
         """Nothing can be refused any more: `detach` will put back what was `before`."""
         self._state = before
+        close_fast_paths(self.model, AdaptedLayer)
         _ATTACHED.update(self.model.modules())
 
     @property
@@ -238,9 +242,22 @@ class Adapter:
         return matrix.master
 
     def replace(self, name: str, module: nn.Module) -> None:
-        """Put `module` where the layer called `name` was."""
+        """Put `module` where the layer called `name` was; MethodError if its owner would not call it."""
         parent, _, child = name.rpartition(".")
         owner = self.model.get_submodule(parent)
+        if isinstance(owner, nn.MultiheadAttention):
+            raise MethodError(
+                f"{name}: nn.MultiheadAttention reads the weight of this layer itself and would not call what "
+                f"{self.method.display_name} puts there; name other targets, or put the attention on tiles"
+            )
+        layer = getattr(owner, child)
+        if isinstance(module, AdaptedLayer) and not module.calls_base:
+            computed = computed_weight(layer)
+            if computed is not None or has_hooks(layer):
+                raise MethodError(
+                    f"{name}: {self.method.display_name} takes this layer's weight instead of calling it, but "
+                    f"{computed or 'the layer has hooks, which would not run; remove them first'}"
+                )
         self._replaced.append((owner, child, getattr(owner, child)))
         setattr(owner, child, module)
 
@@ -317,6 +334,7 @@ class Adapter:
             raise MethodError(f"{self.method.display_name} is not attached any more; method.attach(model) again")
         for owner, child, original in reversed(self._replaced):
             setattr(owner, child, original)
+        open_fast_paths(self.model)
         for parameter, value in self._originals.items():
             parameter.copy_(value)
         with self.chip.ledger.phase(UPDATE):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,8 @@ from torch import Tensor, nn
 
 from crossbar_sim import CrossbarError, SpecError
 from crossbar_sim.chip.interface import AnyChip
+from crossbar_sim.runtime.files import write_bytes, write_text
+from crossbar_sim.spec.documents import read_json
 from peft_methods.base import Adapter, Method, chip_for
 from peft_methods.errors import CheckpointError
 from peft_methods.methods import read_method
@@ -30,7 +31,7 @@ VALUES_FILE = "crossbar_adapter.safetensors"
 FORMAT = 1
 
 
-def save_native(folder: Path, adapter: Adapter, base_model_name: str, *, seed: int = 0) -> None:
+def save_native(folder: str | Path, adapter: Adapter, base_model_name: str, *, seed: int = 0) -> None:
     """Write an adapter's method, settings and trained values into `folder`; of a pool only the digest.
 
     seed: what `attach` was given, from which frozen random tensors (LoRA-FA, VeRA) are drawn again.
@@ -44,24 +45,21 @@ def save_native(folder: Path, adapter: Adapter, base_model_name: str, *, seed: i
         "frozen_digest": frozen_digest(adapter),
     }
     values = {key: value.detach().cpu().contiguous().clone() for key, value in adapter.trained_by_name().items()}
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f".{os.getpid()}.tmp"
-    try:
-        temporary.write_bytes(save(values, {"format": "pt"}))
-        os.replace(temporary, folder / VALUES_FILE)
-        temporary.write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-        os.replace(temporary, folder / FACTS_FILE)
-    finally:
-        temporary.unlink(missing_ok=True)
+    folder = Path(folder)
+    write_bytes(folder / VALUES_FILE, save(values, {"format": "pt"}))
+    write_text(folder / FACTS_FILE, json.dumps(facts, indent=2, sort_keys=True) + "\n")
 
 
-def load_native(folder: Path, model: nn.Module, chip: AnyChip | None = None, method: Method | None = None) -> Adapter:
+def load_native(
+    folder: str | Path, model: nn.Module, chip: AnyChip | None = None, method: Method | None = None
+) -> Adapter:
     """Attach the method of `folder` to `model` and give it the values that were saved; ready to infer or train on.
 
     chip: as in `attach`. method: the saved one with its pool, where the pool was an object, which a file does not hold.
     Programming is billed as in `attach`. CheckpointError if the file is damaged, of another model, of another method
     or of another pool; model, chip and ledger are then as they were.
     """
+    folder = Path(folder)
     facts, values = _read(folder)
     method = _with_its_pool(folder, _method(folder, facts.get("method")), method, facts.get("pool_digest"))
     chip = chip_for(model, chip)
@@ -120,9 +118,9 @@ def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     if not path.is_file():
         raise CheckpointError(f"{path} does not exist; give the folder of one adapter, saved with save_native")
     try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
+        facts = read_json(path)
         values = load_file(folder / VALUES_FILE)
-    except (ValueError, OSError, SafetensorError) as error:
+    except (SpecError, ValueError, OSError, SafetensorError) as error:
         raise CheckpointError(f"{folder} is not a whole adapter ({error}); save it again") from error
     if not isinstance(facts, dict) or facts.get("format") != FORMAT:
         raise CheckpointError(f"{path}: only format {FORMAT} can be read here; save the adapter again")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 from benchmarks.record import Record
 from crossbar_sim.devices import DeviceModel, device_names
+from crossbar_sim.spec.spec import Sourced
 from crossbar_sim.spec.units import engineering
 
 
@@ -73,19 +74,6 @@ class DeviceEntry(Record):
 def sheet_of(device: DeviceModel) -> DeviceSheet:
     """Everything that is known of a device."""
     return DeviceSheet(device=device, numbers=numbers(device), sources=tuple(device.sources()))
-
-
-class Sourced(Protocol):
-    """A note on a number, or a law that carries its own."""
-
-    @property
-    def source(self) -> str: ...
-    @property
-    def where(self) -> str: ...
-    @property
-    def kind(self) -> str: ...
-    @property
-    def valid(self) -> str: ...
 
 
 def numbers(device: DeviceModel) -> tuple[SourcedNumber, ...]:

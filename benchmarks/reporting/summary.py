@@ -11,6 +11,7 @@ from benchmarks.experiments.experiment import Experiment, Result
 from benchmarks.experiments.record import RunRecord
 from crossbar_sim import CrossbarError, Hardware
 from crossbar_sim.hardware.components import COMPONENTS
+from crossbar_sim.spec.spec import CHANGED
 from crossbar_sim.wear.statistics import adaptations_until_wearout
 
 KINDS = ("source", "related", "unrelated")
@@ -146,7 +147,7 @@ def summarise(results: Sequence[Result]) -> list[MethodSummary]:
         _check_group(group)
     chips = {key: group[0] for (_, key), group in groups.items()}
     kinds = {key: group[0] for (key, _), group in groups.items()}
-    hardware = distinct_names({key: result.experiment.hardware.name for key, result in chips.items()}, chips, _design)
+    hardware = _design_names(chips)
     methods = distinct_names({key: result.display_name for key, result in kinds.items()}, kinds, _settings)
     return [MethodSummary(methods[m], hardware[h], tuple(group)) for (m, h), group in groups.items()]
 
@@ -167,8 +168,17 @@ def _settings(result: Result) -> Leaves:
     }
 
 
+def _design_names(chips: Mapping[str, Result]) -> dict[str, str]:
+    """key -> name; a design and changed copies of it get the settings that tell them apart."""
+    full = {key: result.experiment.hardware.name for key, result in chips.items()}
+    origins = {key: name.removesuffix(CHANGED) for key, name in full.items()}
+    named = distinct_names(origins, chips, _design)
+    return {key: full[key] if named[key] == origins[key] else named[key] for key in chips}
+
+
 def _design(result: Result) -> Leaves:
-    return dict(_leaves(result.experiment.hardware.model_dump(mode="json")))
+    leaves = dict(_leaves(result.experiment.hardware.model_dump(mode="json")))
+    return {key: value for key, value in leaves.items() if key not in ("name", "device.name")}
 
 
 def distinct_names(

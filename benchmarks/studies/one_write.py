@@ -25,7 +25,7 @@ from crossbar_sim import Chip, Hardware
 from crossbar_sim.spec.units import engineering
 from peft_methods import FullFineTuning, LinearProbe, LoRA, LoRAFA, Method, accuracy
 from peft_methods.methods.low_rank import LowRankAdapter
-from peft_methods.model_parts import LinearLike, all_linear_layers, linear_layers
+from peft_methods.model_parts import LinearLike, all_linear_layers, linear_layers, weight_of
 from peft_methods.ntk.fit import TangentKernel, tangent_kernel
 from peft_methods.ntk.gradients import Parameters, split, subspace, write_once
 from peft_methods.ntk.linearised import linearise
@@ -104,7 +104,7 @@ def _parameters(model: nn.Module, written: Written, chip: Chip, seed: int) -> tu
     if written == "head":
         return None, subspace(model, "head")
     if written == "weights":
-        chosen = {id(layer.weight): name for name, layer in linear_layers(model, None).items()}
+        chosen = {id(weight_of(layer)): name for name, layer in linear_layers(model, None).items()}
         return None, {chosen[id(value)]: value for value in model.parameters() if id(value) in chosen}
     adapter = LoRAFA(rank=RANK, alpha=ALPHA).attach(model, chip, seed=seed)
     return adapter, {name: layer.b.master for name, layer in adapter.layers.items()}

@@ -25,12 +25,11 @@ from crossbar_sim.ledger.ledger import Ledger
 from crossbar_sim.mapping.layout import Layout
 from crossbar_sim.reading.registers import Registers
 from crossbar_sim.runtime.files import write_bytes, write_json
-from crossbar_sim.spec.errors import MappingError
+from crossbar_sim.spec.documents import read_json
+from crossbar_sim.spec.errors import MappingError, SpecError
 
 FORMAT = 1
 FACTS_FILE = "chip.json"
-LARGEST_FACTS = 1 << 28
-"""Bytes of `chip.json` that are read at most."""
 Tensors = dict[str, torch.Tensor]
 DIRECTIONS = ("forward", "backward")
 
@@ -54,16 +53,12 @@ def write_chip(folder: Path, facts: Mapping[str, Any], tensors: Tensors) -> None
 def read_chip(folder: Path) -> tuple[dict[str, Any], Tensors]:
     """The facts and tensors of a saved chip. MappingError if it is not there, not whole, or of another format."""
     path = folder / FACTS_FILE
+    if not path.exists():
+        raise MappingError(f"{path} does not exist; give the folder that chip.save() wrote")
     try:
-        if path.stat().st_size > LARGEST_FACTS:
-            raise MappingError(f"{path} is larger than {LARGEST_FACTS >> 20} MiB; a chip's facts are not")
-        facts = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise MappingError(f"{path} does not exist; give the folder that chip.save() wrote") from None
-    except OSError as error:
-        raise MappingError(f"{path} cannot be read ({error.strerror})") from error
-    except (RecursionError, ValueError):
-        raise MappingError(f"{path} is damaged: it is not JSON; save the chip again") from None
+        facts = read_json(path)
+    except SpecError as error:
+        raise MappingError(f"{error}; save the chip again") from None
     if not isinstance(facts, dict) or facts.get("format") != FORMAT:
         raise MappingError(f"{path} is not a saved chip of format {FORMAT}; save the chip again with this version")
     stated = facts.pop("digest", None)

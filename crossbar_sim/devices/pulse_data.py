@@ -198,7 +198,9 @@ def _by_device(path: Path, rows: Sequence[Row], roles: Sequence[str]) -> Floats:
     if "value" not in roles:
         raise SpecError(f"{path}: column conductance is missing; the columns are {', '.join(COLUMNS)}")
     timed = "pulse" not in roles
-    order, value, device = roles.index("time" if timed else "pulse"), roles.index("value"), roles.index("device")
+    order = roles.index("time" if timed else "pulse")
+    value = roles.index("value")
+    device = roles.index("device")
     found: dict[str, dict[float, float]] = {}
     for line, cells in rows:
         if len(cells) <= max(order, value, device):

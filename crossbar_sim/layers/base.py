@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
 
 from crossbar_sim.chip.matrix import Matrix
+from crossbar_sim.layers.guarded_weight import GuardedWeight
+from crossbar_sim.layers.hung_on import share_hooks
 from crossbar_sim.spec.errors import MappingError
 
 Weights = Literal["cells", "master"]
+REGISTERED = frozenset({"bias", "bias_k", "bias_v", "out_proj"})
+"""What layers on tiles have under the names of torch's; until it is registered, nothing of that name may be found."""
 Program = Callable[[str, torch.Tensor], Matrix]
 """Puts a matrix (outputs, inputs) on the tiles of the chip, under a name."""
 
@@ -20,7 +24,8 @@ class MappedLayer(nn.Module):
     """A layer whose weight matrices are on tiles.
 
     original: the torch layer it stands for, kept for `restored`; its parameters are not this module's, except
-    biases that both share. held: per weight of the original, the matrices that hold it, by blocks of outputs.
+    biases and hooks that both share. held: per weight of the original, the matrices that hold it, by blocks of outputs.
+    What it is asked for and does not have itself, such as `in_features`, the original answers.
     """
 
     def __init__(
@@ -30,6 +35,29 @@ class MappedLayer(nn.Module):
         self.name = name
         self._original = (original,)  # in a tuple, where torch does not look for submodules
         self._held = dict(held or {})
+        if original is not None:
+            share_hooks(original, self)
+
+    def __getattr__(self, name: str) -> Any:
+        """Sizes and settings, biases and weights of the layer it stands for; a weight may be looked at only."""
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            (original,) = vars(self).get("_original", (None,))
+            if original is None or name.startswith("__") or name in REGISTERED:
+                raise
+            if name in self._held:
+                return self._guarded(name, original.get_parameter(name))
+            value = getattr(original, name)
+            if name != "flatten_parameters" and (callable(value) or isinstance(value, list)):
+                raise
+            return value
+
+    def _guarded(self, name: str, stands_for: torch.Tensor) -> GuardedWeight:
+        """The float copy of a weight; a view of it where it is one float32 matrix."""
+        values: list[torch.Tensor] = [matrix.master for matrix in self._held[name]]
+        joined = values[0] if len(values) == 1 else torch.cat(values)
+        return GuardedWeight.of(f"{self.name}.{name}", joined.reshape(stands_for.shape).to(stands_for.dtype))
 
     @torch.no_grad()
     def restored(self, weights: Weights) -> nn.Module:

@@ -20,12 +20,12 @@ class MappedConvolution(MappedLayer):
 
     def __init__(self, name: str, layer: Convolution, groups: list[Matrix]) -> None:
         super().__init__(name, layer, {"weight": tuple(groups)})
-        self.groups = nn.ModuleList(groups)
+        self.of_group = nn.ModuleList(groups)
         self.bias = layer.bias
         self.dimensions = len(layer.kernel_size)
-        self.kernel, self.stride, self.dilation = map(_two, (layer.kernel_size, layer.stride, layer.dilation))
-        self.padding = _edges(layer)
-        self.padding_mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
+        self.kernel, self.strides, self.dilations = map(_two, (layer.kernel_size, layer.stride, layer.dilation))
+        self.edges = _edges(layer)
+        self.edge_mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
         self.in_channels, self.out_channels = layer.in_channels, layer.out_channels
 
     @classmethod
@@ -45,17 +45,19 @@ class MappedConvolution(MappedLayer):
                 f"{self.name}: the input must have {self.in_channels} channels and {self.dimensions} dimensions of "
                 f"space, got shape {tuple(x.shape)}"
             )
-        x = functional.pad(x, self.padding, self.padding_mode)
+        x = functional.pad(x, self.edges, self.edge_mode)
         if self.dimensions == 1:
             x = x[:, :, None]
-        patches = functional.unfold(x, self.kernel, self.dilation, stride=self.stride).transpose(1, 2)
-        parts = patches.chunk(len(self.groups), dim=2)
-        y = torch.cat([matrix(part) for matrix, part in zip(self.groups, parts, strict=True)], dim=2)
+        patches = functional.unfold(x, self.kernel, self.dilations, stride=self.strides).transpose(1, 2)
+        parts = patches.chunk(len(self.of_group), dim=2)
+        y = torch.cat([matrix(part) for matrix, part in zip(self.of_group, parts, strict=True)], dim=2)
         if self.bias is not None:
             y = y + self.bias
         space = [
             (size - dilation * (kernel - 1) - 1) // stride + 1
-            for size, dilation, kernel, stride in zip(x.shape[2:], self.dilation, self.kernel, self.stride, strict=True)
+            for size, dilation, kernel, stride in zip(
+                x.shape[2:], self.dilations, self.kernel, self.strides, strict=True
+            )
         ]
         return y.transpose(1, 2).reshape(len(x), self.out_channels, *space[-self.dimensions :])
 

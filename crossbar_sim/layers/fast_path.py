@@ -13,20 +13,24 @@ SWITCH = {
 REMEMBERED = "switch_before_mapping"
 
 
-def close_fast_paths(model: nn.Module) -> None:
-    """Make every transformer encoder that holds a mapped layer call its layers, also in evaluation mode."""
+def close_fast_paths(model: nn.Module, *others: type[nn.Module]) -> None:
+    """Make every transformer encoder that holds a mapped layer, or one of other kinds that torch does not know, call
+    its layers, also in evaluation mode."""
+    kinds: tuple[type[nn.Module], ...] = (MappedLayer, *others)
     for module in model.modules():
         for kind, (switch, off) in SWITCH.items():
-            if isinstance(module, kind) and any(isinstance(part, MappedLayer) for part in module.modules()):
+            if isinstance(module, kind) and any(isinstance(part, kinds) for part in module.modules()):
                 if not hasattr(module, REMEMBERED):
                     setattr(module, REMEMBERED, getattr(module, switch))
                 setattr(module, switch, off)
 
 
 def open_fast_paths(model: nn.Module) -> None:
-    """As it was before `close_fast_paths`."""
+    """As it was before `close_fast_paths`, where no mapped layer is left."""
     for module in model.modules():
         for kind, (switch, _) in SWITCH.items():
             if isinstance(module, kind) and hasattr(module, REMEMBERED):
+                if any(isinstance(part, MappedLayer) for part in module.modules()):
+                    continue
                 setattr(module, switch, getattr(module, REMEMBERED))
                 delattr(module, REMEMBERED)

@@ -7,6 +7,7 @@ from torch import nn
 
 from crossbar_sim.chip.matrix import Matrix
 from crossbar_sim.layers.base import MappedLayer, Program, Weights
+from crossbar_sim.layers.guarded_weight import GuardedWeight
 
 
 class MappedLinear(MappedLayer):
@@ -23,9 +24,11 @@ class MappedLinear(MappedLayer):
         return cls(program(name, layer.weight), layer.bias, layer)
 
     @property
-    def weight(self) -> nn.Parameter:
-        """The float master copy of the weights (outputs, inputs); the tiles hold its levels."""
-        return self.matrix.master
+    def weight(self) -> GuardedWeight:
+        """The float master copy of the weights (outputs, inputs), to look at; the tiles hold its levels."""
+        master, (original,) = self.matrix.master, self._original
+        dtype = original.weight.dtype if isinstance(original, nn.Linear) else master.dtype
+        return GuardedWeight.of(self.name, master.to(dtype))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """x (..., inputs) -> (..., outputs)."""

@@ -19,6 +19,7 @@ from crossbar_sim.layers.attention import MappedAttention
 from crossbar_sim.layers.base import MappedLayer, Program, Weights
 from crossbar_sim.layers.convolution import MappedConvolution
 from crossbar_sim.layers.fast_path import close_fast_paths, open_fast_paths
+from crossbar_sim.layers.hung_on import computed_weight
 from crossbar_sim.layers.linear import MappedLinear
 from crossbar_sim.layers.loading import check_before_loading, stop_checking
 from crossbar_sim.layers.recurrent import MappedCell, MappedRecurrent
@@ -88,12 +89,13 @@ def map_model(
     mappable = {name: module for name, module in found.items() if type(module) in KINDS}
     targets = None if target is None else _known_patterns("target", target, mappable)
     excludes = (DIGITAL_HEAD,) if exclude is None else _known_patterns("exclude", exclude, found)
-    reasons = {name: _reason_to_skip(name, module, targets, excludes) for name, module in found.items()}
+    ties = _ties(model)
+    reasons = {name: _reason_to_skip(name, module, targets, excludes, ties) for name, module in found.items()}
     chosen = {name: module for name, module in found.items() if reasons[name] is None}
     if not chosen:
         raise MappingError(
             f"{type(model).__name__} has no layer to map ({', '.join(kind.__name__ for kind in KINDS)}); excluded: "
-            f"{', '.join(excludes) or 'nothing'}"
+            f"{', '.join(excludes) or 'nothing'}{_why_none(reasons)}"
         )
     if "" in chosen:
         raise MappingError(f"the model is a single {type(model).__name__}; wrap it: nn.Sequential(layer)")
@@ -172,13 +174,24 @@ def _known_patterns(argument: str, patterns: Iterable[str], modules: Iterable[st
 
 
 def _reason_to_skip(
-    name: str, module: nn.Module, targets: tuple[str, ...] | None, excludes: tuple[str, ...]
+    name: str,
+    module: nn.Module,
+    targets: tuple[str, ...] | None,
+    excludes: tuple[str, ...],
+    ties: Mapping[nn.Module, tuple[str, str]],
 ) -> str | None:
     kind = type(module).__name__
+    embedding, tied = ties.get(module, ("", ""))
     if isinstance(module, MappedLayer | Matrix):
         return f"{kind} is on tiles already"
     if isinstance(module, nn.Embedding):
-        return "Embedding is digital: a look-up is a memory read, not a product"
+        cut = f"; its tie to '{tied}', which goes on tiles, is cut" if _asked_for(tied, targets, excludes) else ""
+        return f"Embedding is digital: a look-up is a memory read, not a product{cut}"
+    computed = computed_weight(module)
+    if computed is not None:
+        if name in (targets or ()):
+            raise MappingError(f"target: '{name}': {computed}")
+        return f"kept digital: {computed}"
     if type(module) not in KINDS:
         return f"{kind} is digital: on tiles go {', '.join(one.__name__ for one in KINDS)}"
     matching = [pattern for pattern in excludes if _matches(name, pattern)]
@@ -186,7 +199,34 @@ def _reason_to_skip(
         return f"kept digital by request ('{matching[0]}')"
     if targets is not None and not any(_matches(name, pattern) for pattern in targets):
         return "kept digital by request (not a target)"
+    if targets is None and tied:
+        return f"kept digital: its weight is tied to '{embedding}'; name it as a target to cut the tie"
     return None
+
+
+def _ties(model: nn.Module) -> dict[nn.Module, tuple[str, str]]:
+    """Embeddings and layers that share one weight: the names of (embedding, layer), for both."""
+    named = list(model.named_modules())
+    tables = {id(module.weight): (name, module) for name, module in named if type(module) is nn.Embedding}
+    ties: dict[nn.Module, tuple[str, str]] = {}
+    for name, module in named:
+        if type(module) is nn.Linear and id(module.weight) in tables:
+            embedding, table = tables[id(module.weight)]
+            ties[module] = ties[table] = (embedding, name)
+    return ties
+
+
+def _asked_for(name: str, targets: tuple[str, ...] | None, excludes: tuple[str, ...]) -> bool:
+    """Whether a layer is a target and not excluded."""
+    return any(_matches(name, pattern) for pattern in targets or ()) and not any(
+        _matches(name, pattern) for pattern in excludes
+    )
+
+
+def _why_none(reasons: Mapping[str, str | None]) -> str:
+    """Why the first layer that might have gone on tiles does not; nothing where there is no such layer."""
+    kept = [(name, why) for name, why in reasons.items() if why is not None and why.startswith("kept digital:")]
+    return f"; '{kept[0][0]}' is {kept[0][1]}" if kept else ""
 
 
 def _design(hardware: Hardware | str | Path) -> Hardware:

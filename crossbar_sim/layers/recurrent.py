@@ -44,6 +44,7 @@ class MappedCell(MappedLayer):
         held = {"weight_ih": [from_input.matrix], "weight_hh": [from_hidden.matrix]}
         super().__init__(name, layer, held)
         self.input, self.hidden = from_input, from_hidden
+        self.bias = layer.bias
         self.width = layer.hidden_size
         self.rule = rule_of(layer)
 
@@ -79,7 +80,7 @@ class MappedRecurrent(MappedLayer):
             self.add_module(key, linear)
         self.rule = rule_of(layer)
         self.layers, self.directions = layer.num_layers, 1 + layer.bidirectional
-        self.batch_first = layer.batch_first
+        self.batch_first, self.bias = layer.batch_first, layer.bias
         self.dropout = layer.dropout
         self.projects = layer.proj_size > 0
         self.width = layer.proj_size or layer.hidden_size

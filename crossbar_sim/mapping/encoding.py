@@ -158,15 +158,14 @@ class CellTargets:
     def __init__(
         self, device: DeviceModel, layout: Layout, weight: torch.Tensor, scale: Floats | None, rows: RowOrder
     ) -> None:
-        tile = layout.spec
         self.device = device
         self.layout = layout
         self.rows = rows
-        taken, of_tile = scales_of(weight, layout)
-        if scale is not None:
-            of_tile = tile_scale(np.zeros((layout.inputs, layout.outputs)), tile)
         self.target = np.full(layout.shape, np.nan)
-        self.rescale(taken if scale is None else scale, of_tile)
+        if scale is None:
+            self.rescale(*scales_of(weight, layout))
+        else:
+            self.rescale(scale, np.ones((layout.row_tiles, layout.column_tiles)))
 
     def rescale(self, scale: Floats, of_tile: Floats) -> None:
         """From now on columns and tiles can hold so much; every target stays what it is, siemens."""

@@ -128,7 +128,9 @@ class ReadPath:
         return self._largest(self._driven(x) if self._scales_inputs else x)
 
     def _largest(self, driven: torch.Tensor) -> float:
-        scaled = driven * torch.from_numpy(self.direction.programmed.input_scale).to(driven.device)
+        scaled = driven
+        if self._layout.plain:  # otherwise the lines are driven as they are
+            scaled = driven * torch.from_numpy(self.direction.programmed.input_scale).to(driven.device)
         return float(scaled.abs().max()) if len(driven) else 0.0
 
     def _driven(self, x: torch.Tensor) -> torch.Tensor:

@@ -92,7 +92,8 @@ def _not_finite(name: str) -> float:
 
 def _check_bounds(document: Any, path: str | Path, most_keys: int | None = None) -> None:
     """SpecError for a document that is too deep, has too many keys, or whole numbers that are too large."""
-    level, depth, keys = [document], 0, 0
+    level = [document]
+    depth, keys = 0, 0
     while level:
         depth += 1
         if depth > DEEPEST:

@@ -149,7 +149,7 @@ class Provenance(Spec):
     valid: str = ""
 
 
-class Said(Protocol):
+class Sourced(Protocol):
     """A note on a number, or a law that carries its own."""
 
     @property
@@ -158,9 +158,11 @@ class Said(Protocol):
     def where(self) -> str: ...
     @property
     def kind(self) -> str: ...
+    @property
+    def valid(self) -> str: ...
 
 
-def changed_from(was: str, said: Said | None) -> str:
+def changed_from(was: str, said: Sourced | None) -> str:
     """What a changed number or law was, and what was said of it; of one that is changed again, what it was at first."""
     if said is None:
         return f"{CHANGED_FROM}{was}"

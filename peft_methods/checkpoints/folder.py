@@ -6,7 +6,6 @@ Nothing that is loaded is executed: pickles are refused.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from crossbar_sim.runtime.files import write_bytes, write_text
 from crossbar_sim.spec.documents import read_json
 from crossbar_sim.spec.errors import SpecError
 from peft_methods.errors import CheckpointError
@@ -47,15 +47,8 @@ def write_adapter(folder: str | Path, tensors: Mapping[str, Tensor], config: Map
     # A clone per tensor: the format refuses tensors that share memory.
     folder = Path(folder)
     contiguous = {key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()}
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f".{os.getpid()}.tmp"
-    try:
-        temporary.write_bytes(save(contiguous, {"format": "pt"}))
-        os.replace(temporary, folder / WEIGHTS_FILE)
-        temporary.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-        os.replace(temporary, folder / CONFIG_FILE)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_bytes(folder / WEIGHTS_FILE, save(contiguous, {"format": "pt"}))
+    write_text(folder / CONFIG_FILE, json.dumps(config, indent=2, sort_keys=True) + "\n")
 
 
 def read_config(folder: Path, wanted: str) -> dict[str, Any]:

@@ -58,6 +58,10 @@ class DoRALinear(LowRankLinear):
         self._zero_rows = self._rows_of_zeros(squares)
         self.magnitude = nn.Parameter(squares.sqrt(), requires_grad=False)
 
+    @property
+    def calls_base(self) -> bool:
+        return False
+
     def adapted(self, x: torch.Tensor) -> torch.Tensor:
         outputs, vectors = self.norm.numel(), x.numel() // x.shape[-1]
         bill_arithmetic(self.chip, "DoRA", multiplies=vectors * outputs)

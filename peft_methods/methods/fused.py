@@ -102,6 +102,10 @@ class FusedLinear(AdaptedLayer):
         gain = self.gain()
         return None if gain is None or self.norms is None else (gain * self.norms(self.weights)).detach()
 
+    @property
+    def calls_base(self) -> bool:
+        return False
+
     def adapted(self, x: torch.Tensor) -> torch.Tensor:
         w = self.weights
         a = self.a_stack(x).unflatten(-1, (self.modules_in_pool, -1))

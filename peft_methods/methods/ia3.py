@@ -60,6 +60,10 @@ class GainLinear(AdaptedLayer):
         weight = weight_of(base)
         self.gain = nn.Parameter(weight.new_ones(weight.shape[1 if on_inputs else 0]), requires_grad=False)
 
+    @property
+    def calls_base(self) -> bool:
+        return False
+
     def adapted(self, x: torch.Tensor) -> torch.Tensor:
         values = x.numel() // x.shape[-1] * self.gain.numel()
         bill_arithmetic(self.chip, "IA3", multiplies=values)

@@ -74,6 +74,10 @@ class EditedLinear(AdaptedLayer):
         self.scaling = scaling
         self.on_input, self.chip = on_input, chip
 
+    @property
+    def calls_base(self) -> bool:
+        return self.on_input
+
     def adapted(self, x: torch.Tensor) -> torch.Tensor:
         if self.on_input:
             y: torch.Tensor = self.base(self._edit(x))

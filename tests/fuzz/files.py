@@ -19,7 +19,8 @@ from benchmarks.experiments.record import RunRecord
 from benchmarks.experiments.suites import find, load_comparison, load_experiment
 from benchmarks.problems.model_file import read_model
 from crossbar_sim import DeviceModel, Hardware
-from crossbar_sim.devices.fit import example, fit, read_pulses
+from crossbar_sim.devices.fit import example, fit
+from crossbar_sim.devices.pulse_data import read_pulses
 from crossbar_sim.spec.spec import read_toml
 from peft_methods import LoRA, Pool
 from peft_methods.checkpoints.lora import load_lora, save_lora

@@ -84,7 +84,7 @@ def specs(draw: np.random.Generator, folder: Path) -> None:
     use(model, x)
     check_bill(chip)
     str(chip.plan), str(chip.ledger), chip.energy_by_tile()
-    if hasattr(Chip, "save") and draw.random() < 0.3:
+    if draw.random() < 0.3:
         travel(chip, model, x, folder)
 
 

@@ -8,8 +8,22 @@ import pytest
 import torch
 from torch import nn
 
-from crossbar_sim import Chip, Hardware, map_model
-from peft_methods import BitFit, DoRA, FullFineTuning, LoRA, LoRAFA, Method, MethodError, VeRA, fine_tune
+from crossbar_sim import Chip, Hardware, MappingError, map_model
+from peft_methods import (
+    IA3,
+    METHODS,
+    BitFit,
+    DoRA,
+    FullFineTuning,
+    LoRA,
+    LoRAFA,
+    Method,
+    MethodError,
+    VeRA,
+    WeGeFT,
+    accuracy,
+    fine_tune,
+)
 from peft_methods.base import Adapter
 from peft_methods.methods.pooled import with_pool
 from tests.conftest import tiny_net, tiny_pool
@@ -175,3 +189,58 @@ def test_the_chip_of_another_model_is_refused(milo: Hardware) -> None:
         FullFineTuning().attach(digital, other)
     assert same(before, (everything(model, own), everything(digital, other)))
     assert LoRA(rank=2).attach(digital, Chip(milo)).chip.matrices, "an empty chip takes the adapter of a digital model"
+
+
+class Encoder(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList([nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)])
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = self.head(self.layers[0](x).mean(1))
+        return y
+
+
+@pytest.mark.parametrize("name", ["lora", "lora-fa", "dora", "vera", "wegeft"])
+@pytest.mark.parametrize("attention", ["digital", "excluded", "on tiles"])
+def test_layers_whose_owner_looks_inside_work_or_are_refused(name: str, attention: str, milo: Hardware) -> None:
+    model, x = Encoder(), torch.randn(6, 4, 8)
+    exclude = ["head", "*self_attn"] if attention == "excluded" else ["head"]
+    chip = None if attention == "digital" else map_model(model, milo, exclude=exclude)
+    method = METHODS[name](steps=2, rank=2)  # type: ignore[call-arg]
+    if attention != "on tiles":
+        before = everything(model, chip)
+        with pytest.raises(MethodError, match="layers.0.self_attn.out_proj: nn.MultiheadAttention reads the weight"):
+            method.attach(model, chip)
+        assert same(before, everything(model, chip))
+        method = method.replace(targets=("linear1", "linear2"))
+    digital = model.eval()(x).detach() if chip is None else None
+    adapter = method.attach(model, chip)
+    fine_tune(model, adapter, x, torch.arange(6) % 3)
+    assert 0 <= accuracy(model, x, torch.arange(6) % 3) <= 1
+    adapter.detach()
+    if digital is not None:
+        assert torch.equal(model.eval()(x), digital)
+
+
+@pytest.mark.parametrize("method", [DoRA(rank=2), IA3(targets=("0",), feed_forward=()), WeGeFT(rank=2, side="output")])
+def test_hooks_that_would_not_run_are_refused(method: Method) -> None:
+    model = nn.Sequential()
+    model.blocks = nn.ModuleList([nn.Linear(6, 6)])
+    model.blocks[0].register_forward_hook(lambda *_: None)
+    before = everything(model, None)
+    with pytest.raises(MethodError, match="blocks.0: .* the layer has hooks"):
+        method.attach(model)
+    assert same(before, everything(model, None))
+    LoRA(rank=2).attach(model)
+
+
+def test_an_adapted_layer_answers_for_the_layer_inside(milo: Hardware) -> None:
+    for chip_of in (lambda model: None, lambda model: map_model(model, milo)):
+        model = tiny_net()
+        layer = LoRA(rank=2).attach(model, chip_of(model)).layers["blocks.0.up"]
+        assert (layer.in_features, layer.out_features, layer.weight.shape) == (6, 10, (10, 6))
+        assert layer.bias is layer.base.bias and layer.weight.dtype == torch.float32
+        with pytest.raises(MappingError, match="call the layer itself"):
+            nn.functional.linear(torch.ones(6), layer.weight)

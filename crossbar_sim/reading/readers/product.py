@@ -51,7 +51,9 @@ class ProductReader(Reader):
         if full_drive:
             drive = drive._replace(full_drive=full_drive)
         output, conduction = np.empty((count, outputs), np.float32), np.empty(-(-count // BLOCK))
-        workers = min(count * self._products // LEAST_WORK, thread_count())
+        workers = count * self._products // LEAST_WORK
+        if workers > 1:
+            workers = min(workers, thread_count())
         if workers < 2:
             peaks, clipped = np.zeros(self._tiles, np.float32), np.zeros(self._tiles, np.int64)
             results = Results(output, conduction, peaks, clipped)

@@ -48,7 +48,8 @@ def test_damage_changes_the_device_alone(milo: Hardware) -> None:
     law, scaled = milo.device.programming_error, damaged.device.programming_error
     assert law is not None and scaled is not None and scaled.sigma_scale == 3 * law.sigma_scale
     assert damaged.device.stuck_at_lrs == damaged.device.stuck_at_hrs == 0.05
-    assert damaged.replace(device=milo.device) == milo and Damage().done_to(milo) == milo
+    assert damaged.name == f"{milo.name}, changed"
+    assert damaged.replace(device=milo.device, name=milo.name) == milo and Damage().done_to(milo) == milo
     with pytest.raises(SpecError, match="milo2021 states no retention, so time changes nothing; choose one"):
         Damage(seconds=1).done_to(milo)
     with pytest.raises(SpecError, match="states no programming_error to multiply"):
