@@ -62,12 +62,16 @@ def all_linear_layers(model: nn.Module) -> dict[str, LinearLike]:
 def linear_layers(model: nn.Module, targets: tuple[str, ...] | None) -> dict[str, LinearLike]:
     """The linear layers a method changes, in the order of the model.
 
-    targets: suffixes of dotted names ('query', 'mlp.up'); None: every linear layer inside a numbered block.
+    targets: suffixes of dotted names ('query', 'mlp.up'); None: every linear layer inside a numbered block
+    that is not in the head.
     Raises MethodError if a target matches nothing.
     """
     layers = all_linear_layers(model)
     if targets is None:
-        chosen = {name: layer for name, layer in layers.items() if block_of(name) is not None}
+        head = f"{head_name(model)}."
+        chosen = {
+            name: layer for name, layer in layers.items() if block_of(name) is not None and not name.startswith(head)
+        }
         if not chosen:
             raise MethodError(f"{type(model).__name__} has no linear layer inside a numbered block; name the targets")
         return chosen

@@ -68,9 +68,7 @@ class ProblemFile(Spec):
     def _prompted(self) -> ProblemFile:
         prompted = self.task_type == "prompted-classification"
         if prompted != bool(self.verbaliser):
-            raise SpecError(
-                "a verbaliser (class = 'word') goes with task_type 'prompted-classification', and only there"
-            )
+            raise SpecError("a verbaliser (class = 'word') goes with 'prompted-classification', and only with it")
         if prompted and "{text}" not in self.template:
             raise SpecError("template: it must say where the text goes: 'Review: {text} Sentiment:'")
         return self

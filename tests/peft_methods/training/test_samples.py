@@ -49,7 +49,7 @@ def test_a_batch_without_a_mask_keeps_its_columns() -> None:
 
 
 class Bag(nn.Module):
-    """Mean of embeddings, with a head of a name that is not 'head'; answers with a table as Hugging Face's models do."""
+    """A sum of embeddings whose head is called otherwise; it answers with a table, as Hugging Face's models do."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ def test_a_model_of_named_inputs_with_a_head_of_another_name_is_trained_and_judg
     fine_tune(model, adapter, inputs, labels)
     after = evaluate(model, inputs, labels)
     assert after.value == accuracy(model, inputs, labels)
-    assert after.value > max(before, 0.9)
+    assert after.value > before + 0.2
     assert after.standard_error is not None
 
 
