@@ -48,7 +48,7 @@ def test_run_prints_a_datasheet_and_writes_records(
     suite.write_text(EXPERIMENT, encoding="utf-8")
     arguments = ("run", str(suite), "--runs", str(tmp_path / "runs"), "--json", str(tmp_path / "out.json"))
     assert xbar(monkeypatch, *arguments) == 0
-    assert "linear probe on occlude (unrelated)" in capsys.readouterr().out
+    assert "linear probe on occlude of digits_vit (unrelated)" in capsys.readouterr().out
     (record,) = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
     assert record["cells_written_per_step"] == 0 and record["trained_values"] == 650
 
