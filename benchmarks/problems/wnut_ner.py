@@ -94,8 +94,8 @@ def _samples() -> TaskData:
     found = read_tweets(member(NAME, PACKAGE, FILE))
     tweets = list({" ".join(word for word, _ in tweet).casefold(): tweet for tweet in found}.values())
     order = np.random.RandomState(0).permutation(len(tweets)).tolist()
-    test, validation, train = order[:TEST], order[TEST : TEST + VALIDATION], order[TEST + VALIDATION :]
-    return TaskData(*(tokenised([tweets[place] for place in part]) for part in (train, validation, test)))
+    splits = (order[TEST + VALIDATION :], order[TEST : TEST + VALIDATION], order[:TEST])
+    return TaskData(*(tokenised([tweets[place] for place in part]) for part in splits))
 
 
 def read_tweets(path: Path) -> list[Tweet]:
