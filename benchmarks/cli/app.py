@@ -51,5 +51,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BrokenPipeError:
         # whoever reads the output has had enough; nothing may be written to the closed pipe on the way out
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        sys.exit(
+            f"xbar: {error.filename or 'a file'}: {error.strerror or error}; check the path and the space on its disk"
+        )
+    except MemoryError:
+        sys.exit("xbar: not enough memory; take a smaller model, tile or number of workers")
     except KeyboardInterrupt:
         sys.exit("xbar: interrupted; finished runs are kept, the same command resumes")

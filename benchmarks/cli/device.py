@@ -16,7 +16,7 @@ from benchmarks.cli.options import (
     OwnHardware,
     ProblemName,
 )
-from benchmarks.cli.show import show
+from benchmarks.cli.show import check_outputs, show
 
 if TYPE_CHECKING:
     from crossbar_sim.devices.pulse_data import PulseData
@@ -64,6 +64,7 @@ def fit_device(data: PulseData, name: str, like: str, output: Path | None, plot:
     from crossbar_sim.devices.fit import fit
     from crossbar_sim.runtime.files import write_text
 
+    check_outputs(output, plot)
     fitted = fit(data, name, like)
     show([], fitted, None, plot, fitted)
     if output is not None:
@@ -101,6 +102,7 @@ def quality(
     from benchmarks.studies.quality import problem_quality
     from crossbar_sim.hardware.hardware import Hardware
 
+    check_outputs(json, plot)
     design = None if hardware is None else Hardware.load(hardware)
     found = problem_quality(find_problem(problem), design, task=task, each=each)
     show(found.rows(), found, json, plot, found)

@@ -10,7 +10,7 @@ import tyro
 from tyro.conf import Positional, arg
 
 from benchmarks.cli.options import DEFAULT_PROBLEM, FigureFile, Json, OwnHardware, ProblemName, Runs
-from benchmarks.cli.show import show
+from benchmarks.cli.show import check_outputs, show
 
 if TYPE_CHECKING:
     from benchmarks.studies.base import Study
@@ -44,6 +44,7 @@ def command_of(kind: type[Study]) -> Callable[..., None]:
     """A command whose options are the fields of a study."""
 
     def command(study: Any, json: Json = None, figure: FigureFile = None) -> None:
+        check_outputs(json, figure)
         found = study.run()
         show(found.records, found, json, figure, found)
 
@@ -71,6 +72,7 @@ def recalibrate(
     """Damage a chip and win its accuracy back with a few images of the task that it was shipped for."""
     from benchmarks.studies import recalibration
 
+    check_outputs(json)
     damage = recalibration.Damage(programming_error=programming_error, stuck=stuck, seconds=seconds)
     chosen = recalibration.recalibrations(
         methods, problem=problem, hardware=hardware, device=device, damage=damage, shots=shots, seeds=seeds

@@ -67,7 +67,7 @@ class Experiment(Spec):
     def _task_exists(cls, name: str, info: ValidationInfo) -> str:
         return check_task(name, info)
 
-    def folder(self, runs: Path = RUNS) -> Path:
+    def folder(self, runs: str | Path = RUNS) -> Path:
         """Where the result is kept: runs/<digest of this spec, of model, data and pool, and of the record format>."""
         problem = self.problem.digest(self.problem.task(self.task))
         return folder_of(runs, self.digest(), problem, pool_digest(self.method, self.pool_folder), FORMAT)
@@ -77,23 +77,23 @@ class Experiment(Spec):
         """Where the LoRA modules are that the method mixes, if it does."""
         return folder_for(self.method, self.problem, self.pool)
 
-    def files(self, runs: Path = RUNS) -> SeedFiles[RunRecord]:
+    def files(self, runs: str | Path = RUNS) -> SeedFiles[RunRecord]:
         """Where the record of each seed is kept."""
         return SeedFiles(self.folder(runs), RunRecord)
 
-    def run(self, runs: Path = RUNS) -> Result:
+    def run(self, runs: str | Path = RUNS) -> Result:
         """Run what is not on disk yet, one seed after the other, and return the result."""
         return self.collect([self.run_seed(seed, runs) for seed in self.seeds], runs)
 
-    def run_seed(self, seed: int, runs: Path = RUNS) -> RunRecord:
+    def run_seed(self, seed: int, runs: str | Path = RUNS) -> RunRecord:
         """The record of one seed: from its file if it is there, else simulated and written."""
         return self.files(runs).record(seed, lambda: simulate(self, seed))
 
-    def collect(self, records: Sequence[RunRecord], runs: Path = RUNS) -> Result:
+    def collect(self, records: Sequence[RunRecord], runs: str | Path = RUNS) -> Result:
         """Put the records of all seeds in runs/<digest>/result.json."""
         result = Result(self, self.problem.task(self.task).kind, self.method.display_name, tuple(records), versions())
         path = self.folder(runs) / "result.json"
-        if not path.is_file():
+        if not _is_result(path, result):
             write_json(path, result.as_json())
         return result
 
@@ -119,9 +119,9 @@ class Result:
         }
 
     @classmethod
-    def load(cls, path: Path) -> Result:
+    def load(cls, path: str | Path) -> Result:
         """Read a result.json; CrossbarError names a file that is damaged or of another version."""
-        content = read_json_object(path)
+        content = read_json_object(Path(path))
         try:
             return cls(
                 experiment=Experiment(**content["spec"]),
@@ -130,7 +130,7 @@ class Result:
                 seeds=tuple(RunRecord(**record) for record in content["seeds"]),
                 versions=content["versions"],
             )
-        except (KeyError, TypeError, CrossbarError) as error:
+        except (KeyError, TypeError, AttributeError, CrossbarError) as error:
             raise CrossbarError(
                 f"{path} cannot be repeated with this version ({error}); delete it and run again"
             ) from None
@@ -197,6 +197,20 @@ class Result:
                 f"  wear-out after       {'never by writing' if wearout is None else f'{wearout} adaptations'}",
             ]
         )
+
+
+def _is_result(path: Path, result: Result) -> bool:
+    """Whether the file is this result, of whichever versions; one that is damaged is named on standard error."""
+    if path.is_dir():
+        raise CrossbarError(f"{path} is a folder where a result belongs; move it away and run again")
+    if not path.exists():
+        return False
+    try:
+        stored = Result.load(path)
+    except CrossbarError as error:
+        print(f"xbar: damaged, written again: {error}", file=sys.stderr)
+        return False
+    return (stored.experiment, stored.seeds) == (result.experiment, result.seeds)
 
 
 def simulate(experiment: Experiment, seed: int) -> RunRecord:

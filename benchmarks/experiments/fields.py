@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, InstanceOf, PlainSerializer, ValidationInfo
+from pydantic import AfterValidator, BeforeValidator, Field, InstanceOf, PlainSerializer, ValidationInfo
 
 from benchmarks.problems.described import described
 from benchmarks.problems.find import find_problem
@@ -75,6 +76,15 @@ def its_first_target(data: Stated) -> str:
     return its_targets(data)[0]
 
 
+def _distinct(seeds: tuple[int, ...]) -> tuple[int, ...]:
+    twice = sorted(seed for seed, count in Counter(seeds).items() if count > 1)
+    if twice:
+        raise SpecError(
+            f"seeds: {', '.join(map(str, twice[:5]))} stands there twice, and equal seeds are one run; give each once"
+        )
+    return seeds
+
+
 AnyMethod = Annotated[Method, BeforeValidator(_method), PlainSerializer(lambda method: method.table())]
 """A method, its name, or a table of its name and settings."""
 AnyHardware = Annotated[Hardware, BeforeValidator(_hardware)]
@@ -83,5 +93,7 @@ AnyProblem = Annotated[InstanceOf[Problem], BeforeValidator(_problem), PlainSeri
 """A problem, or its name or file."""
 Shots = Annotated[int, Field(ge=1)] | None
 """Training samples per class; None: all."""
-Seeds = Annotated[tuple[int, ...], Field(min_length=1)]
-"""One chip each."""
+Seeds = Annotated[
+    tuple[Annotated[int, Field(ge=0, lt=2**63)], ...], Field(min_length=1, max_length=10_000), AfterValidator(_distinct)
+]
+"""One chip each, no two the same."""

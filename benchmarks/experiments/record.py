@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.record import Record
+from benchmarks.record import Record, SeedRecord
 from crossbar_sim import Chip
 from crossbar_sim.wear.statistics import wear
 from peft_methods.phases import GROUPS
@@ -60,11 +60,9 @@ class LedgerRow(Record):
     """Events."""
 
 
-class BilledRun(Record):
+class BilledRun(SeedRecord):
     """The part that every record of a simulated run has: what was reached, what it cost and what it wore."""
 
-    seed: int
-    """Of data, programming and noise."""
     accuracy: float
     """The problem's score on the test samples: a share of correct ones, or what `score_name` of the result says."""
     trained_values: int

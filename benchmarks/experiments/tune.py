@@ -14,11 +14,11 @@ from pathlib import Path
 
 import optuna
 import tomli_w
-from joblib import Parallel, delayed
 from tqdm import tqdm
 
 from benchmarks.experiments.experiment import Experiment
 from benchmarks.experiments.fields import AnyMethod
+from benchmarks.experiments.parallel import run_parallel
 from benchmarks.experiments.storage import RUNS
 from benchmarks.experiments.suites import find, load_comparison
 from benchmarks.record import Record
@@ -70,10 +70,8 @@ def _distribution(one: Range) -> optuna.distributions.BaseDistribution:
 
 def validation_accuracy(experiments: Sequence[Experiment], runs: Path, workers: int) -> float:
     """Mean over tasks and tuning seeds."""
-    jobs = [(experiment, seed) for experiment in experiments for seed in experiment.seeds]
-    records = Parallel(n_jobs=workers)(
-        delayed(Experiment.run_seed)(experiment, seed, runs) for experiment, seed in jobs
-    )
+    jobs = [(experiment, seed, runs) for experiment in experiments for seed in experiment.seeds]
+    records = run_parallel(Experiment.run_seed, jobs, workers)
     return statistics.fmean(record.validation_accuracy for record in records)
 
 

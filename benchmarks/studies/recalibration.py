@@ -30,7 +30,7 @@ from benchmarks.experiments.storage import RUNS, SeedFiles, folder_of
 from benchmarks.problems.find import find_problem
 from benchmarks.problems.pools import folder_for, pool_digest, with_folder
 from benchmarks.problems.problem import Task
-from benchmarks.record import Record
+from benchmarks.record import Record, SeedRecord
 from crossbar_sim import DeviceModel, Hardware, SpecError
 from crossbar_sim.spec.spec import Spec
 from peft_methods import METHODS, fine_tune
@@ -80,11 +80,9 @@ class Damage(Spec):
         return ", ".join(parts) or "none"
 
 
-class RecalibrationRun(Record):
+class RecalibrationRun(SeedRecord):
     """One seed: a damaged chip before and after."""
 
-    seed: int
-    """Of data, programming and noise."""
     digital_accuracy: float
     """Of the backbone without a chip, share of the test images."""
     damaged_accuracy: float
@@ -190,7 +188,8 @@ class Recalibration(Spec):
 def recalibrate(recalibration: Recalibration, seed: int) -> RecalibrationRun:
     """Deploy on the damaged chip, let it age, measure, fine-tune on `shots_per_class` unshifted images per class,
     measure again. A pool's tiles are programmed after the chip has aged."""
-    problem, task, damage = recalibration.problem, recalibration.home, recalibration.damage
+    problem, damage = recalibration.problem, recalibration.damage
+    task = recalibration.home
     data = task.data(recalibration.shots_per_class, seed)
     digital = judge(problem, problem.fresh_model(task), data.test).value
     model, chip = deploy(problem, task, damage.done_to(recalibration.hardware), seed)

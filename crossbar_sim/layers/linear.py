@@ -53,16 +53,17 @@ class MappedLinear(MappedLayer):
         return y if self.bias is None else y + self.bias
 
     @torch.no_grad()
-    def restored(self, weights: Weights) -> nn.Module:
+    def value(self, name: str, weights: Weights) -> torch.Tensor:
         (original,) = self._original
-        if original is None:
+        if original is None or not is_transposed(original):
+            return super().value(name, weights)
+        rows = self.matrix.weight() if weights == "cells" else self.matrix.master
+        return rows.T.to(original.get_parameter(name).dtype).contiguous()
+
+    def restored(self, weights: Weights) -> nn.Module:
+        if self._original == (None,):
             outputs, inputs = self.weight.shape
             plain = nn.Linear(inputs, outputs, bias=False, device=self.weight.device)
             plain.register_parameter("bias", self.bias)
             self._original = (plain,)
-        elif is_transposed(original):
-            rows = self.matrix.weight() if weights == "cells" else self.matrix.master
-            parameter = original.get_parameter("weight")
-            parameter.data = rows.T.to(parameter.dtype).contiguous()
-            return original.train(self.training)
         return super().restored(weights)

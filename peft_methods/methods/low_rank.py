@@ -60,6 +60,7 @@ class LowRank(TargetedMethod):
 
     def make_adapter(self, model: nn.Module, chip: AnyChip, seed: int) -> LowRankAdapter:
         adapter = LowRankAdapter(self, model, chip, Dropout(self.dropout, seed) if self.dropout else None)
+        adapter.left_out = self.left_out(model)
         generator = torch.Generator().manual_seed(seed)
         with chip.ledger.phase(UPDATE):
             for name, base in self.updated_layers(model).items():

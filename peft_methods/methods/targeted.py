@@ -12,7 +12,7 @@ from crossbar_sim import SpecError
 from peft_methods.base import Method
 from peft_methods.customary import customary, there
 from peft_methods.errors import MethodError
-from peft_methods.model_parts import LinearLike, block_of, like, linear_layers
+from peft_methods.model_parts import LinearLike, block_of, left_out, like, replaceable_layers
 from peft_methods.patterns import ALLOWED, REGULAR, is_harmless, matches
 
 AnyModule = TypeVar("AnyModule", bound=nn.Module)
@@ -63,7 +63,14 @@ class TargetedMethod(Method):
 
     def updated_layers(self, model: nn.Module) -> dict[str, LinearLike]:
         """The linear layers that a low-rank update, or one of its kin, goes to; MethodError if there are none."""
-        return self.among(linear_layers(model, self.named(model, "targets", "updates") or self.targets))
+        return self.among(replaceable_layers(model, self._updates(model)))
+
+    def left_out(self, model: nn.Module) -> tuple[str, ...]:
+        """Layers that an update would go to and cannot, see `model_parts.left_out`."""
+        return left_out(model, self._updates(model))
+
+    def _updates(self, model: nn.Module) -> tuple[str, ...] | None:
+        return self.named(model, "targets", "updates") or self.targets
 
     def among(self, found: Mapping[str, AnyModule]) -> dict[str, AnyModule]:
         """Those that the method is not kept from; MethodError if no block, or no layer, is what is asked for."""

@@ -58,6 +58,7 @@ class VeRA(TargetedMethod):
         """What `attach` does, with this pair (rank, inputs) and (outputs, rank), or None: the one that `seed` draws."""
         bases = self.updated_layers(model)
         adapter = VeRAAdapter(self, model, chip, bases, seed, shared)
+        adapter.left_out = self.left_out(model)
         adapter.train(
             [vector for layer in adapter.layers.values() for vector in (layer.lambda_d, layer.lambda_b)],
             self.learning_rate,

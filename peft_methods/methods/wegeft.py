@@ -52,6 +52,7 @@ class WeGeFT(TargetedMethod):
 
     def make_adapter(self, model: nn.Module, chip: AnyChip, seed: int) -> WeGeFTAdapter:
         adapter = WeGeFTAdapter(self, model, chip)
+        adapter.left_out = self.left_out(model)
         generator = torch.Generator().manual_seed(seed)
         for name, base in self.updated_layers(model).items():
             adapter.add(name, base, generator)

@@ -96,7 +96,8 @@ def fine_tune(
 
 def _descend(model: nn.Module, adapter: Adapter, samples: Samples, loss: Loss, seed: int, watch: Watch) -> None:
     """`method.steps` steps along the gradient."""
-    method, chip, (history, report) = adapter.method, adapter.chip, watch
+    method, chip = adapter.method, adapter.chip
+    history, report = watch
     optimizer = torch.optim.AdamW(optimised(adapter), betas=(0.9, 0.999), fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate_factor(step, method.steps))
     training = TrainingStep(
@@ -167,7 +168,8 @@ def _search(
     watch: Watch,
 ) -> None:
     """Evaluate `method.steps` candidates on all samples; the history holds the best value so far."""
-    chip, (history, report) = adapter.chip, watch
+    chip = adapter.chip
+    history, report = watch
     count_digital = DigitalOperations(chip)
     trained = adapter.trained_parameters()
     everything = samples.take(slice(None))
