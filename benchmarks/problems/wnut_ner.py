@@ -63,6 +63,7 @@ def problem() -> Problem:
         tasks=(Task(TASK, "unrelated", _data, _digest, TAGS, about),),
         loss=token_classification,
         score=entity_f1(TAGS),
+        hardware=HARDWARE,
         papers=("wang2020minilm", "reimers2019", "ritter2011", "strauss2016"),
         about="all-MiniLM-L6-v2 and named entities in tweets (WNUT 2016, a split of its training part)",
         weights_digest=encoder_digest,
