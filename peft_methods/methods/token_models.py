@@ -44,7 +44,7 @@ class HuggingFaceTokens:
     def watch(self, replace: Callable[[str, nn.Module], None], label: str) -> SeenIds:
         """What the ids of the tokens are, from now on, at every call; MethodError if the model reads no text."""
         for name, module in self.model.named_modules():
-            if module is self.embedding:
+            if isinstance(module, nn.Embedding) and module is self.embedding:
                 seen = SeenIds(module)
                 replace(name, seen)
                 return seen
