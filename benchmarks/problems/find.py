@@ -15,6 +15,8 @@ GROUP = "crossbar_sim.problems"
 """Entry points of this group name functions that return a Problem."""
 SHIPPED: dict[str, str] = {
     "digits_vit": "benchmarks.problems.digits_vit:problem",
+    "minilm_text": "benchmarks.problems.minilm_text:problem",
+    "wnut_ner": "benchmarks.problems.wnut_ner:problem",
 }
 """Where the function is that makes each problem, by its name."""
 

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from benchmarks.problems.backbones import BACKBONE_FOLDER
-from benchmarks.problems.problem import Problem
+from benchmarks.problems.problem import Problem, ProblemError
 from peft_methods import Method, Pool
 from peft_methods.checkpoints.pool import add_pools, pool_folder
 from peft_methods.methods.pooled import PoolMethod, with_pool
@@ -24,13 +24,20 @@ def load_pool(folder: Path) -> Pool:
 
 def folder_for(method: Method, problem: Problem, pool: str | None = None) -> Path | None:
     """Where the modules are that a method mixes: the pool that it names, else the folder `pool`, else that of the
-    problem; None: it mixes none, or has one in memory, or there is none."""
+    problem; None: it mixes none, or has one in memory, or there is none. ProblemError if the problem's is still to be
+    trained."""
     if not isinstance(method, PoolMethod) or isinstance(method.pool, Pool):
         return None
     if isinstance(method.pool, str):
         return pool_folder(method.pool)
-    chosen = problem.pool if pool is None else pool
-    return None if chosen is None else Path(chosen)
+    if pool is not None:
+        return Path(pool)
+    if problem.pool_training is not None and not Path(problem.pool or "").is_dir():
+        raise ProblemError(
+            f"{method.label} mixes the pool of '{problem.name}', which is not trained yet; "
+            f"`xbar problem train-pool {problem.name}` trains it, into {problem.pool}"
+        )
+    return None if problem.pool is None else Path(problem.pool)
 
 
 def with_folder(method: Method, folder: Path | None) -> Method:

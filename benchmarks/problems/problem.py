@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from benchmarks.problems.drawing import draw, set_aside
 from benchmarks.problems.gathering import Data, gathered
+from benchmarks.problems.pool_training import PoolTraining
 from crossbar_sim import CrossbarError
 from crossbar_sim.spec.spec import nearest
 from peft_methods.training.losses import LOSSES, Loss, classification
@@ -134,6 +135,8 @@ class Problem:
     """Of everything that decides the model; None: computed from its weights."""
     reference: str | None = None
     """The name or file by which another process finds this problem; None: it exists in this program alone."""
+    pool_training: PoolTraining | None = None
+    """How `train_pool` makes the pool; None: it ships, or there is none."""
     _digests: dict[str, str] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
