@@ -26,8 +26,10 @@ from peft_methods.placement import Placement
 
 OF_THE_METHOD = (".lora_", ".vera_", "base_model.vera_")
 """What is in the keys of the tensors that a method adds; all others are of the model itself: heads and biases."""
-INSIDE = (".base_layer.", ".original_module.", ".modules_to_save.")
-"""What PEFT puts between a layer and its parameters."""
+FROZEN = ".original_module."
+"""What PEFT calls a head beside its trained copy."""
+INSIDE = (".base_layer.", FROZEN, ".modules_to_save.default.", ".modules_to_save.", ".base.")
+"""What PEFT, and adapters here, put between a layer and its parameters."""
 Values = dict[nn.Parameter, Tensor]
 
 
@@ -185,7 +187,8 @@ def _of_the_model(source: Source, adapter: Adapter, others: Mapping[str, Tensor]
     """Parameters of the model itself that were trained too, a head and biases, with their values."""
     parameters = {_plain(name): parameter for name, parameter in source.model.named_parameters()}
     found: Values = {}
-    for key, value in others.items():
+    for key in sorted(others, key=lambda key: FROZEN not in key):  # a trained copy comes later and prevails
+        value = others[key]
         name = _plain(key.removeprefix(PREFIX))
         here = next((one for one in (names(name), name) if one in parameters), None)
         if not key.startswith(PREFIX) or here is None:
@@ -207,7 +210,7 @@ def _of_the_model(source: Source, adapter: Adapter, others: Mapping[str, Tensor]
 
 
 def _plain(name: str) -> str:
-    """A parameter's name without what PEFT, or an adapter here, puts around its layer."""
-    for inside in (*INSIDE, ".base."):
+    """A parameter's name without what is put around its layer."""
+    for inside in INSIDE:
         name = name.replace(inside, ".")
-    return name.replace(".modules_to_save.default.", ".")
+    return name

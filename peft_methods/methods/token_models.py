@@ -43,11 +43,10 @@ class HuggingFaceTokens:
 
     def watch(self, replace: Callable[[str, nn.Module], None], label: str) -> SeenIds:
         """What the ids of the tokens are, from now on, at every call; MethodError if the model reads no text."""
-        for name, module in self.model.named_modules():
-            if module is self.embedding:
-                seen = SeenIds(module)
-                replace(name, seen)
-                return seen
+        for name in [name for name, module in self.model.named_modules() if module is self.embedding]:
+            seen = SeenIds(self.model.get_submodule(name))
+            replace(name, seen)
+            return seen
         raise MethodError(f"{label}: token_ids are of text, and {type(self.model).__name__} reads none; give positions")
 
 

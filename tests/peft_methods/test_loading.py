@@ -18,6 +18,7 @@ from tests.peft_methods.methods.test_on_transformers import BY_NAME, same, state
 
 pytest.importorskip("transformers", reason="needs transformers (pip install crossbar-sim[hf])")
 peft = pytest.importorskip("peft", reason="needs peft (pip install crossbar-sim[hf])")
+pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning:peft")
 QV = ["query", "value"]
 CONFIGS: dict[str, tuple[str, Any]] = {
     "lora with its head": ("bert", lambda: peft.LoraConfig(r=4, lora_alpha=8, target_modules=QV, task_type="SEQ_CLS")),
@@ -48,7 +49,7 @@ def saved(case: str, folder: Path) -> tuple[nn.Module, dict[str, torch.Tensor], 
         for parameter in model.parameters():
             if parameter.requires_grad:
                 parameter += 0.2 * torch.randn_like(parameter)
-    model.save_pretrained(folder)
+    model.save_pretrained(folder, save_embedding_layers=False)  # asks no hub
     inputs, _ = BY_NAME[family].data()
     return BY_NAME[family].model(), inputs, model.eval()(**inputs).logits.detach()
 

@@ -37,7 +37,7 @@ class Family:
             torch.manual_seed(0)
             model: nn.Module = getattr(transformers, self.model_class)(config)
             for name, parameter in model.named_parameters():
-                if name.endswith("bias"):
+                if parameter.ndim == 2 or name.endswith("bias"):  # large, so that every layer tells
                     nn.init.normal_(parameter, std=0.3)
         return model.eval()
 
