@@ -11,10 +11,10 @@ from tqdm import tqdm
 
 from benchmarks.experiments.experiment import Experiment, Result
 from benchmarks.experiments.fields import DEFAULT_HARDWARE, AnyHardware, AnyMethod, Seeds
-from benchmarks.experiments.parallel import run_parallel
+from benchmarks.experiments.parallel import check_workers, run_parallel
 from benchmarks.experiments.record import RunRecord
 from benchmarks.experiments.storage import RUNS
-from crossbar_sim import CrossbarError, Hardware
+from crossbar_sim import Hardware
 from crossbar_sim.runtime.files import check_folder
 from crossbar_sim.spec.spec import Spec
 
@@ -57,8 +57,7 @@ def run_all(
     before anything is simulated for less than one worker and for a folder that cannot be written, and for a worker
     that was killed.
     """
-    if workers < 1:
-        raise CrossbarError(f"workers: {workers} processes simulate nothing; give at least 1")
+    check_workers(workers)
     check_folder(Path(runs))
     missing: list[tuple[Experiment, int, int, str | Path]] = []
     records: dict[tuple[int, int], RunRecord] = {}
