@@ -1,5 +1,5 @@
 """The command line: xbar compare | run | tune | study | recalibrate | estimate | floorplan | sensitivity | quality |
-device | hardware | methods | pretrain."""
+device | hardware | methods | problem | pretrain."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from benchmarks.cli.compare import compare, run, tune
 from benchmarks.cli.device import device, hardware, quality
 from benchmarks.cli.estimate import estimate, floorplan, methods, sensitivity
 from benchmarks.cli.pretrain import pretrain
+from benchmarks.cli.problem import problem
 from benchmarks.cli.study import recalibrate, run_study, study
 
 app = tyro.extras.SubcommandApp()
@@ -29,6 +30,7 @@ for command in (
     device,
     hardware,
     methods,
+    problem,
     pretrain,
 ):
     app.command(command)

@@ -10,11 +10,20 @@ from pydantic import Field
 from tqdm import tqdm
 
 from benchmarks.experiments.experiment import Experiment, Result
-from benchmarks.experiments.fields import DEFAULT_HARDWARE, AnyHardware, AnyMethod, Seeds
+from benchmarks.experiments.fields import (
+    AnyHardware,
+    AnyMethod,
+    AnyProblem,
+    Seeds,
+    Shots,
+    default_problem,
+    its_hardware,
+    its_shots,
+    its_targets,
+)
 from benchmarks.experiments.parallel import check_workers, run_parallel
 from benchmarks.experiments.record import RunRecord
 from benchmarks.experiments.storage import RUNS
-from crossbar_sim import Hardware
 from crossbar_sim.runtime.files import check_folder
 from crossbar_sim.spec.spec import Spec
 
@@ -24,11 +33,11 @@ class Comparison(Spec):
 
     name: str
     methods: Annotated[tuple[AnyMethod, ...], Field(min_length=1)]
-    tasks: Annotated[tuple[str, ...], Field(min_length=1)]
-    hardware: AnyHardware = Field(default_factory=lambda: Hardware.load(DEFAULT_HARDWARE))
-    backbone: str = "digits_vit"
+    problem: AnyProblem = Field(default_factory=default_problem)
+    tasks: Annotated[tuple[str, ...], Field(min_length=1, default_factory=its_targets)]
+    hardware: AnyHardware = Field(default_factory=its_hardware)
     pool: str | None = None
-    shots_per_class: int = 5
+    shots_per_class: Shots = Field(default_factory=its_shots)
     seeds: Seeds = (0, 1, 2, 3, 4)
 
     def experiments(self) -> list[Experiment]:
@@ -38,7 +47,7 @@ class Comparison(Spec):
                 method=method,
                 task=task,
                 hardware=self.hardware,
-                backbone=self.backbone,
+                problem=self.problem,
                 pool=self.pool,
                 shots_per_class=self.shots_per_class,
                 seeds=self.seeds,

@@ -7,14 +7,12 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Generic, TypeVar
 
 import numba
 import torch
 
-from benchmarks.problems.backbones import backbone_path
 from benchmarks.record import SeedRecord
 from crossbar_sim import CrossbarError
 from crossbar_sim.runtime.files import write_json
@@ -68,15 +66,6 @@ class SeedFiles(Generic[R]):
 def folder_of(runs: str | Path, *parts: object) -> Path:
     """runs/<first 16 digits of the SHA-256 of the parts>."""
     return Path(runs) / hashlib.sha256(" ".join(map(str, parts)).encode()).hexdigest()[:16]
-
-
-@cache
-def weights_digest(backbone: str, pool_folder: Path) -> str:
-    """SHA-256 over the files of a backbone and a pool."""
-    total = hashlib.sha256(backbone_path(backbone).read_bytes())
-    for path in sorted(pool_folder.rglob("adapter_*")):
-        total.update(path.read_bytes())
-    return total.hexdigest()
 
 
 @contextmanager

@@ -7,6 +7,7 @@ killed tuning goes on where it was, by the same command.
 from __future__ import annotations
 
 import logging
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -78,7 +79,10 @@ def validation_accuracy(experiments: Sequence[Experiment], runs: Path, workers: 
 def tune(method: Method, suite: str, trials: int, runs: Path, workers: int) -> list[Trial]:
     """Every trial of one method, best first."""
     comparison = load_comparison(suite)
-    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=SAMPLER_SEED))
+    higher = comparison.problem.scoring.higher_is_better
+    study = optuna.create_study(
+        direction="maximize" if higher else "minimize", sampler=optuna.samplers.TPESampler(seed=SAMPLER_SEED)
+    )
     space = search_space(method)
     study.enqueue_trial({key: getattr(method, key) for key in space})
     done: list[Trial] = []
@@ -91,10 +95,10 @@ def tune(method: Method, suite: str, trials: int, runs: Path, workers: int) -> l
         except (WorkersError, FileError):
             raise
         except CrossbarError:
-            reached = 0.0  # this setting diverged
+            reached = 0.0 if higher else math.inf  # this setting diverged
         study.tell(trial, reached)
         done.append(Trial(method=tried, validation_accuracy=reached))
-    return sorted(done, key=lambda trial: -trial.validation_accuracy)
+    return sorted(done, key=lambda trial: trial.validation_accuracy, reverse=higher)
 
 
 def tune_suite(
