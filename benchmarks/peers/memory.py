@@ -207,8 +207,8 @@ def _parts(name: str, one: Any) -> list[tuple[str, Any]]:
     if isinstance(one, dict):
         parts = [(key if isinstance(key, str) else name, value) for key, value in one.items()]
         return parts + [(name, key) for key in one if not isinstance(key, KINDS)]
-    if isinstance(one, tuple) and isinstance(getattr(type(one), "_fields", None), tuple):
-        return list(zip(type(one)._fields, one, strict=True))
+    if isinstance(one, tuple) and hasattr(one, "_asdict"):
+        return list(one._asdict().items())
     if isinstance(one, list | tuple | set | frozenset):
         return [(name, value) for value in one]
     # functions, bound methods and closures hold objects without naming them
