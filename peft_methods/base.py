@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Protocol, Self, TypeVar
-from weakref import WeakSet
 
 import numpy as np
 import torch
@@ -21,10 +20,11 @@ from crossbar_sim.chip.interface import AnyChip, TiledChip
 from crossbar_sim.chip.matrix import Matrix
 from crossbar_sim.layers.fast_path import close_fast_paths, open_fast_paths
 from crossbar_sim.layers.hung_on import computed_weight, has_hooks
+from crossbar_sim.layers.in_use import leave, use, user_of
 from crossbar_sim.spec.spec import Spec
 from peft_methods.adapted_layer import AdaptedLayer
 from peft_methods.errors import MethodError
-from peft_methods.model_parts import difference, head_of
+from peft_methods.model_parts import READ_BY_OWNER, difference, head_of
 from peft_methods.model_state import ModelState
 from peft_methods.phases import UPDATE
 from peft_methods.placement import PlacedMatrix, Placement, place
@@ -37,8 +37,6 @@ LARGEST_SEED = 2**63 - 1
 METHODS: dict[str, type[Method]] = {}
 """Every method by its name; a method enters when its class is made."""
 AnyAdapter = TypeVar("AnyAdapter", bound="Adapter", covariant=True)
-_ATTACHED: WeakSet[nn.Module] = WeakSet()
-"""Every module of the models that a method is attached to."""
 
 
 class Maker(Protocol[AnyAdapter]):
@@ -177,7 +175,10 @@ class TrainedGroup:
 
 
 class Adapter:
-    """A method attached to a model: its trained parameters, its matrices, and the way back."""
+    """A method attached to a model: its trained parameters, its matrices, and the way back.
+
+    left_out: layers that the method would change by default and cannot, since their owner reads them itself.
+    """
 
     def __init__(self, method: Method, model: nn.Module, chip: AnyChip) -> None:
         self.method = method
@@ -187,7 +188,8 @@ class Adapter:
         self.matrices: list[Matrix] = []
         self.writers: list[Writer] = []
         self.placed: list[tuple[PlacedMatrix, Placement]] = []
-        if any(module in _ATTACHED for module in model.modules()):
+        self.left_out: tuple[str, ...] = ()
+        if user_of(model) is not None:
             raise MethodError(
                 f"{method.display_name} cannot be attached: a method is attached to this {type(model).__name__} "
                 "already; detach() that adapter first"
@@ -204,11 +206,22 @@ class Adapter:
         if method.train_head:
             self.train(list(head_of(model).parameters()), method.learning_rate, method.weight_decay)
 
+    def __str__(self) -> str:
+        tiles = sum(isinstance(matrix, Matrix) for matrix, _ in self.placed)
+        lines = [
+            f"{self.method.display_name} on {type(self.model).__name__}: {self.trained_values} trained values, "
+            f"{len(self._replaced)} layers changed, {tiles} matrices added on tiles"
+        ]
+        if self.left_out:
+            more = f" and {len(self.left_out) - 1} more" if len(self.left_out) > 1 else ""
+            lines.append(f"  left out {self.left_out[0]}{more}, whose {READ_BY_OWNER}")
+        return "\n".join(lines)
+
     def settle(self, before: ModelState) -> None:
         """Nothing can be refused any more: `detach` will put back what was `before`."""
         self._state = before
         close_fast_paths(self.model, AdaptedLayer)
-        _ATTACHED.update(self.model.modules())
+        use(self.model, self.method.display_name)
 
     @property
     def attached(self) -> bool:
@@ -348,8 +361,7 @@ class Adapter:
         self._state.restore()
         self._state = None
         self.chip.ledger.labels = self._labels_before
-        for module in self.model.modules():
-            _ATTACHED.discard(module)
+        leave(self.model)
 
 
 class MergeableAdapter(Adapter, ABC):

@@ -13,6 +13,7 @@ from peft_methods.errors import MethodError
 from peft_methods.placement import product_of
 
 LinearLike = nn.Linear | MappedLinear
+READ_BY_OWNER = "weight a digital nn.MultiheadAttention reads itself"
 FULL = torch.float32.itemsize
 """Bytes of a number that can be trained; those of smaller types are trained in float32."""
 
@@ -74,6 +75,36 @@ def linear_layers(model: nn.Module, targets: tuple[str, ...] | None) -> dict[str
             known = sorted({name.rpartition(".")[2] for name in layers})
             raise MethodError(f"no linear layer ends in '{target}'; the model has {', '.join(known)}")
     return {name: layer for name, layer in layers.items() if any(matches(name, target) for target in targets)}
+
+
+def replaceable_layers(model: nn.Module, targets: tuple[str, ...] | None) -> dict[str, LinearLike]:
+    """As `linear_layers`, for a method that puts a layer of its own in their place, without those `left_out`.
+
+    Raises MethodError if a target matches nothing, or no layer is left.
+    """
+    unchanged = left_out(model, targets)
+    layers = {name: layer for name, layer in linear_layers(model, targets).items() if name not in unchanged}
+    if not layers:
+        raise MethodError(
+            f"{type(model).__name__} has no linear layer to change in a numbered block but {unchanged[0]}, whose "
+            f"{READ_BY_OWNER}; put the attention on tiles, or name the targets"
+        )
+    return layers
+
+
+def left_out(model: nn.Module, targets: tuple[str, ...] | None) -> tuple[str, ...]:
+    """Linear layers inside numbered blocks whose weight a digital nn.MultiheadAttention reads itself: it would not call
+    what a method puts in their place. None where targets are named: those are refused by name."""
+    if targets is not None:
+        return ()
+    owners = [(name, module) for name, module in model.named_modules() if isinstance(module, nn.MultiheadAttention)]
+    return tuple(
+        f"{name}.{child}"
+        for name, owner in owners
+        if block_of(name) is not None
+        for child, layer in owner.named_children()
+        if isinstance(layer, nn.Linear)
+    )
 
 
 def matches(name: str, target: str) -> bool:

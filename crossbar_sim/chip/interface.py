@@ -95,4 +95,5 @@ class TiledChip(AnyChip):
     @property
     def plan(self) -> Plan:
         """Which cells belong to what."""
-        return Plan(tuple(self.matrices.values()), tuple(self.skipped), self.hardware)
+        cut = dict.fromkeys(layers for one in self.mapped for layers in one.cut)
+        return Plan(tuple(self.matrices.values()), tuple(self.skipped), self.hardware, tuple(cut))

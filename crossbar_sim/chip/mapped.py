@@ -15,12 +15,14 @@ class Mapped:
     """A model that was mapped.
 
     layers: the torch class of each of its layers on tiles, by name; digital: where its other parameters and buffers
-    are, by name: the module that owns each, and what it calls it.
+    are, by name: the module that owns each, and what it calls it; cut: names of layers that shared one weight, of which
+    one or more are on tiles.
     """
 
     model: nn.Module
     layers: dict[str, str]
     digital: dict[str, tuple[nn.Module, str]]
+    cut: tuple[tuple[str, ...], ...] = ()
 
     def state(self) -> MappedState:
         """As it is now. MappingError if a module that was there when it was mapped is not there any more."""

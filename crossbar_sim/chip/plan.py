@@ -13,12 +13,14 @@ from crossbar_sim.hardware import Hardware
 class Plan:
     """The floor plan: tiles per matrix, utilisation, and what was skipped and why.
 
-    hardware: the chip's own; a matrix may sit on tiles of other hardware (`matrix.hardware`).
+    hardware: the chip's own; a matrix may sit on tiles of other hardware (`matrix.hardware`). cut_ties: names of layers
+    that shared one weight before one or more of them went on tiles.
     """
 
     matrices: tuple[Matrix, ...]
     skipped: tuple[tuple[str, str], ...]
     hardware: Hardware
+    cut_ties: tuple[tuple[str, ...], ...] = ()
 
     @property
     def tile_count(self) -> int:
@@ -78,4 +80,8 @@ class Plan:
             share = sum(tile.utilisation for tile in matrix.tiles) / len(matrix.tiles)
             lines.append(f"  {matrix.name:<32}{inputs:>5} x {outputs:<5}{len(matrix.tiles):>4} tiles{share:>8.1%}")
         lines += [f"  skipped {name or '(model)'}: {reason}" for name, reason in self.skipped]
+        lines += [
+            f"  tie cut: {', '.join(layers)} shared one weight; what is on tiles has its own from now on"
+            for layers in self.cut_ties
+        ]
         return "\n".join(lines)

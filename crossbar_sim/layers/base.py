@@ -59,14 +59,33 @@ class MappedLayer(nn.Module):
         joined = values[0] if len(values) == 1 else torch.cat(values)
         return GuardedWeight.of(f"{self.name}.{name}", joined.reshape(stands_for.shape).to(stands_for.dtype))
 
+    @property
+    def original_weights(self) -> dict[str, nn.Parameter]:
+        """By name, what the layer it stands for had as the weights that are on tiles."""
+        (original,) = self._original
+        return {} if original is None else {name: original.get_parameter(name) for name in self._held}
+
     @torch.no_grad()
+    def value(self, name: str, weights: Weights) -> torch.Tensor:
+        """A weight of the layer it stands for: what the cells hold now, or the float master copy."""
+        parameter = self.original_weights[name]
+        blocks = [matrix.weight() if weights == "cells" else matrix.master for matrix in self._held[name]]
+        return torch.cat(blocks).reshape(parameter.shape).to(parameter.dtype)
+
+    def untie(self, name: str) -> None:
+        """From now on the layer it stands for has a weight of its own."""
+        (original,) = self._original
+        assert original is not None
+        parameter = original.get_parameter(name)
+        owner, _, own_name = name.rpartition(".")
+        alone = nn.Parameter(parameter.detach().clone(), parameter.requires_grad)
+        setattr(original.get_submodule(owner), own_name, alone)
+
     def restored(self, weights: Weights) -> nn.Module:
         """The torch layer with the weights that the cells hold now, or with the float master copies."""
         (original,) = self._original
         if original is None:
             raise MappingError(f"{self.name} was not made from a torch layer; replace it by hand")
-        for name, matrices in self._held.items():
-            parameter = original.get_parameter(name)
-            blocks = [matrix.weight() if weights == "cells" else matrix.master for matrix in matrices]
-            parameter.data = torch.cat(blocks).reshape(parameter.shape).to(parameter.dtype)
+        for name, parameter in self.original_weights.items():
+            parameter.data = self.value(name, weights)
         return original.train(self.training)

@@ -29,24 +29,78 @@ PRODUCTS = frozenset(
         torch.mv,
         torch.Tensor.mv,
         torch.addmm,
+        torch.Tensor.addmm,
+        torch.addmv,
+        torch.bmm,
+        torch.Tensor.bmm,
+        torch.baddbmm,
+        torch.inner,
+        torch.dot,
+        torch.Tensor.dot,
+        torch.chain_matmul,
+        torch.linalg.multi_dot,
         torch.einsum,
         torch.tensordot,
     }
 )
 """What a layer's forward pass would do with its weight."""
+VIEWS = frozenset(
+    {
+        *(getattr(torch.Tensor, turned).__get__ for turned in ("T", "mT", "H", "mH")),
+        torch.Tensor.__getitem__,
+        torch.Tensor.t,
+        torch.t,
+        torch.Tensor.transpose,
+        torch.transpose,
+        torch.Tensor.permute,
+        torch.permute,
+        torch.Tensor.view,
+        torch.Tensor.reshape,
+        torch.reshape,
+        torch.Tensor.flatten,
+        torch.flatten,
+        torch.Tensor.unflatten,
+        torch.Tensor.squeeze,
+        torch.squeeze,
+        torch.Tensor.unsqueeze,
+        torch.unsqueeze,
+        torch.Tensor.chunk,
+        torch.chunk,
+        torch.Tensor.split,
+        torch.split,
+        torch.Tensor.unbind,
+        torch.unbind,
+        torch.Tensor.narrow,
+        torch.narrow,
+        torch.Tensor.expand,
+        torch.Tensor.expand_as,
+        torch.Tensor.view_as,
+        torch.Tensor.contiguous,
+        torch.Tensor.to,
+        torch.Tensor.type_as,
+        torch.Tensor.type,
+        torch.Tensor.float,
+        torch.Tensor.double,
+        torch.Tensor.half,
+        torch.Tensor.bfloat16,
+        torch.Tensor.cpu,
+    }
+)
+"""What gives the same numbers in another shape or type, before a product as a rule."""
 
 
 class GuardedWeight(torch.Tensor):
     """The values of a weight, to look at and to change; a product with it is refused, since it would be neither read
-    from tiles nor billed. What is computed of it, `weight.detach()` to begin with, is an ordinary tensor.
+    from tiles nor billed. So is one with its transpose, a part of it or its values in another type. What else is
+    computed of it, `weight.detach()` to begin with, is an ordinary tensor.
     """
 
     layer: str
 
     @classmethod
     def of(cls, layer: str, values: torch.Tensor) -> GuardedWeight:
-        """A view of `values`; layer: whose weight they are."""
-        guarded: GuardedWeight = torch.Tensor._make_subclass(cls, values.detach(), values.requires_grad)
+        """A view of `values`, to which gradients lead back; layer: whose weight they are."""
+        guarded: GuardedWeight = values.as_subclass(cls)
         guarded.layer = layer
         return guarded
 
@@ -65,4 +119,14 @@ class GuardedWeight(torch.Tensor):
                 "the layer itself, keep it digital, or take weight.detach() to compute with the float copy"
             )
         with torch._C.DisableTorchFunctionSubclass():
-            return func(*args, **(kwargs or {}))
+            found = func(*args, **(kwargs or {}))
+            return _guarded(found, args[0].layer) if func in VIEWS and isinstance(args[0], GuardedWeight) else found
+
+
+def _guarded(found: Any, layer: str) -> Any:
+    """A view, or several, of a guarded weight."""
+    if isinstance(found, torch.Tensor):
+        if found.ndim and not isinstance(found, GuardedWeight):
+            return GuardedWeight.of(layer, found)
+        return found
+    return tuple(_guarded(one, layer) for one in found)

@@ -20,9 +20,11 @@ from crossbar_sim.layers.base import MappedLayer, Program, Weights
 from crossbar_sim.layers.convolution import MappedConvolution
 from crossbar_sim.layers.fast_path import close_fast_paths, open_fast_paths
 from crossbar_sim.layers.hung_on import computed_weight
+from crossbar_sim.layers.in_use import user_of
 from crossbar_sim.layers.linear import MappedLinear
 from crossbar_sim.layers.loading import check_before_loading, stop_checking
 from crossbar_sim.layers.recurrent import MappedCell, MappedRecurrent
+from crossbar_sim.layers.ties import cut_ties, keep_apart, tied_embeddings
 from crossbar_sim.spec.errors import MappingError
 from crossbar_sim.spec.spec import nearest
 
@@ -80,17 +82,22 @@ def map_model(
     and their cells; `chip.skipped` says why others do not. Patterns are dotted names, '*' stands for anything.
 
     chip: the chip that takes them; a Hardware, or the name of one, stands for a new Chip of that design and `seed`.
-    target: which of them go; None: all. exclude: which stay digital; None: one called 'head', if there is one.
+    target: which of them go; None: all. exclude: which stay digital; None: one called 'head', if there is one, and
+    linear layers whose weight is that of an embedding.
     hardware_of: other hardware for some layers, by the first pattern that matches; its digital periphery must be that
-    of the chip. Programming is billed to the ledger phase 'deploy'. Raises MappingError if nothing can be mapped, a
-    pattern matches nothing or a weight is not finite; model, chip and ledger are then left as they were.
+    of the chip. Programming is billed to the ledger phase 'deploy'. Layers that share a weight have cells of their own;
+    `chip.plan.cut_ties` names them. Raises MappingError if nothing can be mapped, a pattern matches nothing, a weight
+    is not finite or a method is attached; model, chip and ledger are then left as they were.
     """
+    user = user_of(model)
+    if user is not None:
+        raise MappingError(f"{user} is attached to this {type(model).__name__}; adapter.detach() first, map, attach")
     found = _modules_with_parameters(model)
     mappable = {name: module for name, module in found.items() if type(module) in KINDS}
     targets = None if target is None else _known_patterns("target", target, mappable)
     excludes = (DIGITAL_HEAD,) if exclude is None else _known_patterns("exclude", exclude, found)
-    ties = _ties(model)
-    reasons = {name: _reason_to_skip(name, module, targets, excludes, ties) for name, module in found.items()}
+    tied = tied_embeddings(model) if target is None and exclude is None else {}
+    reasons = {name: _reason_to_skip(name, module, targets, excludes, tied) for name, module in found.items()}
     chosen = {name: module for name, module in found.items() if reasons[name] is None}
     if not chosen:
         raise MappingError(
@@ -120,7 +127,8 @@ def unmap(model: nn.Module, *, weights: Weights) -> None:
     """Put the torch layers back, in place; the chip keeps its cells, its ledger and its wear.
 
     weights: 'cells', what the conductances stand for now (programming errors, stuck cells and all), or 'master', the
-    float copies. Biases are as they are now. Raises MappingError if nothing is mapped or a method is attached.
+    float copies. Biases are as they are now. Layers that shared a weight share it again if it is the same in all of
+    them. Raises MappingError if nothing is mapped or a method is attached.
     """
     layers = {name: module for name, module in model.named_modules() if isinstance(module, MappedLayer)}
     if weights not in ("cells", "master"):
@@ -135,6 +143,10 @@ def unmap(model: nn.Module, *, weights: Weights) -> None:
                 f"'{name}' is not where map_model put a layer: something is wrapped around or added to it, such as a "
                 "fine-tuning method; adapter.detach() first"
             )
+    user = user_of(model)
+    if user is not None:
+        raise MappingError(f"{user} is attached to this {type(model).__name__}; adapter.detach() first")
+    keep_apart(model, weights)
     parts = {part for layer in layers.values() for part in layer.modules() if part is not layer}
     restored: dict[nn.Module, nn.Module] = {
         layer: layer.restored(weights) for layer in layers.values() if layer not in parts
@@ -178,15 +190,13 @@ def _reason_to_skip(
     module: nn.Module,
     targets: tuple[str, ...] | None,
     excludes: tuple[str, ...],
-    ties: Mapping[nn.Module, tuple[str, str]],
+    tied: Mapping[nn.Module, str],
 ) -> str | None:
     kind = type(module).__name__
-    embedding, tied = ties.get(module, ("", ""))
     if isinstance(module, MappedLayer | Matrix):
         return f"{kind} is on tiles already"
     if isinstance(module, nn.Embedding):
-        cut = f"; its tie to '{tied}', which goes on tiles, is cut" if _asked_for(tied, targets, excludes) else ""
-        return f"Embedding is digital: a look-up is a memory read, not a product{cut}"
+        return "Embedding is digital: a look-up is a memory read, not a product"
     computed = computed_weight(module)
     if computed is not None:
         if name in (targets or ()):
@@ -199,28 +209,9 @@ def _reason_to_skip(
         return f"kept digital by request ('{matching[0]}')"
     if targets is not None and not any(_matches(name, pattern) for pattern in targets):
         return "kept digital by request (not a target)"
-    if targets is None and tied:
-        return f"kept digital: its weight is tied to '{embedding}'; name it as a target to cut the tie"
+    if module in tied:
+        return f"kept digital: its weight is tied to '{tied[module]}'; a target, or exclude=[], puts it on tiles"
     return None
-
-
-def _ties(model: nn.Module) -> dict[nn.Module, tuple[str, str]]:
-    """Embeddings and layers that share one weight: the names of (embedding, layer), for both."""
-    named = list(model.named_modules())
-    tables = {id(module.weight): (name, module) for name, module in named if type(module) is nn.Embedding}
-    ties: dict[nn.Module, tuple[str, str]] = {}
-    for name, module in named:
-        if type(module) is nn.Linear and id(module.weight) in tables:
-            embedding, table = tables[id(module.weight)]
-            ties[module] = ties[table] = (embedding, name)
-    return ties
-
-
-def _asked_for(name: str, targets: tuple[str, ...] | None, excludes: tuple[str, ...]) -> bool:
-    """Whether a layer is a target and not excluded."""
-    return any(_matches(name, pattern) for pattern in targets or ()) and not any(
-        _matches(name, pattern) for pattern in excludes
-    )
 
 
 def _why_none(reasons: Mapping[str, str | None]) -> str:
@@ -269,7 +260,8 @@ def mapped_record(model: nn.Module, layers: Mapping[str, str]) -> Mapped:
             for own, tensor in (*module._parameters.items(), *module._buffers.items()):
                 if tensor is not None:
                     digital[f"{path}.{own}" if path else own] = module, own
-    return Mapped(model, dict(layers), digital)
+    cut = tuple(tuple(holder.layer for holder in holders) for holders in cut_ties(model))
+    return Mapped(model, dict(layers), digital, cut)
 
 
 def replace_modules(model: nn.Module, by: Mapping[nn.Module, nn.Module]) -> None:

@@ -14,7 +14,7 @@ from crossbar_sim.chip.interface import AnyChip
 from peft_methods.adapted_layer import AdaptedLayer
 from peft_methods.base import Adapter, MergeableAdapter, Method
 from peft_methods.checkpoints.weights import LoRAWeights
-from peft_methods.model_parts import LinearLike, check_rank, linear_layers, uniform, weight_of
+from peft_methods.model_parts import LinearLike, check_rank, left_out, replaceable_layers, uniform, weight_of
 from peft_methods.phases import UPDATE
 from peft_methods.placement import PlacedMatrix, Placement
 
@@ -56,9 +56,10 @@ class LowRank(Method):
 
     def make_adapter(self, model: nn.Module, chip: AnyChip, seed: int) -> LowRankAdapter:
         adapter = LowRankAdapter(self, model, chip)
+        adapter.left_out = left_out(model, self.targets)
         generator = torch.Generator().manual_seed(seed)
         with chip.ledger.phase(UPDATE):
-            for name, base in linear_layers(model, self.targets).items():
+            for name, base in replaceable_layers(model, self.targets).items():
                 adapter.add(name, base, generator)
         adapter.train(adapter.masters, self.learning_rate, self.weight_decay)
         return adapter

@@ -15,7 +15,7 @@ from peft_methods.adapted_layer import AdaptedLayer
 from peft_methods.base import MergeableAdapter, Method
 from peft_methods.checkpoints.vera import VeRAWeights
 from peft_methods.checkpoints.weights import LoRAWeights
-from peft_methods.model_parts import LinearLike, linear_layers, uniform, weight_of
+from peft_methods.model_parts import LinearLike, left_out, replaceable_layers, uniform, weight_of
 from peft_methods.phases import POOL
 from peft_methods.placement import PlacedMatrix, Placement, bill_arithmetic, bill_sram, product_of
 from peft_methods.tuning import Range, Ranges
@@ -50,8 +50,9 @@ class VeRA(Method):
         return {"A_f, B_f": self.placement}
 
     def make_adapter(self, model: nn.Module, chip: AnyChip, seed: int) -> VeRAAdapter:
-        bases = linear_layers(model, self.targets)
+        bases = replaceable_layers(model, self.targets)
         adapter = VeRAAdapter(self, model, chip, bases, seed)
+        adapter.left_out = left_out(model, self.targets)
         adapter.train(
             [vector for layer in adapter.layers.values() for vector in (layer.lambda_d, layer.lambda_b)],
             self.learning_rate,

@@ -13,7 +13,7 @@ from crossbar_sim.chip.interface import AnyChip
 from peft_methods.adapted_layer import AdaptedLayer
 from peft_methods.base import MergeableAdapter, Method
 from peft_methods.checkpoints.weights import LoRAWeights
-from peft_methods.model_parts import LinearLike, check_rank, linear_layers, product, uniform, weight_of
+from peft_methods.model_parts import LinearLike, check_rank, left_out, product, replaceable_layers, uniform, weight_of
 from peft_methods.placement import Placement, SramMatrix, bill_arithmetic
 from peft_methods.tuning import Range, Ranges
 
@@ -52,8 +52,9 @@ class WeGeFT(Method):
 
     def make_adapter(self, model: nn.Module, chip: AnyChip, seed: int) -> WeGeFTAdapter:
         adapter = WeGeFTAdapter(self, model, chip)
+        adapter.left_out = left_out(model, self.targets)
         generator = torch.Generator().manual_seed(seed)
-        for name, base in linear_layers(model, self.targets).items():
+        for name, base in replaceable_layers(model, self.targets).items():
             adapter.add(name, base, generator)
         matrices = [matrix.master for pair in adapter.generators.values() for matrix in pair]
         adapter.train(matrices, self.learning_rate, self.weight_decay)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from crossbar_sim import Chip, Hardware, MappingError, map_model
+from crossbar_sim import Chip, Hardware, MappingError, map_model, unmap
 from peft_methods import (
     IA3,
     METHODS,
@@ -212,16 +212,44 @@ def test_layers_whose_owner_looks_inside_work_or_are_refused(name: str, attentio
     if attention != "on tiles":
         before = everything(model, chip)
         with pytest.raises(MethodError, match="layers.0.self_attn.out_proj: nn.MultiheadAttention reads the weight"):
-            method.attach(model, chip)
+            method.replace(targets=("out_proj",)).attach(model, chip)
         assert same(before, everything(model, chip))
-        method = method.replace(targets=("linear1", "linear2"))
     digital = model.eval()(x).detach() if chip is None else None
     adapter = method.attach(model, chip)
+    left_out = "left out layers.0.self_attn.out_proj, whose weight a digital nn.MultiheadAttention reads itself"
+    assert (left_out in str(adapter)) == (attention != "on tiles")
+    assert len(adapter.layers) == (6 if attention == "on tiles" else 2)  # type: ignore[attr-defined]
     fine_tune(model, adapter, x, torch.arange(6) % 3)
     assert 0 <= accuracy(model, x, torch.arange(6) % 3) <= 1
     adapter.detach()
     if digital is not None:
         assert torch.equal(model.eval()(x), digital)
+
+
+def test_a_model_of_nothing_but_what_its_owner_reads_is_refused() -> None:
+    model = nn.Sequential()
+    model.blocks = nn.ModuleList([nn.MultiheadAttention(4, 2)])
+    with pytest.raises(MethodError, match="no linear layer to change in a numbered block but blocks.0.out_proj"):
+        LoRA(rank=2).attach(model)
+    BitFit(targets=("out_proj",)).attach(model)
+
+
+@pytest.mark.parametrize("method", [FullFineTuning(), BitFit(), LoRA(rank=2), LoRA(rank=2, placement="sram")], ids=str)
+def test_layers_are_not_moved_under_a_method(method: Method, milo: Hardware) -> None:
+    model = tiny_net()
+    chip = map_model(model, milo)
+    adapter = method.attach(model, chip)
+    before = everything(model, chip)
+    with pytest.raises(MappingError, match=r"adapter.detach\(\) first"):
+        unmap(model, weights="cells")
+    assert same(before, everything(model, chip))
+    adapter.detach()
+    unmap(model, weights="master")
+    adapter = method.attach(model)
+    with pytest.raises(MappingError, match=r"adapter.detach\(\) first, map, attach"):
+        map_model(model, milo)
+    adapter.detach()
+    map_model(model, milo)
 
 
 @pytest.mark.parametrize("method", [DoRA(rank=2), IA3(targets=("0",), feed_forward=()), WeGeFT(rank=2, side="output")])

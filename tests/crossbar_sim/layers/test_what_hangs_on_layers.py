@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.utils import parametrizations, prune
 
-from crossbar_sim import Hardware, MappingError, map_model, unmap
+from crossbar_sim import Chip, Hardware, MappingError, map_model, unmap
 
 LAYERS: list[Any] = [
     lambda: nn.Linear(8, 4),
@@ -59,6 +60,15 @@ def test_flattening_parameters_is_allowed(milo: Hardware) -> None:
         lambda x, w: x @ w,
         lambda x, w: torch.mm(w, x.T),
         lambda x, w: torch.einsum("oi,ni->no", w, x),
+        lambda x, w: x @ w.T,
+        lambda x, w: x @ w.t().contiguous(),
+        lambda x, w: torch.matmul(x, w.mT),
+        lambda x, w: functional.linear(x.double(), w.to(torch.float64)),
+        lambda x, w: functional.linear(x, w.float()[:2]),
+        lambda x, w: functional.linear(x, w.chunk(2)[0]),
+        lambda x, w: torch.addmm(x, x, w.transpose(0, 1)),
+        lambda x, w: torch.bmm(x[None], w.permute(1, 0)[None]),
+        lambda x, w: functional.conv1d(x[:, :, None], w.view(4, 4, 1)),
     ],
 )
 def test_the_weight_is_to_look_at(milo: Hardware, product: Any) -> None:
@@ -68,6 +78,18 @@ def test_the_weight_is_to_look_at(milo: Hardware, product: Any) -> None:
     with pytest.raises(MappingError, match="0: a product with its weight would go past its tiles"):
         product(x, weight)
     assert torch.equal(weight.detach(), chip.matrices["0"].master) and type(weight.detach()) is torch.Tensor
+    for computed in (weight.detach().T, weight.clone(), 2 * weight, weight.norm(), weight[0, 0]):
+        assert type(computed) is torch.Tensor
+
+
+def test_what_is_computed_of_a_weight_has_its_gradient(milo: Hardware) -> None:
+    """A penalty on the weights of a layer acts on tiles as it does on a digital one."""
+    model = nn.Sequential(nn.Linear(4, 4))
+    chip = map_model(model, milo)
+    model.requires_grad_(True)
+    model[0].weight.T.square().sum().backward()
+    master = chip.matrices["0"].master
+    assert master.grad is not None and torch.equal(master.grad, 2 * master)
 
 
 def test_hooks_move_with_their_layer_and_back(ideal: Hardware) -> None:
@@ -128,7 +150,59 @@ def test_a_tied_head_stays_digital_unless_it_is_asked_for(milo: Hardware) -> Non
     chip = map_model(model, milo)
     assert list(chip.matrices) == ["body"] and model.decoder.weight is model.embed.weight
     assert "its weight is tied to 'embed'" in str(chip.plan)
+    assert chip.plan.cut_ties == ()
+
+
+@pytest.mark.parametrize(
+    ("wish", "matrices"), [({"target": ["decoder"]}, ["decoder"]), ({"exclude": []}, ["body", "decoder"])]
+)
+def test_a_tied_head_goes_on_tiles_where_it_is_asked_for(milo: Hardware, wish: Any, matrices: list[str]) -> None:
     model = Tied()
-    chip = map_model(model, milo, target=["decoder"])
-    assert list(chip.matrices) == ["decoder"] and "its tie to 'decoder', which goes on tiles, is cut" in str(chip.plan)
+    chip = map_model(model, milo, **wish)
+    assert list(chip.matrices) == matrices and chip.plan.cut_ties == (("embed", "decoder"),)
+    assert "tie cut: embed, decoder shared one weight" in str(chip.plan)
     model(torch.tensor([0, 3]))
+    unmap(model, weights="master")
+    assert model.decoder.weight is model.embed.weight
+
+
+def test_a_tie_comes_back_where_the_weights_are_still_the_same(milo: Hardware) -> None:
+    model = Tied()
+    chip, table = map_model(model, milo, exclude=[]), model.embed.weight.detach().clone()
+    held = chip.matrices["decoder"].weight()
+    unmap(model, weights="cells")
+    assert model.decoder.weight is not model.embed.weight
+    assert torch.equal(model.embed.weight, table) and torch.equal(model.decoder.weight, held)
+
+
+SHARING: list[Any] = [
+    (lambda: nn.Sequential(nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 4)), "weight"),
+    (lambda: nn.Sequential(nn.Conv2d(2, 2, 3, padding=1), nn.Tanh(), nn.Conv2d(2, 2, 3, padding=1)), "weight"),
+    (lambda: nn.ModuleDict({"0": nn.MultiheadAttention(4, 2), "2": nn.MultiheadAttention(4, 2)}), "in_proj_weight"),
+    (lambda: nn.ModuleDict({"0": nn.LSTM(4, 4), "2": nn.LSTM(4, 4)}), "weight_hh_l0"),
+]
+
+
+@pytest.mark.parametrize(("make", "name"), SHARING)
+@pytest.mark.parametrize("wish", [{}, {"target": ["2"]}, {"exclude": ["2"]}], ids=str)
+def test_a_tie_between_layers_is_cut_and_said(milo: Hardware, make: Any, name: str, wish: Any) -> None:
+    model = make()
+    layers = dict(model.named_children())
+    setattr(layers["2"], name, getattr(layers["0"], name))
+    chip = map_model(model, milo, **wish)
+    assert chip.plan.cut_ties == (("0", "2"),) and "tie cut: 0, 2 shared one weight" in str(chip.plan)
+    unmap(model, weights="master")
+    assert getattr(layers["0"], name) is getattr(layers["2"], name) and chip.plan.cut_ties == ()
+    map_model(model, chip := Chip(milo), **wish)
+    before = getattr(layers["0"], name)
+    unmap(model, weights="cells")
+    assert getattr(layers["0"], name) is not getattr(layers["2"], name)
+    on_tiles, digital = ("0", "2") if "exclude" in wish else ("2", "0")
+    assert torch.equal(getattr(layers[digital], name), before) == bool(wish)
+    assert not torch.equal(getattr(layers[on_tiles], name), before)
+
+
+def test_a_loaded_chip_says_which_ties_are_cut(milo: Hardware, tmp_path: Path) -> None:
+    map_model(Tied(), chip := Chip(milo), exclude=[])
+    chip.save(tmp_path)
+    assert str(Chip.load(tmp_path, Tied()).plan) == str(chip.plan)

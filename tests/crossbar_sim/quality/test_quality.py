@@ -56,7 +56,7 @@ def test_an_adc_alone_has_the_snr_of_its_rounding(milo: Hardware, bits: int) -> 
     model, x = nn.Sequential(nn.Linear(60, 16)), torch.rand(2000, 60) * 2 - 1
     chip = map_model(model, alone)
     (found,) = quality(model, x).matrices
-    exact = (x / x.abs().amax(dim=1, keepdim=True)) @ model[0].weight.T
+    exact = (x / x.abs().amax(dim=1, keepdim=True)) @ model[0].weight.detach().T
     matrix = chip.matrices["0"]
     unit = matrix.hardware.device.read_voltage * matrix.hardware.device.window
     in_volts = exact.detach() / torch.from_numpy(matrix.targets.scale) * unit
