@@ -19,7 +19,7 @@ from crossbar_sim.chip.simulated import SimulatedMatrix
 from tests.crossbar_sim.chip.futures import DESIGNS, Net, future, live, with_a_past
 
 NEVER = 1 << 60
-RESTING = ("milo", "isaac", "neurram", "full chip", "ideal", "two-sided", "faulty")
+RESTING = ("milo", "calibrated", "isaac", "neurram", "full chip", "ideal", "two-sided", "faulty")
 
 
 def faulty() -> Hardware:
