@@ -7,17 +7,18 @@ killed tuning goes on where it was, by the same command.
 from __future__ import annotations
 
 import logging
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import optuna
 import tomli_w
-from joblib import Parallel, delayed
 from tqdm import tqdm
 
 from benchmarks.experiments.experiment import Experiment
 from benchmarks.experiments.fields import AnyMethod
+from benchmarks.experiments.parallel import run_parallel
 from benchmarks.experiments.storage import RUNS
 from benchmarks.experiments.suites import find, load_comparison
 from benchmarks.record import Record
@@ -69,17 +70,18 @@ def _distribution(one: Range) -> optuna.distributions.BaseDistribution:
 
 def validation_accuracy(experiments: Sequence[Experiment], runs: Path, workers: int) -> float:
     """Mean over tasks and tuning seeds."""
-    jobs = [(experiment, seed) for experiment in experiments for seed in experiment.seeds]
-    records = Parallel(n_jobs=workers)(
-        delayed(Experiment.run_seed)(experiment, seed, runs) for experiment, seed in jobs
-    )
+    jobs = [(experiment, seed, runs) for experiment in experiments for seed in experiment.seeds]
+    records = run_parallel(Experiment.run_seed, jobs, workers)
     return statistics.fmean(record.validation_accuracy for record in records)
 
 
 def tune(method: Method, suite: str, trials: int, runs: Path, workers: int) -> list[Trial]:
     """Every trial of one method, best first."""
     comparison = load_comparison(suite)
-    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=SAMPLER_SEED))
+    higher = comparison.problem.scoring.higher_is_better
+    study = optuna.create_study(
+        direction="maximize" if higher else "minimize", sampler=optuna.samplers.TPESampler(seed=SAMPLER_SEED)
+    )
     space = search_space(method)
     study.enqueue_trial({key: getattr(method, key) for key in space})
     done: list[Trial] = []
@@ -90,10 +92,10 @@ def tune(method: Method, suite: str, trials: int, runs: Path, workers: int) -> l
         try:
             reached = validation_accuracy(experiments, runs, workers)
         except CrossbarError:
-            reached = 0.0  # this setting diverged
+            reached = 0.0 if higher else math.inf  # this setting diverged
         study.tell(trial, reached)
         done.append(Trial(method=tried, validation_accuracy=reached))
-    return sorted(done, key=lambda trial: -trial.validation_accuracy)
+    return sorted(done, key=lambda trial: trial.validation_accuracy, reverse=higher)
 
 
 def tune_suite(
