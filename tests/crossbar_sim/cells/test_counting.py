@@ -45,7 +45,7 @@ def test_a_cell_at_the_end_of_the_narrow_type_is_counted_further() -> None:
     cells.restore({**cells.arrays, "writes": np.array([65535]), "pulses": np.array([2**31 - 1])}, 0.0, 0)
     assert cells.writes.dtype == np.uint16 and cells.pulses.dtype == np.int32
     pulses = cells.program(np.arange(1), np.full(1, device.g_max), 0.0).pulses
-    assert cells.writes.tolist() == [65536] and cells.pulses.tolist() == [2**31 - 1 + pulses[0]]
+    assert cells.writes.tolist() == [65536] and cells.pulses.tolist() == [2**31 - 1 + int(pulses[0])]
 
 
 def test_ages_are_kept_where_something_depends_on_them() -> None:

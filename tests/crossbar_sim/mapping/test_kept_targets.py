@@ -24,11 +24,11 @@ def layout_of(**tile: object) -> Layout:
 @given(seed=st.integers(0, 100))
 def test_a_pair_stands_where_the_law_says(levels: int | None, seed: int) -> None:
     device, layout = MILO.device.replace(levels=levels), layout_of()
-    weight = np.random.default_rng(seed).uniform(-1.2, 1.2, (7, 11))
+    weight = np.random.default_rng(seed).uniform(-1.2, 1.2, (7, 11)).astype(np.float32)
     kept = KeptTargets.nowhere(device, layout)
     assert kept.array.dtype == KINDS[levels] and np.isnan(kept.siemens).all()
     cells, goals = retarget(weight, np.ones((layout.row_tiles, 7)), device, layout, np.arange(11), kept)
-    share = np.clip(np.stack([weight.T, -weight.T]), 0, 1)
+    share = np.clip(np.stack([weight.T, -weight.T]).astype(np.float64), 0, 1)
     if levels is not None:
         share = np.rint(share * (levels - 1)) / (levels - 1)
     expected = device.g_min + device.window * share
@@ -40,7 +40,7 @@ def test_a_pair_stands_where_the_law_says(levels: int | None, seed: int) -> None
 @pytest.mark.parametrize("tile", [{"mapping": "offset"}, {"slices": 2, "slice_bits": 2}, {"pair_update": "one_side"}])
 def test_references_digits_and_single_sides_are_numbers_too(tile: dict) -> None:
     device, layout = MILO.device.replace(levels=4), layout_of(**tile)
-    weight = np.random.default_rng(0).uniform(-1, 1, (7, 11))
+    weight = np.random.default_rng(0).uniform(-1, 1, (7, 11)).astype(np.float32)
     kept = KeptTargets.nowhere(device, layout)
     cells, goals = retarget(weight, np.ones((layout.row_tiles, 7)), device, layout, np.arange(11), kept)
     assert kept.array.dtype == np.uint8 and not np.isnan(kept.siemens).any()
