@@ -21,10 +21,9 @@ from benchmarks.experiments.fields import (
     its_shots,
     its_targets,
 )
-from benchmarks.experiments.parallel import run_parallel
+from benchmarks.experiments.parallel import check_workers, run_parallel
 from benchmarks.experiments.record import RunRecord
 from benchmarks.experiments.storage import RUNS
-from crossbar_sim import CrossbarError
 from crossbar_sim.runtime.files import check_folder
 from crossbar_sim.spec.spec import Spec
 
@@ -67,8 +66,7 @@ def run_all(
     before anything is simulated for less than one worker and for a folder that cannot be written, and for a worker
     that was killed.
     """
-    if workers < 1:
-        raise CrossbarError(f"workers: {workers} processes simulate nothing; give at least 1")
+    check_workers(workers)
     check_folder(Path(runs))
     missing: list[tuple[Experiment, int, int, str | Path]] = []
     records: dict[tuple[int, int], RunRecord] = {}

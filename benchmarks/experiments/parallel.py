@@ -14,19 +14,22 @@ from typing import TypeVar
 from joblib import Parallel, delayed
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-from crossbar_sim import CrossbarError
+from crossbar_sim.spec.errors import CrossbarError
 
 R = TypeVar("R")
+
+
+class WorkersError(CrossbarError):
+    """Too few workers, or one was killed."""
 
 
 def run_parallel(function: Callable[..., R], tasks: Sequence[Iterable[object]], workers: int) -> Iterator[R]:
     """function(*task) of every task, as they finish, on at most `workers` processes; one: in this process, in order.
 
-    Raises CrossbarError for less than one worker and for a worker that was killed. When this process ends, however it
+    Raises WorkersError for less than one worker and for a worker that was killed. When this process ends, however it
     does, its workers end within seconds; an interrupt from the keyboard is this process's alone to tell.
     """
-    if workers < 1:
-        raise CrossbarError(f"workers: {workers} processes simulate nothing; give at least 1")
+    check_workers(workers)
     if min(workers, len(tasks)) <= 1:
         for task in tasks:
             yield function(*task)
@@ -39,10 +42,16 @@ def run_parallel(function: Callable[..., R], tasks: Sequence[Iterable[object]], 
             finished = pool(delayed(function)(*task) for task in tasks)
         yield from finished
     except TerminatedWorkerError:
-        raise CrossbarError(
+        raise WorkersError(
             "a worker was killed, perhaps because memory ran out; finished runs are kept: run the same again, with "
             "fewer workers"
         ) from None
+
+
+def check_workers(workers: int) -> None:
+    """WorkersError for less than one; asked before anything is done."""
+    if workers < 1:
+        raise WorkersError(f"workers: {workers} processes simulate nothing; give at least 1")
 
 
 @cache

@@ -18,13 +18,14 @@ from tqdm import tqdm
 
 from benchmarks.experiments.experiment import Experiment
 from benchmarks.experiments.fields import AnyMethod
-from benchmarks.experiments.parallel import run_parallel
+from benchmarks.experiments.parallel import WorkersError, check_workers, run_parallel
 from benchmarks.experiments.storage import RUNS
 from benchmarks.experiments.suites import find, load_comparison
 from benchmarks.record import Record
 from crossbar_sim import CrossbarError
-from crossbar_sim.runtime.files import write_json
+from crossbar_sim.runtime.files import check_folder, write_json
 from crossbar_sim.spec.documents import read_toml
+from crossbar_sim.spec.errors import FileError
 from peft_methods import Method
 from peft_methods.methods import find_method
 from peft_methods.tuning import Range
@@ -91,6 +92,8 @@ def tune(method: Method, suite: str, trials: int, runs: Path, workers: int) -> l
         experiments = comparison.replace(methods=(tried,), seeds=SEEDS).experiments()
         try:
             reached = validation_accuracy(experiments, runs, workers)
+        except (WorkersError, FileError):
+            raise
         except CrossbarError:
             reached = 0.0 if higher else math.inf  # this setting diverged
         study.tell(trial, reached)
@@ -103,8 +106,11 @@ def tune_suite(
 ) -> dict[int, list[Trial]]:
     """Every trial of the methods of a suite (none named: all), by the place of the method in the suite.
 
-    Every finished method is in runs/tuning.json. SpecError for a method that does not exist.
+    Every finished method is in runs/tuning.json. CrossbarError, before anything is simulated, for a method that does
+    not exist, less than one worker and a folder that cannot be written.
     """
+    check_workers(workers)
+    check_folder(runs)
     logging.getLogger("optuna").setLevel(logging.WARNING)
     wanted = {find_method(name) for name in methods}
     chosen = {
