@@ -18,6 +18,7 @@ from benchmarks.problems.drawing import draw
 from benchmarks.problems.fetching import check_fetched, digest_of, member
 from benchmarks.problems.problem import Problem, Task, TaskData
 from benchmarks.problems.sentence_encoder import (
+    HARDWARE,
     TokenClassifier,
     encoder,
     encoder_digest,
