@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from benchmarks.experiments.experiment import Experiment
+    from benchmarks.problems.problem import Problem, Task
     from benchmarks.reporting.report import Report
 
-__all__ = ["Experiment", "Report"]
+__all__ = ["Experiment", "Problem", "Report", "Task"]
+
+_HOMES = {
+    "Experiment": "experiments.experiment",
+    "Problem": "problems.problem",
+    "Report": "reporting.report",
+    "Task": "problems.problem",
+}
 
 
 def __getattr__(name: str) -> Any:
     """Import on first use, so that `xbar --help` does not load torch."""
-    if name == "Experiment":
-        from benchmarks.experiments.experiment import Experiment
-
-        return Experiment
-    if name == "Report":
-        from benchmarks.reporting.report import Report
-
-        return Report
+    if name in _HOMES:
+        return getattr(import_module(f"benchmarks.{_HOMES[name]}"), name)
     raise AttributeError(f"module 'benchmarks' has no attribute '{name}'")

@@ -30,6 +30,13 @@ class Record(Spec):
             raise CrossbarError(f"{path} is not a result of this version ({error}); delete it and run again") from None
 
 
+class SeedRecord(Record):
+    """What one seed of a run gave; kept in a file of its own."""
+
+    seed: int
+    """Of data, programming and noise."""
+
+
 def read_json_object(path: Path) -> dict[str, Any]:
     """The JSON object of a file; CrossbarError names a file that is missing or not whole."""
     try:

@@ -23,10 +23,10 @@ TIMES = (1, HOUR, DAY, 30 * DAY, YEAR)
 
 hardware = Hardware.load("milo2021_128x128").replace(device=DeviceModel.load("joshi2020"), name="joshi2020_128x128")
 data = base_data()
-test_images, test_labels = data.test_images[:200], data.test_labels[:200]
+test_images, test_labels = data.test.tensor[:200], data.test.labels[:200]
 model = load_backbone("digits_vit")
 chip = map_model(model, hardware, seed=0)
-calibrate(model, data.train_images[:64], hold=True)
+calibrate(model, data.train.tensor[:64], hold=True)
 
 seconds, measured = 0, []
 for moment in TIMES:
@@ -39,7 +39,7 @@ for moment in TIMES:
 
 adapter = BitFit(steps=40).attach(model, chip)
 torch.manual_seed(0)
-history = fine_tune(model, adapter, data.train_images[:50], data.train_labels[:50])
+history = fine_tune(model, adapter, data.train.tensor[:50], data.train.labels[:50])
 recovered = accuracy(model, test_images, test_labels, chip)
 print(f"{measured[-1]:.3f} before, {recovered:.3f} after; {chip.ledger.writes('adapt')} cells written")
 

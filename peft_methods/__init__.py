@@ -18,7 +18,8 @@ from peft_methods.methods.pasta import PASTA
 from peft_methods.methods.vera import VeRA
 from peft_methods.methods.vpt import VPT
 from peft_methods.methods.wegeft import WeGeFT
-from peft_methods.training.loop import accuracy, fine_tune
+from peft_methods.training.evaluation import accuracy, evaluate
+from peft_methods.training.loop import fine_tune
 from peft_methods.updates import RULES
 from peft_methods.updates.mixed_precision import MixedPrecision
 from peft_methods.updates.open_loop import OpenLoopPulses
@@ -53,5 +54,6 @@ __all__ = [
     "WeGeFT",
     "WriteVerify",
     "accuracy",
+    "evaluate",
     "fine_tune",
 ]

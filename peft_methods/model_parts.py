@@ -9,6 +9,8 @@ import torch
 from torch import nn
 
 from crossbar_sim import MappedLinear
+from crossbar_sim.chip.matrix import Matrix
+from crossbar_sim.layers.model import HEADS, head_name
 from peft_methods.errors import MethodError
 from peft_methods.placement import product_of
 
@@ -65,14 +67,18 @@ def all_linear_layers(model: nn.Module) -> dict[str, LinearLike]:
 def linear_layers(model: nn.Module, targets: tuple[str, ...] | None) -> dict[str, LinearLike]:
     """The linear layers a method changes, in the order of the model.
 
-    targets: suffixes of dotted names ('query', 'mlp.up'); None: every linear layer inside a numbered block.
+    targets: suffixes of dotted names ('query', 'mlp.up'); None: every linear layer inside a numbered block
+    that is not in the head.
     Raises MethodError if a target matches nothing, or none is named.
     """
     if targets is not None and not targets:
         raise MethodError("targets names no layer; name at least one, or leave it out for all inside numbered blocks")
     layers = all_linear_layers(model)
     if targets is None:
-        chosen = {name: layer for name, layer in layers.items() if block_of(name) is not None}
+        head = f"{head_name(model)}."
+        chosen = {
+            name: layer for name, layer in layers.items() if block_of(name) is not None and not name.startswith(head)
+        }
         if not chosen:
             raise MethodError(f"{type(model).__name__} has no linear layer inside a numbered block; name the targets")
         return chosen
@@ -124,14 +130,17 @@ def block_of(name: str) -> str | None:
     return match.group(1) if match else None
 
 
-def head_of(model: nn.Module) -> nn.Linear:
-    """The digital classification head."""
-    head = getattr(model, "head", None)
-    if not isinstance(head, nn.Linear):
+def head_of(model: nn.Module) -> nn.Module:
+    """The digital head, whatever its name and layers; MethodError if there is none, or if it is on tiles."""
+    name = head_name(model)
+    if name is None:
         raise MethodError(
-            f"{type(model).__name__} has no digital nn.Linear called 'head' to train; "
-            "map_model(..., exclude=('head',)) keeps it digital"
+            f"{type(model).__name__} has no head to train ({', '.join(HEADS)}); call its last layer so, or train "
+            "without the head"
         )
+    head = model.get_submodule(name)
+    if any(isinstance(part, Matrix) for part in head.modules()):
+        raise MethodError(f"the head '{name}' is on tiles; map_model(..., exclude=('{name}',)) keeps it digital")
     return head
 
 

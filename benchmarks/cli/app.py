@@ -1,5 +1,5 @@
 """The command line: xbar compare | run | tune | study | recalibrate | estimate | floorplan | sensitivity | quality |
-device | hardware | methods | pretrain."""
+device | hardware | methods | problem | pretrain."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from benchmarks.cli.compare import compare, run, tune
 from benchmarks.cli.device import device, hardware, quality
 from benchmarks.cli.estimate import estimate, floorplan, methods, sensitivity
 from benchmarks.cli.pretrain import pretrain
+from benchmarks.cli.problem import problem
 from benchmarks.cli.study import recalibrate, run_study, study
 
 app = tyro.extras.SubcommandApp()
@@ -29,6 +30,7 @@ for command in (
     device,
     hardware,
     methods,
+    problem,
     pretrain,
 ):
     app.command(command)
@@ -49,5 +51,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BrokenPipeError:
         # whoever reads the output has had enough; nothing may be written to the closed pipe on the way out
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        sys.exit(
+            f"xbar: {error.filename or 'a file'}: {error.strerror or error}; check the path and the space on its disk"
+        )
+    except MemoryError:
+        sys.exit("xbar: not enough memory; take a smaller model, tile or number of workers")
     except KeyboardInterrupt:
         sys.exit("xbar: interrupted; finished runs are kept, the same command resumes")

@@ -9,7 +9,7 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from benchmarks.cli.options import Json, Runs, Workers
-from benchmarks.cli.show import show
+from benchmarks.cli.show import check_outputs, show
 
 
 def compare(
@@ -28,6 +28,7 @@ def compare(
     from benchmarks.experiments.comparison import run_all
     from benchmarks.reporting.report import Report
 
+    check_outputs(report, json)
     comparison = suites.load_comparison(suite, hardware=hardware, quick=quick)
     results = Report(run_all(comparison.experiments(), workers=workers, runs=runs))
     show(results.records(), results.table(), json)
@@ -47,6 +48,7 @@ def run(
     from benchmarks.experiments import suites
     from benchmarks.experiments.comparison import run_all
 
+    check_outputs(json)
     (result,) = run_all([suites.load_experiment(suite)], workers=workers, runs=runs)
     show([result.record()], result, json)
 
@@ -63,6 +65,7 @@ def tune(
     from benchmarks.experiments import tune as tuning
     from crossbar_sim.runtime.files import write_text
 
+    check_outputs(output)
     tuned = tuning.tune_suite(suite, trials, methods, runs=runs, workers=workers)
     for found in tuned.values():
         print(f"{found[0].validation_accuracy:.4f}  {found[0]}  (worst {found[-1].validation_accuracy:.4f})")

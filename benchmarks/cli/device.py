@@ -7,8 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from benchmarks.cli.options import DEFAULT_HARDWARE, STANDARD_OUTPUT, FigureFile, HardwareName, Json
-from benchmarks.cli.show import show
+from benchmarks.cli.options import (
+    DEFAULT_HARDWARE,
+    DEFAULT_PROBLEM,
+    STANDARD_OUTPUT,
+    FigureFile,
+    Json,
+    OwnHardware,
+    ProblemName,
+)
+from benchmarks.cli.show import check_outputs, show
 
 if TYPE_CHECKING:
     from crossbar_sim.devices.pulse_data import PulseData
@@ -56,6 +64,7 @@ def fit_device(data: PulseData, name: str, like: str, output: Path | None, plot:
     from crossbar_sim.devices.fit import fit
     from crossbar_sim.runtime.files import write_text
 
+    check_outputs(output, plot)
     fitted = fit(data, name, like)
     show([], fitted, None, plot, fitted)
     if output is not None:
@@ -81,14 +90,19 @@ def hardware(
 
 
 def quality(
-    hardware: HardwareName = DEFAULT_HARDWARE,
+    problem: ProblemName = DEFAULT_PROBLEM,
+    hardware: OwnHardware = None,
+    task: Annotated[str | None, arg(metavar="NAME", help="the task whose inputs are read; default: the first")] = None,
     each: Annotated[bool, arg(help="also switch every non-ideality off alone")] = False,
     plot: FigureFile = None,
     json: Json = None,
 ) -> None:
-    """Measure how well every matrix of the backbone computes on a chip design: SNR, clipping, use of the ranges."""
-    from benchmarks.studies.quality import backbone_quality
+    """Measure how well every matrix of a model computes on a chip design: SNR, clipping, use of the ranges."""
+    from benchmarks.problems.find import find_problem
+    from benchmarks.studies.quality import problem_quality
     from crossbar_sim.hardware.hardware import Hardware
 
-    found = backbone_quality(Hardware.load(hardware), each=each)
+    check_outputs(json, plot)
+    design = None if hardware is None else Hardware.load(hardware)
+    found = problem_quality(find_problem(problem), design, task=task, each=each)
     show(found.rows(), found, json, plot, found)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from tyro.conf import arg
 
 from benchmarks.cli.options import DEFAULT_HARDWARE, ChangedShare, FigureFile, HardwareName, Json, MethodName, Model
-from benchmarks.cli.show import show
+from benchmarks.cli.show import check_outputs, show
 
 
 def estimate(
@@ -28,6 +28,7 @@ def estimate(
     from benchmarks.estimates.counted import Workload
     from crossbar_sim.counting.activity import Activity
 
+    check_outputs(json)
     record = counting.estimate(
         model,
         method,
@@ -50,6 +51,7 @@ def floorplan(
     """Tiles per layer and for what a method adds, their utilisation, and chips."""
     from benchmarks.estimates import floor_plan
 
+    check_outputs(json, figure)
     plan = floor_plan.plan_of(model, method, hardware, tiles_per_chip)
     show(plan.record(), plan, json, figure, plan)
 
@@ -67,6 +69,7 @@ def sensitivity(
     from benchmarks.estimates import sensitivity as counting
     from crossbar_sim.counting.activity import Activity
 
+    check_outputs(json, figure)
     kinds = ("assumed", "fitted") if fitted else ("assumed",)
     found = counting.sensitivity(model, hardware, methods, kinds=kinds, activity=Activity(changed_share=changed_share))
     show(found.record(), found, json, figure, found)
@@ -76,5 +79,6 @@ def methods(json: Json = None) -> None:
     """List the methods: where trained tensors live, how many cells a step may write, which reads they need."""
     from benchmarks.estimates.methods import method_records, table
 
+    check_outputs(json)
     records = method_records()
     show(records, table(records), json)

@@ -14,7 +14,10 @@ Workers = Annotated[int, arg(metavar="N", help="processes that simulate side by 
 Model = Annotated[str, arg(metavar="NAME|TOML", help="flan-t5-large, llama-7b, ..., or a file of layer shapes")]
 MethodName = Annotated[str, arg(metavar="NAME", help="a method of `xbar methods`")]
 HardwareName = Annotated[str, arg(metavar="NAME|TOML", help="the chip design")]
+OwnHardware = Annotated[str | None, arg(metavar="NAME|TOML", help="the chip design; default: the problem's own")]
+ProblemName = Annotated[str, arg(metavar="NAME|TOML", help="a problem of `xbar problem list`, or a file")]
 ChangedShare = Annotated[float, arg(metavar="X", help="trained cells whose level changes in a step")]
 
 DEFAULT_HARDWARE = "milo2021_128x128"
+DEFAULT_PROBLEM = "digits_vit"
 STANDARD_OUTPUT = Path("-")

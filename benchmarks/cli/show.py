@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_format
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,13 +28,31 @@ def show(
         from benchmarks.reporting.figures.draw import draw_to
 
         draw_to(figure, drawn)
-    content = as_json(records)
+    content = finite(as_json(records))
     if json == STANDARD_OUTPUT:
         print(json_format.dumps(content, indent=1, allow_nan=False))
         return
     if json is not None:
         write_json(json, content)
     print(table)
+
+
+def check_outputs(*files: Path | None) -> None:
+    """CrossbarError, before any work, for a file that cannot be written; none and standard output are passed over."""
+    from crossbar_sim.runtime.files import check_file
+
+    for file in files:
+        if file is not None and file != STANDARD_OUTPUT:
+            check_file(file)
+
+
+def finite(content: object) -> object:
+    """The same with null for what JSON has no number for: NaN and infinity."""
+    if isinstance(content, Mapping):
+        return {key: finite(item) for key, item in content.items()}
+    if isinstance(content, list | tuple):
+        return [finite(item) for item in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
 def as_json(records: Record | Sequence[Record] | Sequence[Mapping[str, object]]) -> object:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 from tyro.conf import Positional, arg
 
-from benchmarks.cli.options import DEFAULT_HARDWARE, FigureFile, HardwareName, Json, Runs
-from benchmarks.cli.show import show
+from benchmarks.cli.options import DEFAULT_PROBLEM, FigureFile, Json, OwnHardware, ProblemName, Runs
+from benchmarks.cli.show import check_outputs, show
 
 if TYPE_CHECKING:
     from benchmarks.studies.base import Study
@@ -44,6 +44,7 @@ def command_of(kind: type[Study]) -> Callable[..., None]:
     """A command whose options are the fields of a study."""
 
     def command(study: Any, json: Json = None, figure: FigureFile = None) -> None:
+        check_outputs(json, figure)
         found = study.run()
         show(found.records, found, json, figure, found)
 
@@ -60,7 +61,8 @@ def recalibrate(
     programming_error: Annotated[float, arg(metavar="X", help="multiply the device's programming error by this")] = 6.0,
     stuck: Annotated[float, arg(metavar="SHARE", help="share of cells that no pulse moves")] = 0.0,
     seconds: Annotated[float, arg(metavar="S", help="time since the chip was programmed")] = 0.0,
-    hardware: HardwareName = DEFAULT_HARDWARE,
+    problem: ProblemName = DEFAULT_PROBLEM,
+    hardware: OwnHardware = None,
     device: Annotated[str | None, arg(metavar="NAME|TOML", help="its cells; default: the design's own")] = None,
     shots: Annotated[int, arg(metavar="N", help="images per class to recalibrate with")] = 5,
     seeds: Annotated[tuple[int, ...], arg(metavar="N", help="one chip each")] = (0, 1, 2),
@@ -70,9 +72,10 @@ def recalibrate(
     """Damage a chip and win its accuracy back with a few images of the task that it was shipped for."""
     from benchmarks.studies import recalibration
 
+    check_outputs(json)
     damage = recalibration.Damage(programming_error=programming_error, stuck=stuck, seconds=seconds)
     chosen = recalibration.recalibrations(
-        methods, hardware=hardware, device=device, damage=damage, shots=shots, seeds=seeds
+        methods, problem=problem, hardware=hardware, device=device, damage=damage, shots=shots, seeds=seeds
     )
     records = recalibration.run_all(chosen, runs)
     show(records, recalibration.table(records), json)

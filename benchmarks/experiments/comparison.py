@@ -6,15 +6,25 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-from joblib import Parallel, delayed
 from pydantic import Field
 from tqdm import tqdm
 
 from benchmarks.experiments.experiment import Experiment, Result
-from benchmarks.experiments.fields import DEFAULT_HARDWARE, AnyHardware, AnyMethod, Seeds
+from benchmarks.experiments.fields import (
+    AnyHardware,
+    AnyMethod,
+    AnyProblem,
+    Seeds,
+    Shots,
+    default_problem,
+    its_hardware,
+    its_shots,
+    its_targets,
+)
+from benchmarks.experiments.parallel import check_workers, run_parallel
 from benchmarks.experiments.record import RunRecord
 from benchmarks.experiments.storage import RUNS
-from crossbar_sim import Hardware
+from crossbar_sim.runtime.files import check_folder
 from crossbar_sim.spec.spec import Spec
 
 
@@ -23,11 +33,11 @@ class Comparison(Spec):
 
     name: str
     methods: Annotated[tuple[AnyMethod, ...], Field(min_length=1)]
-    tasks: Annotated[tuple[str, ...], Field(min_length=1)]
-    hardware: AnyHardware = Field(default_factory=lambda: Hardware.load(DEFAULT_HARDWARE))
-    backbone: str = "digits_vit"
+    problem: AnyProblem = Field(default_factory=default_problem)
+    tasks: Annotated[tuple[str, ...], Field(min_length=1, default_factory=its_targets)]
+    hardware: AnyHardware = Field(default_factory=its_hardware)
     pool: str | None = None
-    shots_per_class: int = 5
+    shots_per_class: Shots = Field(default_factory=its_shots)
     seeds: Seeds = (0, 1, 2, 3, 4)
 
     def experiments(self) -> list[Experiment]:
@@ -37,7 +47,7 @@ class Comparison(Spec):
                 method=method,
                 task=task,
                 hardware=self.hardware,
-                backbone=self.backbone,
+                problem=self.problem,
                 pool=self.pool,
                 shots_per_class=self.shots_per_class,
                 seeds=self.seeds,
@@ -48,33 +58,35 @@ class Comparison(Spec):
 
 
 def run_all(
-    experiments: Sequence[Experiment], *, workers: int = 2, runs: Path = RUNS, progress: bool = True
+    experiments: Sequence[Experiment], *, workers: int = 2, runs: str | Path = RUNS, progress: bool = True
 ) -> list[Result]:
     """Run every seed of every experiment that is not on disk yet, on `workers` processes.
 
-    The results do not depend on `workers`. A killed comparison resumes: finished seeds are files.
+    The results do not depend on `workers`. A killed comparison resumes: finished seeds are files. Raises CrossbarError
+    before anything is simulated for less than one worker and for a folder that cannot be written, and for a worker
+    that was killed.
     """
-    runs_of_seeds = [(place, seed) for place, experiment in enumerate(experiments) for seed in experiment.seeds]
-    missing = [
-        (place, seed) for place, seed in runs_of_seeds if not experiments[place].files(runs).path(seed).is_file()
-    ]
+    check_workers(workers)
+    check_folder(Path(runs))
+    missing: list[tuple[Experiment, int, int, str | Path]] = []
     records: dict[tuple[int, int], RunRecord] = {}
-    if missing:
-        jobs = (delayed(run_one)(experiments[place], place, seed, runs) for place, seed in missing)
-        finished = Parallel(n_jobs=min(workers, len(missing)), return_as="generator_unordered")(jobs)
-        for place, seed, record in tqdm(
-            finished, total=len(missing), desc="simulating", unit="run", disable=not progress
-        ):
-            records[place, seed] = record
-    for place, seed in runs_of_seeds:
-        if (place, seed) not in records:
-            records[place, seed] = experiments[place].run_seed(seed, runs)
+    for place, experiment in enumerate(experiments):
+        for seed in experiment.seeds:
+            stored = experiment.files(runs).stored(seed)
+            if stored is None:
+                missing.append((experiment, place, seed, runs))
+            else:
+                records[place, seed] = stored
+    finished = run_parallel(run_one, missing, workers)
+    shown = tqdm(finished, total=len(missing), desc="simulating", unit="run", disable=not (progress and missing))
+    for place, seed, record in shown:
+        records[place, seed] = record
     return [
         experiment.collect([records[place, seed] for seed in experiment.seeds], runs)
         for place, experiment in enumerate(experiments)
     ]
 
 
-def run_one(experiment: Experiment, place: int, seed: int, runs: Path) -> tuple[int, int, RunRecord]:
+def run_one(experiment: Experiment, place: int, seed: int, runs: str | Path) -> tuple[int, int, RunRecord]:
     """One seed of the experiment at `place`, on whichever worker."""
     return place, seed, experiment.run_seed(seed, runs)

@@ -13,68 +13,87 @@ from typing import Annotated, Any
 import numba
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 from torch import nn
 
-from benchmarks.experiments.fields import DEFAULT_HARDWARE, AnyHardware, AnyMethod, Backbone, Seeds, Shots, TaskName
+from benchmarks.experiments.fields import (
+    AnyHardware,
+    AnyMethod,
+    AnyProblem,
+    Seeds,
+    Shots,
+    check_task,
+    default_problem,
+    its_first_target,
+    its_hardware,
+    its_shots,
+)
 from benchmarks.experiments.record import FORMAT, CurvePoint, LedgerRow, ResultRecord, RunRecord, record_run, worn_tile
-from benchmarks.experiments.storage import RUNS, SeedFiles, folder_of, weights_digest
-from benchmarks.problems.backbones import VisionTransformer, load_backbone
-from benchmarks.problems.pools import folder_for, with_folder
-from benchmarks.problems.tasks import base_data, few_shot, get_task
+from benchmarks.experiments.storage import RUNS, SeedFiles, folder_of
+from benchmarks.problems.pools import folder_for, pool_digest, with_folder
+from benchmarks.problems.problem import Problem, Task
 from benchmarks.record import read_json_object
 from crossbar_sim import Chip, CrossbarError, Hardware, map_model
+from crossbar_sim.chip.interface import AnyChip
 from crossbar_sim.runtime.files import write_json
 from crossbar_sim.spec.spec import Spec
 from crossbar_sim.spec.units import engineering
-from peft_methods import accuracy, fine_tune
+from peft_methods import evaluate, fine_tune
+from peft_methods.placement import DIGITAL
 from peft_methods.training.loop import History, programming_energy
-
-CALIBRATION_IMAGES = 64
+from peft_methods.training.samples import Samples
+from peft_methods.training.scores import Measured
 
 
 class Experiment(Spec):
-    """What is run: `method` on `hardware` for `task`, `shots_per_class` training images per class, per seed.
+    """What is run: `method` on `hardware` for a `task` of a `problem`, with `shots_per_class` training samples of each
+    class (None: all), per seed.
 
-    `pool` is a folder of LoRA modules in PEFT's format, handed to a method that mixes one and names none; None: the one
-    that ships for the backbone.
+    What is not stated is the problem's: its design, its shots and its first target. `pool` is a folder of LoRA modules
+    in PEFT's format, handed to a method that mixes one and names none; None: that of the problem.
     """
 
     method: AnyMethod
-    hardware: AnyHardware = Field(default_factory=lambda: Hardware.load(DEFAULT_HARDWARE))
-    backbone: Backbone = "digits_vit"
+    problem: AnyProblem = Field(default_factory=default_problem)
+    hardware: AnyHardware = Field(default_factory=its_hardware)
     pool: str | None = None
-    task: TaskName = "fliplr+dim"
-    shots_per_class: Shots = 5
+    task: str = Field(default_factory=its_first_target)
+    shots_per_class: Shots = Field(default_factory=its_shots)
     seeds: Seeds = (0, 1, 2, 3, 4)
     curve_points: Annotated[int, Field(ge=0)] = 4
 
-    def folder(self, runs: Path = RUNS) -> Path:
-        """Where the result is kept: runs/<digest of this spec, the shipped weights and the record format>."""
-        return folder_of(runs, self.digest(), weights_digest(self.backbone, self.pool_folder), FORMAT)
+    @field_validator("task")
+    @classmethod
+    def _task_exists(cls, name: str, info: ValidationInfo) -> str:
+        return check_task(name, info)
+
+    def folder(self, runs: str | Path = RUNS) -> Path:
+        """Where the result is kept: runs/<digest of this spec, of model, data and pool, and of the record format>."""
+        problem = self.problem.digest(self.problem.task(self.task))
+        return folder_of(runs, self.digest(), problem, pool_digest(self.method, self.pool_folder), FORMAT)
 
     @property
-    def pool_folder(self) -> Path:
-        """Where the LoRA modules are that the method may mix."""
-        return folder_for(self.method, self.backbone, self.pool)
+    def pool_folder(self) -> Path | None:
+        """Where the LoRA modules are that the method mixes, if it does."""
+        return folder_for(self.method, self.problem, self.pool)
 
-    def files(self, runs: Path = RUNS) -> SeedFiles[RunRecord]:
+    def files(self, runs: str | Path = RUNS) -> SeedFiles[RunRecord]:
         """Where the record of each seed is kept."""
         return SeedFiles(self.folder(runs), RunRecord)
 
-    def run(self, runs: Path = RUNS) -> Result:
+    def run(self, runs: str | Path = RUNS) -> Result:
         """Run what is not on disk yet, one seed after the other, and return the result."""
         return self.collect([self.run_seed(seed, runs) for seed in self.seeds], runs)
 
-    def run_seed(self, seed: int, runs: Path = RUNS) -> RunRecord:
+    def run_seed(self, seed: int, runs: str | Path = RUNS) -> RunRecord:
         """The record of one seed: from its file if it is there, else simulated and written."""
         return self.files(runs).record(seed, lambda: simulate(self, seed))
 
-    def collect(self, records: Sequence[RunRecord], runs: Path = RUNS) -> Result:
+    def collect(self, records: Sequence[RunRecord], runs: str | Path = RUNS) -> Result:
         """Put the records of all seeds in runs/<digest>/result.json."""
-        result = Result(self, get_task(self.task).kind, self.method.display_name, tuple(records), versions())
+        result = Result(self, self.problem.task(self.task).kind, self.method.display_name, tuple(records), versions())
         path = self.folder(runs) / "result.json"
-        if not path.is_file():
+        if not _is_result(path, result):
             write_json(path, result.as_json())
         return result
 
@@ -100,9 +119,9 @@ class Result:
         }
 
     @classmethod
-    def load(cls, path: Path) -> Result:
+    def load(cls, path: str | Path) -> Result:
         """Read a result.json; CrossbarError names a file that is damaged or of another version."""
-        content = read_json_object(path)
+        content = read_json_object(Path(path))
         try:
             return cls(
                 experiment=Experiment(**content["spec"]),
@@ -111,7 +130,7 @@ class Result:
                 seeds=tuple(RunRecord(**record) for record in content["seeds"]),
                 versions=content["versions"],
             )
-        except (KeyError, TypeError, CrossbarError) as error:
+        except (KeyError, TypeError, AttributeError, CrossbarError) as error:
             raise CrossbarError(
                 f"{path} cannot be repeated with this version ({error}); delete it and run again"
             ) from None
@@ -135,6 +154,8 @@ class Result:
         wearouts = [r.adaptations_until_wearout for r in self.seeds if r.adaptations_until_wearout is not None]
         return ResultRecord(
             method=self.display_name,
+            problem=self.experiment.problem.name,
+            score_name=self.experiment.problem.scoring.name,
             task=self.experiment.task,
             task_kind=self.task_kind,
             hardware=self.experiment.hardware.name,
@@ -165,8 +186,8 @@ class Result:
         phases = ", ".join(f"{name} {engineering(value, 'J')}" for name, value in row.energy_by_phase_J.items())
         return "\n".join(
             [
-                f"{row.method} on {row.task} ({row.task_kind}), hardware {row.hardware}",
-                f"  accuracy             {row.accuracy_mean:.3f} ± {row.accuracy_sd:.3f} ({len(self.seeds)} seeds)",
+                f"{row.method} on {row.task} of {row.problem} ({row.task_kind}), hardware {row.hardware}",
+                f"  {row.score_name:<20} {row.accuracy_mean:.3f} ± {row.accuracy_sd:.3f} ({len(self.seeds)} seeds)",
                 f"  trained values       {row.trained_values}",
                 f"  cells written        {row.adapt_cells_written:.0f} per adaptation, "
                 f"{row.cells_written_per_step:.1f} per step; pool {row.pool_cells_written}",
@@ -178,28 +199,46 @@ class Result:
         )
 
 
+def _is_result(path: Path, result: Result) -> bool:
+    """Whether the file is this result, of whichever versions; one that is damaged is named on standard error."""
+    if path.is_dir():
+        raise CrossbarError(f"{path} is a folder where a result belongs; move it away and run again")
+    if not path.exists():
+        return False
+    try:
+        stored = Result.load(path)
+    except CrossbarError as error:
+        print(f"xbar: damaged, written again: {error}", file=sys.stderr)
+        return False
+    return (stored.experiment, stored.seeds) == (result.experiment, result.seeds)
+
+
 def simulate(experiment: Experiment, seed: int) -> RunRecord:
     """Deploy, adapt, infer once; everything in the record comes from this one chip."""
-    method = with_folder(experiment.method, experiment.pool_folder)
-    data = few_shot(get_task(experiment.task), experiment.shots_per_class, seed)
-    model, chip = deploy(experiment.backbone, experiment.hardware, seed)
+    problem, method = experiment.problem, with_folder(experiment.method, experiment.pool_folder)
+    task = problem.task(experiment.task)
+    data = task.data(experiment.shots_per_class, seed)
+    model, chip = deploy(problem, task, experiment.hardware, seed)
     adapter = method.attach(model, chip, seed)
     curve: list[CurvePoint] = []
     every = max(1, method.steps // experiment.curve_points) if experiment.curve_points else None
 
     def watch(step: int, history: History) -> None:
         if every is not None and (step % every == 0 or step == method.steps):
-            right = accuracy(model, data.validation_images, data.validation_labels)
+            right = judge(problem, model, data.validation).value
             spent = programming_energy(chip)
             curve.append(CurvePoint(step=step, write_energy_J=spent, validation_accuracy=right))
 
-    history = fine_tune(model, adapter, data.train_images, data.train_labels, seed=seed, on_step=watch)
-    test = accuracy(model, data.test_images, data.test_labels, chip)
+    train = data.train
+    history = fine_tune(
+        model, adapter, train.inputs, train.labels, loss=problem.loss_function, seed=seed, on_step=watch
+    )
+    test = judge(problem, model, data.test, chip)
     if curve and curve[-1].step == method.steps:
         validation = curve[-1].validation_accuracy
     else:
         with chip.probing():
-            validation = accuracy(model, data.validation_images, data.validation_labels)
+            validation = judge(problem, model, data.validation).value
     task_writes = adapter.task_writes()
     return record_run(
         RunRecord,
@@ -207,10 +246,11 @@ def simulate(experiment: Experiment, seed: int) -> RunRecord:
         history,
         task_writes,
         seed=seed,
-        accuracy=test,
+        accuracy=test.value,
+        standard_error=test.standard_error,
         validation_accuracy=validation,
         trained_values=adapter.trained_values,
-        inferences=len(data.test_images),
+        inferences=len(data.test),
         curve=tuple(curve),
         loss=tuple(history.loss),
         worn_tile=worn_tile(chip, task_writes),
@@ -218,20 +258,28 @@ def simulate(experiment: Experiment, seed: int) -> RunRecord:
     )
 
 
-def deploy(backbone: str, hardware: Hardware, seed: int) -> tuple[VisionTransformer, Chip]:
+def judge(problem: Problem, model: nn.Module, samples: Samples, chip: AnyChip = DIGITAL) -> Measured:
+    """The problem's score of a model; reads are billed to 'infer' of the chip that is given."""
+    return evaluate(model, samples.inputs, samples.labels, score=problem.scoring, chip=chip)
+
+
+def deploy(problem: Problem, task: Task, hardware: Hardware, seed: int) -> tuple[nn.Module, Chip]:
     """A pre-trained model on the tiles of a new chip, its ADC ranges set."""
-    model = load_backbone(backbone)
-    chip = map_model(model, hardware, seed=seed)
-    set_ranges(model, chip)
+    model = problem.fresh_model(task)
+    chip = map_model(model, hardware, seed=seed, exclude=problem.exclude)
+    set_ranges(model, chip, problem.calibration_samples(task))
     return model, chip
 
 
 @torch.no_grad()
-def set_ranges(model: nn.Module, chip: Chip) -> None:
-    """Set the ADC range registers with images of the pre-training task; billed to 'deploy'."""
-    model.train()
+def set_ranges(model: nn.Module, chip: Chip, samples: Samples) -> None:
+    """Let the ADC range registers follow one batch, everything else in evaluation mode; billed to 'deploy'."""
+    model.eval()
+    for matrix in chip.matrices.values():
+        matrix.train()
     with chip.ledger.phase("deploy"):
-        model(base_data().train_images[:CALIBRATION_IMAGES])
+        samples.outputs_of(model)
+    model.eval()
 
 
 def versions() -> dict[str, str]:

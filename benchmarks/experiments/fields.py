@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
+from pydantic import AfterValidator, BeforeValidator, Field, InstanceOf, PlainSerializer, ValidationInfo
 
-from benchmarks.problems.backbones import backbone_names
-from benchmarks.problems.tasks import TASKS
+from benchmarks.problems.described import described
+from benchmarks.problems.find import find_problem
+from benchmarks.problems.problem import Problem, ProblemError
 from crossbar_sim import Hardware, SpecError
-from crossbar_sim.spec.spec import nearest
 from peft_methods import Method
 from peft_methods.methods import read_method
 
-DEFAULT_HARDWARE = "milo2021_128x128"
+DEFAULT_PROBLEM = "digits_vit"
+Stated = dict[str, Any]
+"""The fields of a specification that stand before the one whose default is asked for."""
 
 
 def _method(value: object) -> object:
@@ -30,27 +33,67 @@ def _hardware(value: object) -> object:
     return Hardware.load(value) if isinstance(value, str) else value
 
 
-def _backbone(value: str) -> str:
-    if value not in backbone_names():
-        raise SpecError(f"backbone: no backbone '{value}'{nearest(value, backbone_names())}")
-    return value
+def _problem(value: object) -> object:
+    if isinstance(value, Mapping):
+        return described(value)
+    return find_problem(value) if isinstance(value, str) else value
 
 
-def _task(value: str) -> str:
-    if value not in TASKS:
-        raise SpecError(f"task: no task '{value}'{nearest(value, list(TASKS))}")
-    return value
+def check_task(name: str, info: ValidationInfo) -> str:
+    """The name of a task; SpecError if the problem, a field before, has none of that name."""
+    problem: Problem | None = info.data.get("problem")
+    try:
+        return name if problem is None else problem.task(name).name
+    except ProblemError as error:
+        raise SpecError(str(error)) from None
+
+
+def default_problem() -> Problem:
+    """The one that ships whole."""
+    return find_problem(DEFAULT_PROBLEM)
+
+
+def its_hardware(data: Stated) -> Hardware:
+    """The design that the problem runs on unless another is stated."""
+    problem: Problem = data["problem"]
+    return Hardware.load(problem.hardware)
+
+
+def its_shots(data: Stated) -> int | None:
+    """The training samples per class that the problem draws unless others are stated."""
+    problem: Problem = data["problem"]
+    return problem.shots_per_class
+
+
+def its_targets(data: Stated) -> tuple[str, ...]:
+    """The tasks that no module of the problem's pool was trained on; all, if there are none such."""
+    problem: Problem = data["problem"]
+    return tuple(task.name for task in problem.targets() or problem.tasks)
+
+
+def its_first_target(data: Stated) -> str:
+    """The first of these."""
+    return its_targets(data)[0]
+
+
+def _distinct(seeds: tuple[int, ...]) -> tuple[int, ...]:
+    twice = sorted(seed for seed, count in Counter(seeds).items() if count > 1)
+    if twice:
+        raise SpecError(
+            f"seeds: {', '.join(map(str, twice[:5]))} stands there twice, and equal seeds are one run; give each once"
+        )
+    return seeds
 
 
 AnyMethod = Annotated[Method, BeforeValidator(_method), PlainSerializer(lambda method: method.table())]
 """A method, its name, or a table of its name and settings."""
 AnyHardware = Annotated[Hardware, BeforeValidator(_hardware)]
 """A chip design or its name."""
-Backbone = Annotated[str, AfterValidator(_backbone)]
-"""The name of a pre-trained model that ships."""
-TaskName = Annotated[str, AfterValidator(_task)]
-"""The name of a task."""
-Shots = Annotated[int, Field(ge=1, le=16)]
-"""Training images per class."""
-Seeds = Annotated[tuple[int, ...], Field(min_length=1)]
-"""One chip each."""
+AnyProblem = Annotated[InstanceOf[Problem], BeforeValidator(_problem), PlainSerializer(lambda problem: problem.table())]
+"""A problem, or its name or file."""
+Shots = Annotated[int, Field(ge=1)] | None
+"""Training samples per class; None: all."""
+Seeds = Annotated[
+    tuple[Annotated[int, Field(ge=0, lt=2**63)], ...], Field(min_length=1, max_length=10_000), AfterValidator(_distinct)
+]
+"""One chip each, no two the same."""

@@ -8,13 +8,13 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.record import Record
+from benchmarks.record import Record, SeedRecord
 from crossbar_sim import Chip
 from crossbar_sim.wear.statistics import wear
 from peft_methods.phases import GROUPS
 from peft_methods.training.loop import History, programming_energy
 
-FORMAT = 3
+FORMAT = 4
 """Version of stored records: a part of the name of their folder. Raise it when the same specification gives other
 numbers or keys than older code gave: records of older code are then not found, and simulated anew."""
 
@@ -27,7 +27,7 @@ class CurvePoint(Record):
     write_energy_J: float
     """Of programming so far in the adaptation."""
     validation_accuracy: float
-    """Share of the validation images."""
+    """The score on the validation samples."""
 
 
 class WornTile(Record):
@@ -60,13 +60,11 @@ class LedgerRow(Record):
     """Events."""
 
 
-class BilledRun(Record):
+class BilledRun(SeedRecord):
     """The part that every record of a simulated run has: what was reached, what it cost and what it wore."""
 
-    seed: int
-    """Of data, programming and noise."""
     accuracy: float
-    """Share of the test images."""
+    """The problem's score on the test samples: a share of correct ones, or what `score_name` of the result says."""
     trained_values: int
     """Numbers that are trained."""
     cells: int
@@ -112,18 +110,20 @@ class BilledRun(Record):
     adaptations_until_wearout_levelled: int | None
     """The bound of ideal wear levelling."""
     inferences: int
-    """Images classified in the phase 'infer'."""
+    """Samples judged in the phase 'infer'."""
 
 
 class RunRecord(BilledRun):
     """One seed of an experiment: a chip was deployed, adapted to one task, and used."""
 
+    standard_error: float | None
+    """Of the score over the test samples; None for one sample."""
     validation_accuracy: float
-    """Share of the validation images, after the last step."""
+    """The score on the validation samples, after the last step."""
     curve: tuple[CurvePoint, ...]
     """The run at some steps of training."""
     loss: tuple[float, ...]
-    """Cross-entropy of every step."""
+    """The loss of every step."""
     worn_tile: WornTile
     """The tile with the worst cell."""
     ledger: tuple[LedgerRow, ...]
@@ -135,6 +135,10 @@ class ResultRecord(Record):
 
     method: str
     """Its name in tables."""
+    problem: str
+    """Its name."""
+    score_name: str
+    """What the accuracies are: accuracy, entity F1, perplexity ..."""
     task: str
     """Its name."""
     task_kind: str
@@ -146,11 +150,11 @@ class ResultRecord(Record):
     trained_values: int
     """The same for all seeds."""
     accuracy_mean: float
-    """Share of the test images."""
+    """The score on the test samples."""
     accuracy_sd: float
     """Sample standard deviation over the seeds; 0 for one seed."""
     validation_accuracy_mean: float
-    """Share of the validation images."""
+    """The score on the validation samples."""
     cells_written_per_step: float
     """Mean."""
     adapt_cells_written: float
@@ -193,7 +197,7 @@ def record_run(kind: type[Run], chip: Chip, history: History, task_writes: Write
     task = wear(np.concatenate([counts.reshape(-1) for counts in task_writes.values()]))
     return kind(
         cells=writes.cells,
-        cells_written_per_step=float(np.mean(history.cells_written)),
+        cells_written_per_step=float(np.mean(history.cells_written or [0])),
         adapt_cells_written=ledger.writes("adapt"),
         pool_cells_written=ledger.writes("pool"),
         deploy_cells_written=ledger.writes("deploy"),

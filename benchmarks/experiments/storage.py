@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Generic, TypeVar
 
 import numba
 import torch
 
-from benchmarks.problems.backbones import backbone_path
-from benchmarks.record import Record
+from benchmarks.record import SeedRecord
+from crossbar_sim import CrossbarError
 from crossbar_sim.runtime.files import write_json
 
 RUNS = Path("runs")
 
-R = TypeVar("R", bound=Record)
+R = TypeVar("R", bound=SeedRecord)
 
 
 @dataclass(frozen=True)
@@ -33,29 +33,39 @@ class SeedFiles(Generic[R]):
         """Where the record of a seed is, once it is done."""
         return self.folder / f"seed_{seed}.json"
 
-    def record(self, seed: int, simulate: Callable[[], R]) -> R:
-        """The record of one seed: from its file if it is there, else simulated and written."""
+    def stored(self, seed: int) -> R | None:
+        """The record of one seed from its file; None if there is none, or, said on standard error, a damaged one.
+
+        Damaged is a file that is no whole JSON object of finite numbers with the keys of `kind`, or of another seed.
+        CrossbarError for a folder in its place.
+        """
         path = self.path(seed)
-        if path.is_file():
-            return self.kind.load(path)
-        with one_thread():
-            record = simulate()
-        write_json(path, record.as_json())
+        if path.is_dir():
+            raise CrossbarError(f"{path} is a folder where the record of a seed belongs; move it away and run again")
+        if not path.exists():
+            return None
+        try:
+            record = self.kind.load(path)
+            if record.seed != seed:
+                raise CrossbarError(f"{path} is the record of seed {record.seed}")
+        except CrossbarError as error:
+            print(f"xbar: damaged, simulated again: {error}", file=sys.stderr)
+            return None
+        return record
+
+    def record(self, seed: int, simulate: Callable[[], R]) -> R:
+        """The record of one seed: from its file if it is there and whole, else simulated and written."""
+        record = self.stored(seed)
+        if record is None:
+            with one_thread():
+                record = simulate()
+            write_json(self.path(seed), record.as_json())
         return record
 
 
-def folder_of(runs: Path, *parts: object) -> Path:
+def folder_of(runs: str | Path, *parts: object) -> Path:
     """runs/<first 16 digits of the SHA-256 of the parts>."""
-    return runs / hashlib.sha256(" ".join(map(str, parts)).encode()).hexdigest()[:16]
-
-
-@cache
-def weights_digest(backbone: str, pool_folder: Path) -> str:
-    """SHA-256 over the files of a backbone and a pool."""
-    total = hashlib.sha256(backbone_path(backbone).read_bytes())
-    for path in sorted(pool_folder.rglob("adapter_*")):
-        total.update(path.read_bytes())
-    return total.hexdigest()
+    return Path(runs) / hashlib.sha256(" ".join(map(str, parts)).encode()).hexdigest()[:16]
 
 
 @contextmanager

@@ -132,7 +132,7 @@ def case_step() -> Case:
         model = copy.deepcopy(load_backbone("digits_vit"))
         chip = map_model(model, Hardware.load("milo2021_128x128"), seed=0) if on_tiles else None
         adapter = method.attach(model, chip)
-        return lambda: fine_tune(model, adapter, data.train_images, data.train_labels)
+        return lambda: fine_tune(model, adapter, data.train.tensor, data.train.labels)
 
     case.add(TORCH, run(False))
     case.add(f"{OURS}, tiles", run(True))

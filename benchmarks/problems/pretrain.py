@@ -20,7 +20,7 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from benchmarks.problems.backbones import VisionTransformer, load_backbone, save_backbone
-from benchmarks.problems.tasks import TASKS, Task, base_data, source_data
+from benchmarks.problems.tasks import TASKS, DigitTask, base_data, source_data
 from crossbar_sim.runtime.files import write_json
 from peft_methods import LoRA, accuracy, fine_tune
 from peft_methods.checkpoints.lora import save_lora
@@ -48,15 +48,15 @@ def pretrain_backbone(recipe: BackboneRecipe = BackboneRecipe()) -> VisionTransf
     model = VisionTransformer()
     initialise(model, generator)
     data = base_data()
-    steps = recipe.epochs * -(-len(data.train_labels) // recipe.batch_size)
+    steps = recipe.epochs * -(-len(data.train.labels) // recipe.batch_size)
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, total_steps=steps, pct_start=0.1)
     for _ in tqdm(range(recipe.epochs), desc="backbone", unit="epoch"):
-        order = torch.randperm(len(data.train_labels), generator=generator)
+        order = torch.randperm(len(data.train.labels), generator=generator)
         for batch in torch.split(order, recipe.batch_size):
-            images = data.train_images[batch]
+            images = data.train.tensor[batch]
             noisy = noisy_block_weights(model, recipe.weight_noise, generator)
-            loss = functional.cross_entropy(functional_call(model, noisy, (images,)), data.train_labels[batch])
+            loss = functional.cross_entropy(functional_call(model, noisy, (images,)), data.train.labels[batch])
             optimizer.zero_grad()
             torch.autograd.backward(loss)
             optimizer.step()
@@ -105,7 +105,7 @@ def write_backbone(path: Path, recipe: BackboneRecipe) -> float:
     """Train, write the safetensors file and return the accuracy on the test split."""
     model = pretrain_backbone(recipe)
     data = base_data()
-    reached = accuracy(model, data.test_images, data.test_labels)
+    reached = accuracy(model, data.test.tensor, data.test.labels)
     facts = {
         "test_accuracy": f"{reached:.4f}",
         "recipe": json.dumps(asdict(recipe), sort_keys=True),
@@ -127,12 +127,12 @@ class PoolRecipe:
     seed: int = 0
 
 
-def train_module(task: Task, backbone: nn.Module, recipe: PoolRecipe) -> tuple[LoRAWeights, float]:
+def train_module(task: DigitTask, backbone: nn.Module, recipe: PoolRecipe) -> tuple[LoRAWeights, float]:
     """The LoRA module of one source task and the test accuracy it reaches there."""
     data, model = source_data(task), copy.deepcopy(backbone)
     adapter = recipe.method.attach(model, seed=recipe.seed)
-    fine_tune(model, adapter, data.train_images, data.train_labels, seed=recipe.seed)
-    return adapter.export(task.name), accuracy(model, data.test_images, data.test_labels)
+    fine_tune(model, adapter, data.train.tensor, data.train.labels, seed=recipe.seed)
+    return adapter.export(task.name), accuracy(model, data.test.tensor, data.test.labels)
 
 
 def write_pool(folder: Path, recipe: PoolRecipe, backbone_name: str) -> dict[str, float]:

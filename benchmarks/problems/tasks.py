@@ -14,7 +14,6 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal
 
 import numpy as np
 import torch
@@ -22,14 +21,15 @@ from sklearn.datasets import load_digits
 from torch import Tensor
 from torch.nn import functional
 
+from benchmarks.problems.problem import TaskData, TaskKind
 from crossbar_sim import CrossbarError
 from crossbar_sim.spec.spec import nearest
+from peft_methods.training.samples import Samples
 
 CLASSES = 10
 SPLIT_SIZES = {"target": 160, "base": 600, "source": 500, "test": 400, "validation": 137}
 SHOTS_PER_CLASS_LIMIT = SPLIT_SIZES["target"] // CLASSES
 
-Kind = Literal["source", "related", "unrelated"]
 Transform = Callable[[Tensor, np.random.RandomState], Tensor]
 """Images (n, 8, 8) in [0, 1] and a stream of random numbers in; images of the same shape out."""
 
@@ -39,24 +39,12 @@ class TaskError(CrossbarError, ValueError):
 
 
 @dataclass(frozen=True)
-class Task:
+class DigitTask:
     """Digits under one shift; `kind` says how the task stands to the pool."""
 
     name: str
-    kind: Kind
+    kind: TaskKind
     transform: Transform
-
-
-@dataclass(frozen=True, eq=False)
-class TaskData:
-    """Images (n, 8, 8) float32 in [0, 1] and labels (n,) int64, for three uses."""
-
-    train_images: Tensor
-    train_labels: Tensor
-    validation_images: Tensor
-    validation_labels: Tensor
-    test_images: Tensor
-    test_labels: Tensor
 
 
 def rot90(images: Tensor, _: np.random.RandomState) -> Tensor:
@@ -138,31 +126,31 @@ def compose(first: Transform, second: Transform) -> Transform:
 
 
 _ALL_TASKS = (
-    Task("rot90", "source", rot90),
-    Task("rot180", "source", rot180),
-    Task("rot270", "source", rot270),
-    Task("fliplr", "source", fliplr),
-    Task("flipud", "source", flipud),
-    Task("transpose", "source", transpose),
-    Task("invert", "source", invert),
-    Task("dim", "source", dim),
-    Task("blur", "source", blur),
-    Task("noise", "source", noise),
-    Task("shift", "source", shift),
-    Task("thicken", "source", thicken),
-    Task("fliplr+dim", "related", compose(fliplr, dim)),
-    Task("flipud+blur", "related", compose(flipud, blur)),
-    Task("rot180+noise", "related", compose(rot180, noise)),
-    Task("rot90+invert", "related", compose(rot90, invert)),
-    Task("transpose+thicken", "related", compose(transpose, thicken)),
-    Task("rot270+dim", "related", compose(rot270, dim)),
-    Task("occlude", "unrelated", occlude),
-    Task("shuffle_patches", "unrelated", shuffle_patches),
+    DigitTask("rot90", "source", rot90),
+    DigitTask("rot180", "source", rot180),
+    DigitTask("rot270", "source", rot270),
+    DigitTask("fliplr", "source", fliplr),
+    DigitTask("flipud", "source", flipud),
+    DigitTask("transpose", "source", transpose),
+    DigitTask("invert", "source", invert),
+    DigitTask("dim", "source", dim),
+    DigitTask("blur", "source", blur),
+    DigitTask("noise", "source", noise),
+    DigitTask("shift", "source", shift),
+    DigitTask("thicken", "source", thicken),
+    DigitTask("fliplr+dim", "related", compose(fliplr, dim)),
+    DigitTask("flipud+blur", "related", compose(flipud, blur)),
+    DigitTask("rot180+noise", "related", compose(rot180, noise)),
+    DigitTask("rot90+invert", "related", compose(rot90, invert)),
+    DigitTask("transpose+thicken", "related", compose(transpose, thicken)),
+    DigitTask("rot270+dim", "related", compose(rot270, dim)),
+    DigitTask("occlude", "unrelated", occlude),
+    DigitTask("shuffle_patches", "unrelated", shuffle_patches),
 )
-TASKS: dict[str, Task] = {task.name: task for task in _ALL_TASKS}
+TASKS: dict[str, DigitTask] = {task.name: task for task in _ALL_TASKS}
 
 
-def get_task(name: str) -> Task:
+def get_task(name: str) -> DigitTask:
     """The task called `name`; TaskError names the nearest."""
     if name not in TASKS:
         raise TaskError(f"no task '{name}'{nearest(name, list(TASKS))}")
@@ -174,7 +162,7 @@ def base_data() -> TaskData:
     return _task_data(None, "base", None)
 
 
-def source_data(task: Task) -> TaskData:
+def source_data(task: DigitTask) -> TaskData:
     """All 500 images of the source split under a source task, to train one module of the pool.
 
     TaskError for a target task: a pool that has seen it would measure nothing.
@@ -187,7 +175,7 @@ def source_data(task: Task) -> TaskData:
     return _task_data(task, "source", None)
 
 
-def few_shot(task: Task, shots_per_class: int, seed: int) -> TaskData:
+def few_shot(task: DigitTask, shots_per_class: int, seed: int) -> TaskData:
     """`shots_per_class` training images of each class from the target split, 1 to 16.
 
     The choice follows `seed` alone, so every task and every method of one seed sees the same digits. Validation and
@@ -206,14 +194,14 @@ def few_shot(task: Task, shots_per_class: int, seed: int) -> TaskData:
     return _task_data(task, "target", torch.from_numpy(np.concatenate(chosen)))
 
 
-def _task_data(task: Task | None, train_split: str, chosen: Tensor | None) -> TaskData:
-    train_images, train_labels = _shifted(task, train_split)
+def _task_data(task: DigitTask | None, train_split: str, chosen: Tensor | None) -> TaskData:
+    train = Samples(*_shifted(task, train_split))
     if chosen is not None:
-        train_images, train_labels = train_images[chosen], train_labels[chosen]
-    return TaskData(train_images, train_labels, *_shifted(task, "validation"), *_shifted(task, "test"))
+        train = train.take(chosen)
+    return TaskData(train, Samples(*_shifted(task, "validation")), Samples(*_shifted(task, "test")))
 
 
-def _shifted(task: Task | None, split: str) -> tuple[Tensor, Tensor]:
+def _shifted(task: DigitTask | None, split: str) -> tuple[Tensor, Tensor]:
     """A whole split under `task`; its random numbers depend on task and split alone."""
     images, labels = _split(split)
     if task is not None:

@@ -33,7 +33,6 @@ COMMON_REFERENCES = (
     "stillmaker2017",  # energies of digital work at other technology nodes
     "wen2024",  # endurance of foundry devices
 )
-BACKBONE_REFERENCES = {"digits_vit": ("dosovitskiy2021",)}
 
 FIGURES: tuple[tuple[Callable[[Sequence[Result]], Figure], str, str], ...] = (
     (
@@ -279,7 +278,7 @@ class Report:
         for result in self.results:
             experiment = result.experiment
             keys |= {*experiment.method.papers, *experiment.method.update_rule.papers}
-            keys |= {*BACKBONE_REFERENCES.get(experiment.backbone, ())}
+            keys |= {*experiment.problem.papers}
         return [_work(key, key in known) for key in sorted({*keys, *COMMON_REFERENCES})]
 
     def _experiments(self) -> list[Repeat]:

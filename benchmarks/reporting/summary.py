@@ -154,7 +154,7 @@ def summarise(results: Sequence[Result]) -> list[MethodSummary]:
 
 def _method_key(experiment: Experiment) -> str:
     """What two results of one method have in common: everything but task, seeds and hardware."""
-    parts = (experiment.method.digest(), experiment.backbone, experiment.shots_per_class, experiment.curve_points)
+    parts = (experiment.method.digest(), experiment.problem.name, experiment.shots_per_class, experiment.curve_points)
     return " ".join(map(str, parts))
 
 
@@ -162,7 +162,7 @@ def _settings(result: Result) -> Leaves:
     experiment = result.experiment
     return {
         **dict(_leaves(experiment.method.table(), "method.")),
-        "backbone": experiment.backbone,
+        "problem": experiment.problem.name,
         "shots_per_class": experiment.shots_per_class,
         "curve_points": experiment.curve_points,
     }

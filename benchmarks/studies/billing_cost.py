@@ -15,12 +15,12 @@ from itertools import pairwise
 from time import perf_counter
 from typing import Any
 
-from benchmarks.experiments.experiment import deploy
 from benchmarks.experiments.storage import one_thread
 from benchmarks.problems.pools import POOL_FOLDER, with_folder
 from benchmarks.problems.tasks import few_shot, get_task
 from benchmarks.record import Record
 from benchmarks.studies.base import Findings, Study
+from benchmarks.studies.digits import deploy_digits
 from crossbar_sim import Hardware
 from crossbar_sim.ledger.billing import MatrixBill
 from crossbar_sim.ledger.ledger import Ledger
@@ -55,7 +55,7 @@ def designs(name: str = "milo2021_128x128") -> dict[str, Hardware]:
 
 def fine_tuning(method: str, hardware: Hardware, steps: int, seed: int) -> Callable[[], list[float]]:
     """A run that returns when each of its steps was done; the first step counts operations and is left out."""
-    model, chip = deploy(BACKBONE, hardware, seed)
+    model, chip = deploy_digits(hardware, seed)
     recipe = with_folder(read_method({"name": method, "steps": steps}), POOL_FOLDER / BACKBONE)
     adapter = recipe.attach(model, chip, seed)
     data = few_shot(get_task("rot90"), 5, seed)
@@ -65,7 +65,7 @@ def fine_tuning(method: str, hardware: Hardware, steps: int, seed: int) -> Calla
         marks.append(perf_counter())
 
     def run() -> list[float]:
-        fine_tune(model, adapter, data.train_images, data.train_labels, seed=seed, on_step=mark)
+        fine_tune(model, adapter, data.train.tensor, data.train.labels, seed=seed, on_step=mark)
         return marks[1:]
 
     return run

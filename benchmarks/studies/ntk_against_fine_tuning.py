@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from benchmarks.experiments.storage import one_thread
 from benchmarks.experiments.tune import SEEDS as TUNING_SEEDS
 from benchmarks.problems.backbones import load_backbone
-from benchmarks.problems.tasks import TaskData, few_shot, get_task
+from benchmarks.problems.problem import TaskData
+from benchmarks.problems.tasks import few_shot, get_task
 from benchmarks.record import Record
 from benchmarks.studies.base import Findings, Study
 from crossbar_sim import SpecError
@@ -142,9 +143,9 @@ def compare(
         reached = []
         for seed, one in zip(seeds, data, strict=True):
             model, parameters = comparison.fresh(seed)
-            kernel = tangent_kernel(model, one.train_images, parameters, predictor.kind)
-            fit = predictor.solver(kernel, one.train_labels, best)
-            reached.append(share_right(fit, model, parameters, one.test_images, one.test_labels))
+            kernel = tangent_kernel(model, one.train.tensor, parameters, predictor.kind)
+            fit = predictor.solver(kernel, one.train.labels, best)
+            reached.append(share_right(fit, model, parameters, one.test.tensor, one.test.labels))
         rows.append(
             Row(
                 parameters=comparison.name,
@@ -165,10 +166,10 @@ def _best_setting(comparison: Comparison, predictor: Predictor, data: Sequence[t
     settings = list(predictor.grid())
     for seed, one in data:
         model, parameters = comparison.fresh(seed)
-        kernel = tangent_kernel(model, one.train_images, parameters, predictor.kind)
+        kernel = tangent_kernel(model, one.train.tensor, parameters, predictor.kind)
         for index, setting in enumerate(settings):
-            fit = predictor.solver(kernel, one.train_labels, setting)
-            right = share_right(fit, model, parameters, one.validation_images, one.validation_labels)
+            fit = predictor.solver(kernel, one.train.labels, setting)
+            right = share_right(fit, model, parameters, one.validation.tensor, one.validation.labels)
             totals[index] = totals.get(index, 0.0) + right
     return settings[max(totals, key=lambda index: totals[index])]
 
@@ -181,8 +182,8 @@ def share_right(fit: NTKFit, model: nn.Module, parameters: Parameters, images: T
 def _fine_tuned(comparison: Comparison, seed: int, data: TaskData) -> float:
     model = load_backbone()
     adapter = comparison.method.attach(model, seed=seed)
-    fine_tune(model, adapter, data.train_images, data.train_labels, seed=seed)
-    return accuracy(model, data.test_images, data.test_labels)
+    fine_tune(model, adapter, data.train.tensor, data.train.labels, seed=seed)
+    return accuracy(model, data.test.tensor, data.test.labels)
 
 
 class KernelFindings(Findings[Row]):

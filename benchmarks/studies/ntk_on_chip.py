@@ -117,9 +117,9 @@ def predict_pulses(
         runs.append(
             pulse_training(
                 model,
-                data.train_images[::examples][:examples],
-                data.train_labels[::examples][:examples],
-                data.validation_images[:probes],
+                data.train.tensor[::examples][:examples],
+                data.train.labels[::examples][:examples],
+                data.validation.tensor[:probes],
                 weights,
                 rule,
                 steps=steps,

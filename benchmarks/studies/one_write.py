@@ -15,12 +15,13 @@ from typing import Literal
 import torch
 from torch import nn
 
-from benchmarks.experiments.experiment import Experiment, deploy, simulate
+from benchmarks.experiments.experiment import Experiment, simulate
 from benchmarks.experiments.record import BilledRun, record_run
 from benchmarks.experiments.storage import one_thread
 from benchmarks.problems.tasks import few_shot, get_task
 from benchmarks.record import Record
 from benchmarks.studies.base import Findings, Study
+from benchmarks.studies.digits import deploy_digits
 from crossbar_sim import Chip, Hardware
 from crossbar_sim.spec.units import engineering
 from peft_methods import FullFineTuning, LinearProbe, LoRA, LoRAFA, Method, accuracy
@@ -66,13 +67,13 @@ def one_write(
     of all layers in blocks. The cells of the backbone stay as they were deployed.
     """
     data = few_shot(get_task(task), shots, seed)
-    model, chip = deploy("digits_vit", hardware, seed)
+    model, chip = deploy_digits(hardware, seed)
     mark = chip.mark_writes()
     layers = all_linear_layers(model)
     adapter, parameters = _parameters(model, written, chip, seed)
     model.train()
-    kernel = tangent_kernel(model, data.train_images, parameters, chip=chip, count=DigitalOperations(chip))
-    fit = kernel.ridge(data.train_labels, RIDGES[written] if ridge is None else ridge, size=size)
+    kernel = tangent_kernel(model, data.train.tensor, parameters, chip=chip, count=DigitalOperations(chip))
+    fit = kernel.ridge(data.train.labels, RIDGES[written] if ridge is None else ridge, size=size)
     with chip.ledger.phase("adapt/update"):
         bill_solution(chip, kernel)
         before = chip.ledger.writes("adapt")
@@ -80,10 +81,10 @@ def one_write(
         cells = chip.ledger.writes("adapt") - before
     with torch.no_grad(), chip.ledger.phase("adapt/forward"):
         changed.train()
-        changed(data.train_images)  # sets the ranges of the new tiles' converters
+        changed(data.train.tensor)  # sets the ranges of the new tiles' converters
     images, labels = {
-        "test": (data.test_images, data.test_labels),
-        "validation": (data.validation_images, data.validation_labels),
+        "test": (data.test.tensor, data.test.labels),
+        "validation": (data.validation.tensor, data.validation.labels),
     }[split_name]
     right = accuracy(changed, images, labels, chip)
     history = History(cells_written=[cells], programming_energy=[programming_energy(chip)])

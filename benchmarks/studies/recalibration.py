@@ -14,23 +14,31 @@ from typing import Annotated
 from pydantic import Field
 from tqdm import tqdm
 
-from benchmarks.experiments.experiment import deploy
-from benchmarks.experiments.fields import DEFAULT_HARDWARE, AnyHardware, AnyMethod, Backbone, Seeds, Shots
-from benchmarks.experiments.storage import RUNS, SeedFiles, folder_of, weights_digest
-from benchmarks.problems.backbones import load_backbone
-from benchmarks.problems.pools import folder_for, with_folder
-from benchmarks.problems.tasks import Task, few_shot
-from benchmarks.record import Record
+from benchmarks.experiments.experiment import deploy, judge
+from benchmarks.experiments.fields import (
+    DEFAULT_PROBLEM,
+    AnyHardware,
+    AnyMethod,
+    AnyProblem,
+    Seeds,
+    Shots,
+    default_problem,
+    its_hardware,
+    its_shots,
+)
+from benchmarks.experiments.storage import RUNS, SeedFiles, folder_of
+from benchmarks.problems.find import find_problem
+from benchmarks.problems.pools import folder_for, pool_digest, with_folder
+from benchmarks.problems.problem import Task
+from benchmarks.record import Record, SeedRecord
 from crossbar_sim import DeviceModel, Hardware, SpecError
 from crossbar_sim.spec.spec import Spec
-from peft_methods import METHODS, accuracy, fine_tune
+from peft_methods import METHODS, fine_tune
 from peft_methods.methods import find_method
 from peft_methods.training.loop import programming_energy
 
-FORMAT = 2
+FORMAT = 3
 """Version of stored records, as `experiments.record.FORMAT`."""
-SHIPPED = Task("digits", "source", lambda images, _: images)
-"""What the backbone was trained for: digits without any shift."""
 
 
 class Damage(Spec):
@@ -72,11 +80,9 @@ class Damage(Spec):
         return ", ".join(parts) or "none"
 
 
-class RecalibrationRun(Record):
+class RecalibrationRun(SeedRecord):
     """One seed: a damaged chip before and after."""
 
-    seed: int
-    """Of data, programming and noise."""
     digital_accuracy: float
     """Of the backbone without a chip, share of the test images."""
     damaged_accuracy: float
@@ -128,22 +134,32 @@ class Recalibration(Spec):
     """A damaged chip is fine-tuned by `method` for the task that its backbone was shipped for."""
 
     method: AnyMethod
-    hardware: AnyHardware = Field(default_factory=lambda: Hardware.load(DEFAULT_HARDWARE))
-    backbone: Backbone = "digits_vit"
+    problem: AnyProblem = Field(default_factory=default_problem)
+    hardware: AnyHardware = Field(default_factory=its_hardware)
     pool: str | None = None
-    shots_per_class: Shots = 5
+    shots_per_class: Shots = Field(default_factory=its_shots)
     damage: Damage = Damage(programming_error=6.0)
     seeds: Seeds = (0, 1, 2)
 
     def files(self, runs: Path = RUNS) -> SeedFiles[RecalibrationRun]:
         """Where the record of each seed is kept."""
-        weights = weights_digest(self.backbone, self.pool_folder)
-        return SeedFiles(folder_of(runs, "recalibration", self.digest(), weights, FORMAT), RecalibrationRun)
+        problem, pool = self.problem.digest(self.home), pool_digest(self.method, self.pool_folder)
+        return SeedFiles(folder_of(runs, "recalibration", self.digest(), problem, pool, FORMAT), RecalibrationRun)
 
     @property
-    def pool_folder(self) -> Path:
+    def home(self) -> Task:
+        """What the model is good at; SpecError if the problem states nothing."""
+        if self.problem.home is None:
+            raise SpecError(
+                f"problem '{self.problem.name}' does not say what its model is good at without any change, so there is "
+                "nothing to win back; state `home`"
+            )
+        return self.problem.home
+
+    @property
+    def pool_folder(self) -> Path | None:
         """Where the LoRA modules are that the method may mix."""
-        return folder_for(self.method, self.backbone, self.pool)
+        return folder_for(self.method, self.problem, self.pool)
 
     def run_seed(self, seed: int, runs: Path = RUNS) -> RecalibrationRun:
         """The record of one seed: from its file if it is there, else simulated and written."""
@@ -172,20 +188,22 @@ class Recalibration(Spec):
 def recalibrate(recalibration: Recalibration, seed: int) -> RecalibrationRun:
     """Deploy on the damaged chip, let it age, measure, fine-tune on `shots_per_class` unshifted images per class,
     measure again. A pool's tiles are programmed after the chip has aged."""
-    data = few_shot(SHIPPED, recalibration.shots_per_class, seed)
-    digital = accuracy(load_backbone(recalibration.backbone), data.test_images, data.test_labels)
-    damage = recalibration.damage
-    model, chip = deploy(recalibration.backbone, damage.done_to(recalibration.hardware), seed)
+    problem, damage = recalibration.problem, recalibration.damage
+    task = recalibration.home
+    data = task.data(recalibration.shots_per_class, seed)
+    digital = judge(problem, problem.fresh_model(task), data.test).value
+    model, chip = deploy(problem, task, damage.done_to(recalibration.hardware), seed)
     chip.wait(damage.seconds)
     with chip.probing():
-        damaged = accuracy(model, data.test_images, data.test_labels)
+        damaged = judge(problem, model, data.test).value
     adapter = with_folder(recalibration.method, recalibration.pool_folder).attach(model, chip, seed)
-    fine_tune(model, adapter, data.train_images, data.train_labels, seed=seed)
+    train = data.train
+    fine_tune(model, adapter, train.inputs, train.labels, loss=problem.loss_function, seed=seed)
     return RecalibrationRun(
         seed=seed,
         digital_accuracy=digital,
         damaged_accuracy=damaged,
-        recalibrated_accuracy=accuracy(model, data.test_images, data.test_labels, chip),
+        recalibrated_accuracy=judge(problem, model, data.test, chip).value,
         trained_values=adapter.trained_values,
         adapt_cells_written=chip.ledger.writes("adapt"),
         reprogramming_energy_J=programming_energy(chip),
@@ -196,7 +214,8 @@ def recalibrate(recalibration: Recalibration, seed: int) -> RecalibrationRun:
 def recalibrations(
     methods: Sequence[str],
     *,
-    hardware: str = DEFAULT_HARDWARE,
+    problem: str = DEFAULT_PROBLEM,
+    hardware: str | None = None,
     device: str | None = None,
     damage: Damage,
     shots: int = 5,
@@ -204,13 +223,18 @@ def recalibrations(
 ) -> list[Recalibration]:
     """One per method at its defaults, all of METHODS if none is named; those with a choice keep what they train in
     SRAM, so that no damaged cell has to be written. device: instead of the hardware's own."""
-    design, found = Hardware.load(hardware), []
+    chosen, found = find_problem(problem), []
+    design = Hardware.load(hardware or chosen.hardware)
     if device is not None:
         design = design.replace(device=DeviceModel.load(device))
     for name in methods or METHODS:
         choice = {"placement": "sram"} if "placement" in find_method(name).model_fields else {}
         table = {"name": name, **choice}
-        found.append(Recalibration(method=table, hardware=design, damage=damage, shots_per_class=shots, seeds=seeds))
+        found.append(
+            Recalibration(
+                method=table, problem=chosen, hardware=design, damage=damage, shots_per_class=shots, seeds=seeds
+            )
+        )
     return found
 
 

@@ -11,18 +11,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmarks.experiments.experiment import deploy
 from benchmarks.experiments.storage import one_thread
 from benchmarks.problems.tasks import few_shot, get_task
 from benchmarks.record import Record
 from benchmarks.studies.base import Findings, Study
+from benchmarks.studies.digits import deploy_digits
 from crossbar_sim import Hardware, SpecError
 from crossbar_sim.hardware.wear_levelling import WearLevelling
 from crossbar_sim.spec.spec import nearest
 from crossbar_sim.spec.units import engineering
 from crossbar_sim.wear.statistics import wear
 from peft_methods import LoRA, WriteVerify
-from peft_methods.training.loop import accuracy, fine_tune, programming_energy
+from peft_methods.training.evaluation import accuracy
+from peft_methods.training.loop import fine_tune, programming_energy
 
 TASKS = ("fliplr+dim", "flipud+blur", "occlude", "shuffle_patches")
 HARDWARE = "milo2021_128x128"
@@ -105,7 +106,7 @@ def measure(policy: str, adaptations: int, seed: int = 0, steps: int | None = No
         raise SpecError(f"no wear policy '{policy}'{nearest(policy, list(POLICIES))}")
     chosen = POLICIES[policy]
     hardware = chosen.design()
-    model, chip = deploy("digits_vit", hardware, seed)
+    model, chip = deploy_digits(hardware, seed)
     method = LoRA(learning_rate=8.6e-3, b_range=0.52, update_rule=chosen.update_rule)
     if steps is not None:
         method = method.replace(steps=steps)
@@ -115,8 +116,8 @@ def measure(policy: str, adaptations: int, seed: int = 0, steps: int | None = No
     for index in range(adaptations):
         data = few_shot(get_task(TASKS[index % len(TASKS)]), 5, seed + index)
         adapter = method.attach(model, chip, seed=seed + index)
-        fine_tune(model, adapter, data.train_images, data.train_labels, seed=seed + index)
-        right.append(accuracy(model, data.test_images, data.test_labels))
+        fine_tune(model, adapter, data.train.tensor, data.train.labels, seed=seed + index)
+        right.append(accuracy(model, data.test.tensor, data.test.labels))
         adapted = [
             count
             for name, matrix in chip.matrices.items()

@@ -40,7 +40,8 @@ KINDS: dict[type[nn.Module], Callable[[str, Any, Program], MappedLayer]] = {
     nn.LSTM: MappedRecurrent.of,
     nn.GRU: MappedRecurrent.of,
 }
-DIGITAL_HEAD = "head"
+HEADS = ("head", "classifier", "score", "lm_head", "fc", "qa_outputs")
+"""What the last layers of a model are called: torchvision, timm and Hugging Face's models for a task."""
 AChip = TypeVar("AChip", bound=TiledChip)
 
 
@@ -82,8 +83,8 @@ def map_model(
     and their cells; `chip.skipped` says why others do not. Patterns are dotted names, '*' stands for anything.
 
     chip: the chip that takes them; a Hardware, or the name of one, stands for a new Chip of that design and `seed`.
-    target: which of them go; None: all. exclude: which stay digital; None: one called 'head', if there is one, and
-    linear layers whose weight is that of an embedding.
+    target: which of them go; None: all. exclude: which stay digital; None: the head (`head_name`), and linear layers
+    whose weight is that of an embedding.
     hardware_of: other hardware for some layers, by the first pattern that matches; its digital periphery must be that
     of the chip. Programming is billed to the ledger phase 'deploy'. Layers that share a weight have cells of their own;
     `chip.plan.cut_ties` names them. Raises MappingError if nothing can be mapped, a pattern matches nothing, a weight
@@ -95,7 +96,7 @@ def map_model(
     found = _modules_with_parameters(model)
     mappable = {name: module for name, module in found.items() if type(module) in KINDS}
     targets = None if target is None else _known_patterns("target", target, mappable)
-    excludes = (DIGITAL_HEAD,) if exclude is None else _known_patterns("exclude", exclude, found)
+    excludes = _head_patterns(model) if exclude is None else _known_patterns("exclude", exclude, found)
     tied = tied_embeddings(model) if target is None and exclude is None else {}
     reasons = {name: _reason_to_skip(name, module, targets, excludes, tied) for name, module in found.items()}
     chosen = {name: module for name, module in found.items() if reasons[name] is None}
@@ -121,6 +122,20 @@ def map_model(
     kinds = {name: type(module).__name__ for name, module in chosen.items()}
     chip.mapped.append(mapped_record(model, kinds))
     return chip
+
+
+def head_name(model: nn.Module) -> str | None:
+    """The name of the model's head: the first of HEADS that it has, with parameters; None: it has none."""
+    for name in HEADS:
+        part = getattr(model, name, None)
+        if isinstance(part, nn.Module) and next(part.parameters(), None) is not None:
+            return name
+    return None
+
+
+def _head_patterns(model: nn.Module) -> tuple[str, ...]:
+    name = head_name(model)
+    return () if name is None else (name, f"{name}.*")
 
 
 def unmap(model: nn.Module, *, weights: Weights) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +16,9 @@ from crossbar_sim.chip.matrix import Matrix
 from crossbar_sim.chip.simulated import SimulatedMatrix, simulated
 from crossbar_sim.spec.errors import MappingError
 
-Batches = torch.Tensor | Iterable[torch.Tensor]
+Batch = torch.Tensor | Mapping[str, torch.Tensor]
+"""What a model is called with: a tensor, or tensors by the name of the argument."""
+Batches = Batch | Iterable[Batch]
 """One batch of inputs of a model, or several."""
 Loss = Callable[[Any], torch.Tensor]
 See = Callable[[SimulatedMatrix, torch.Tensor, bool], None]
@@ -80,10 +82,10 @@ def watch(model: nn.Module, data: Batches, see: See, loss: Loss | None = None) -
     batches = 0
     try:
         model.eval()
-        for batch in [data] if isinstance(data, torch.Tensor) else data:
+        for batch in [data] if isinstance(data, torch.Tensor | Mapping) else data:
             batches += 1
             with torch.set_grad_enabled(loss is not None):
-                output = model(batch)
+                output = model(**batch) if isinstance(batch, Mapping) else model(batch)
                 if loss is not None:
                     torch.autograd.grad(loss(output), trained, allow_unused=True)
     finally:

@@ -25,6 +25,8 @@ from crossbar_sim.spec.units import Unit, engineering, unit_scale
 
 MOST_PROBLEMS = 3
 """Of a specification that are named at once."""
+NOT_ASKED = "default_factory_not_called"
+"""Of a default that depends on a field that is itself wrong."""
 LARGEST = 1e30
 """No number of a specification is larger in size: squares and products of several stay finite."""
 ASSUMPTION = "assumption"
@@ -71,7 +73,7 @@ class Spec(BaseModel):
         try:
             spec = handler(data)
         except ValidationError as error:
-            found = error.errors(include_url=False)
+            found = [one for one in error.errors(include_url=False) if one["type"] != NOT_ASKED]
             problems = "; ".join(_sentence(cls, p) for p in found[:MOST_PROBLEMS])
             more = f"; and {len(found) - MOST_PROBLEMS} more" if len(found) > MOST_PROBLEMS else ""
             raise SpecError(f"{cls.__name__}: {problems}{more}") from None

@@ -17,11 +17,12 @@ from crossbar_sim.hardware.components import PROGRAMMING
 from peft_methods.base import Adapter, Method
 from peft_methods.errors import MethodError
 from peft_methods.methods.gradient_free import GradientFree
-from peft_methods.phases import ADAPT, FORWARD, INFER
-from peft_methods.placement import DIGITAL, bill_arithmetic, bill_sram
+from peft_methods.phases import ADAPT, FORWARD
+from peft_methods.placement import bill_arithmetic, bill_sram
 from peft_methods.training.activations import KeptActivations
-from peft_methods.training.data import check_classes, check_data
 from peft_methods.training.digital_operations import DigitalOperations
+from peft_methods.training.losses import Loss, check_labels, classification
+from peft_methods.training.samples import Inputs, Samples
 from peft_methods.training.search import Point, minimise
 from peft_methods.training.step import TrainingStep
 from peft_methods.updates.base import ADAMW
@@ -43,32 +44,38 @@ class History:
     programming_energy: list[float] = field(default_factory=list)
 
 
+Watch = tuple[History, Callable[[int], None]]
+"""What is remembered of the steps, and what is called after each."""
+
+
 def fine_tune(
     model: nn.Module,
     adapter: Adapter,
-    images: torch.Tensor,
+    inputs: Inputs,
     labels: torch.Tensor,
     *,
+    loss: Loss = classification,
     seed: int = 0,
     on_step: Callable[[int, History], None] | None = None,
 ) -> History:
-    """Minimise the cross-entropy with AdamW for `method.steps` mini-batches; a linear warm-up, then a linear decay.
+    """Minimise a loss with AdamW for `method.steps` mini-batches; a linear warm-up, then a linear decay.
     What is trained on tiles is written after each step by `method.update_rule`.
 
-    images (n, ...), labels (n,). `on_step(step, history)` is called before the first step (step 0) and
-    after each one; what it reads is neither billed nor remembered. A GradientFree method searches instead, one
-    candidate per step. Raises TrainingError when the loss stops being finite, DataError for data that does not fit the
-    model and MethodError for an adapter that is not attached to it.
+    inputs: a tensor (n, ...), or tensors by the name of the model's argument, as tokenizers give them; labels (n, ...).
+    loss: (outputs of the model, labels) -> scalar; the cross-entropy unless another is given. What the model itself
+    draws, such as dropout, follows `seed`, and torch's own random state is left alone. `on_step(step, history)` is
+    called before the first step (step 0) and after each one; what it reads is neither billed nor remembered. A
+    GradientFree method searches instead, one candidate per step. Raises TrainingError when the loss stops being finite,
+    DataError for data that does not fit the model and MethodError for an adapter that is not attached to it.
     """
     method = adapter.method
-    check_data(images, labels)
+    samples = Samples(inputs, labels)
     if not adapter.attached or adapter.model not in list(model.modules()):
         raise MethodError(
             f"{method.display_name} is not attached to this {type(model).__name__}; give what method.attach(model) "
             "returned for it"
         )
     chip = adapter.chip
-    ledger = chip.ledger
     history = History()
     adapter.resume()
 
@@ -77,11 +84,26 @@ def fine_tune(
             with chip.probing():
                 on_step(step, history)
 
-    if isinstance(method, GradientFree):
-        return _search(method, adapter, images, labels, seed, history, report)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        report(0)
+        if isinstance(method, GradientFree):
+            _search(method, model, adapter, samples, loss, seed, (history, report))
+        else:
+            _descend(model, adapter, samples, loss, seed, (history, report))
+    adapter.finish()
+    return history
+
+
+def _descend(model: nn.Module, adapter: Adapter, samples: Samples, loss: Loss, seed: int, watch: Watch) -> None:
+    """`method.steps` steps along the gradient."""
+    method, chip = adapter.method, adapter.chip
+    history, report = watch
     optimizer = torch.optim.AdamW(optimised(adapter), betas=(0.9, 0.999), fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate_factor(step, method.steps))
-    training = TrainingStep(ledger, adapter.trained_parameters(), DigitalOperations(chip), KeptActivations(chip, model))
+    training = TrainingStep(
+        chip.ledger, adapter.trained_parameters(), DigitalOperations(chip), KeptActivations(chip, model)
+    )
 
     def update(last: bool) -> int:
         optimizer.step()
@@ -89,28 +111,26 @@ def fine_tune(
         bill_optimizer(chip, adapter)
         return adapter.write(last)
 
-    report(0)
-    for step, batch in enumerate(batches(len(images), method.batch_size, method.steps, seed), start=1):
+    for step, chosen in enumerate(batches(len(samples), method.batch_size, method.steps, seed), start=1):
         if not model.training or step == 1:
             model.train()
-        forward = partial(model, images[batch])
-        if step == 1:
-            forward = partial(_checked, forward, labels)
-        loss_of = partial(_finite_loss, labels=labels[batch], method=method, step=step)
-        loss, written = training.run(len(batch), forward, loss_of, partial(update, last=step == method.steps))
+        batch = samples.take(chosen)
+        forward = (
+            partial(_checked, batch, model, loss, samples.labels) if step == 1 else partial(batch.outputs_of, model)
+        )
+        loss_of = partial(_finite_loss, labels=batch.labels, loss=loss, method=method, step=step)
+        reached, written = training.run(len(batch), forward, loss_of, partial(update, last=step == method.steps))
         history.cells_written.append(written)
-        history.loss.append(loss.item())
+        history.loss.append(reached.item())
         history.programming_energy.append(programming_energy(chip))
         report(step)
-    adapter.finish()
-    return history
 
 
-def _checked(forward: Callable[[], torch.Tensor], labels: torch.Tensor) -> torch.Tensor:
+def _checked(batch: Samples, model: nn.Module, loss: Loss, labels: torch.Tensor) -> Any:
     """The model's outputs, once all labels are among its classes."""
-    scores = forward()
-    check_classes(labels, scores)
-    return scores
+    outputs = batch.outputs_of(model)
+    check_labels(loss, outputs, labels)
+    return outputs
 
 
 def batches(samples: int, size: int, count: int, seed: int) -> Iterator[torch.Tensor]:
@@ -124,32 +144,35 @@ def batches(samples: int, size: int, count: int, seed: int) -> Iterator[torch.Te
         order = order[size:]
 
 
-def _finite_loss(scores: torch.Tensor, labels: torch.Tensor, method: Method, step: int) -> torch.Tensor:
-    """The cross-entropy; TrainingError if it is not finite."""
-    loss = nn.functional.cross_entropy(scores, labels)
-    if not bool(torch.isfinite(loss)):
+def _finite_loss(outputs: Any, labels: torch.Tensor, loss: Loss, method: Method, step: int) -> torch.Tensor:
+    """The loss; TrainingError if it is not one finite number."""
+    value = loss(outputs, labels)
+    if not isinstance(value, torch.Tensor) or value.numel() != 1:
+        raise TrainingError(f"the loss gives {value!r:.80}; it must be a tensor of one number")
+    if not bool(torch.isfinite(value)):
         raise TrainingError(
-            f"the loss of {method.display_name} is {loss.item()} at step {step}; lower its learning_rate "
+            f"the loss of {method.display_name} is {value.item()} at step {step}; lower its learning_rate "
             f"(now {method.learning_rate:g})"
         )
-    return loss
+    return value
 
 
 @torch.no_grad()
 def _search(
     method: GradientFree,
+    model: nn.Module,
     adapter: Adapter,
-    images: torch.Tensor,
-    labels: torch.Tensor,
+    samples: Samples,
+    loss: Loss,
     seed: int,
-    history: History,
-    report: Callable[[int], None],
-) -> History:
+    watch: Watch,
+) -> None:
     """Evaluate `method.steps` candidates on all samples; the history holds the best value so far."""
     chip = adapter.chip
-    model = adapter.model
+    history, report = watch
     count_digital = DigitalOperations(chip)
     trained = adapter.trained_parameters()
+    everything = samples.take(slice(None))
 
     def use(point: Point) -> None:
         nn.utils.vector_to_parameters(torch.from_numpy(point).to(trained[0]), trained)
@@ -157,11 +180,10 @@ def _search(
     def evaluate(point: Point) -> float:
         use(point)
         model.train()
-        with chip.ledger.phase(FORWARD), count_digital("forward", len(images)):
-            loss = float(nn.functional.cross_entropy(_checked(partial(model, images), labels), labels))
-        return loss + method.regularisation * float(abs(point).mean())
+        with chip.ledger.phase(FORWARD), count_digital("forward", len(samples)):
+            value = float(loss(_checked(everything, model, loss, samples.labels), everything.labels))
+        return value + method.regularisation * float(abs(point).mean())
 
-    report(0)
     search = minimise(evaluate, adapter.trained_values, method.bound, method.learning_rate, method.steps, seed)
     for value, point in search:
         if not math.isfinite(value):
@@ -174,8 +196,6 @@ def _search(
         history.loss.append(value)
         history.programming_energy.append(programming_energy(chip))
         report(len(history.loss))
-    adapter.finish()
-    return history
 
 
 def learning_rate_factor(step: int, steps: int) -> float:
@@ -219,19 +239,3 @@ def bill_optimizer(chip: AnyChip, adapter: Adapter) -> None:
         adds=ADAMW.adds * digital + rule.adds * on_tiles,
         multiplies=ADAMW.multiplies * digital + rule.multiplies * on_tiles,
     )
-
-
-@torch.no_grad()
-def accuracy(
-    model: nn.Module, images: torch.Tensor, labels: torch.Tensor, chip: AnyChip = DIGITAL, batch_size: int = 100
-) -> float:
-    """Share of correct predictions; reads are billed to 'infer'. DataError if there is nothing to predict."""
-    check_data(images, labels)
-    model.eval()
-    correct, count_digital = 0, DigitalOperations(chip)
-    with chip.ledger.phase(INFER):
-        for start in range(0, len(images), batch_size):
-            part = slice(start, start + batch_size)
-            with count_digital("forward", len(images[part])):
-                correct += int((model(images[part]).argmax(dim=1) == labels[part]).sum())
-    return correct / len(images)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from benchmarks.experiments.comparison import Comparison
 from benchmarks.experiments.experiment import Experiment
-from benchmarks.problems.tasks import get_task
 from crossbar_sim import Hardware, SpecError
 from crossbar_sim.spec.documents import read_toml
 from crossbar_sim.spec.spec import nearest
@@ -53,10 +52,14 @@ def load_comparison(name: str, *, hardware: str | None = None, quick: bool = Fal
 
 
 def beside(path: Path, document: dict[str, object]) -> dict[str, object]:
-    """Make the paths in the document (hardware, pool) relative to the file that names them."""
-    named = {key: value for key in ("hardware", "pool") if isinstance(value := document.get(key), str)}
-    if not named.get("hardware", "").endswith(".toml"):
-        named.pop("hardware", None)  # a library name
+    """Make the paths in the document (hardware, pool, problem) relative to the file that names them; a problem that is
+    a table of the document is named by the document."""
+    named = {key: value for key in ("hardware", "pool", "problem") if isinstance(value := document.get(key), str)}
+    for key in ("hardware", "problem"):
+        if not named.get(key, "").endswith(".toml"):
+            named.pop(key, None)  # a name
+    if isinstance(document.get("problem"), dict):
+        named["problem"] = path.name
     return {**document, **{key: str(path.parent / value) for key, value in named.items()}}
 
 
@@ -64,6 +67,6 @@ def quickened(comparison: Comparison) -> Comparison:
     """The smallest comparison that still touches everything."""
     kinds: dict[str, str] = {}
     for task in comparison.tasks:
-        kinds.setdefault(get_task(task).kind, task)
+        kinds.setdefault(comparison.problem.task(task).kind, task)
     methods = tuple(method.replace(steps=QUICK_STEPS) for method in comparison.methods)
     return comparison.replace(methods=methods, tasks=tuple(kinds.values()), seeds=comparison.seeds[:1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from benchmarks.experiments.comparison import Comparison, run_all
 from benchmarks.experiments.experiment import Experiment, Result
 from benchmarks.experiments.record import RunRecord
 from benchmarks.experiments.suites import load_comparison, load_experiment, suite_names
-from crossbar_sim import CrossbarError, Hardware, SpecError
+from crossbar_sim import Hardware, SpecError
 from crossbar_sim.hardware.components import PROGRAMMING
 from peft_methods import LinearProbe, LoRA, LoRAFusion
 from peft_methods.training.loop import learning_rate_factor
@@ -120,13 +121,16 @@ def test_results_come_back_from_the_workers_as_they_are_on_disk(
         (('"count": ', '"count": 0.5'), "seed_0.json is not a result of this version .*LedgerRow: count"),
     ],
 )
-def test_a_damaged_record_names_its_file(tmp_path: Path, stored: Path, change: tuple[str, str], message: str) -> None:
+def test_a_damaged_record_is_named_and_simulated_again(
+    tmp_path: Path, stored: Path, change: tuple[str, str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     experiment = quick(method=LinearProbe(steps=2), seeds=(0,))
     path = experiment.files(tmp_path).path(0)
     path.parent.mkdir()
     path.write_text(stored.read_text(encoding="utf-8").replace(*change, 1), encoding="utf-8")
-    with pytest.raises(CrossbarError, match=f"(?s){message}.*delete it and run again"):
-        experiment.run(tmp_path)
+    experiment.run(tmp_path)
+    assert re.search(f"(?s)damaged, simulated again: .*{message}", capsys.readouterr().err)
+    assert path.read_bytes() == stored.read_bytes()
 
 
 def test_the_digest_covers_what_matters() -> None:

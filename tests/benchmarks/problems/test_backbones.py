@@ -89,7 +89,7 @@ def test_refused_images() -> None:
 def test_shipped_backbone_reaches_the_accuracy_in_its_header() -> None:
     model = load_backbone()
     data = base_data()
-    reached = accuracy(model, data.test_images, data.test_labels)
+    reached = accuracy(model, data.test.tensor, data.test.labels)
     assert not model.training
     assert reached > 0.93
     assert reached == pytest.approx(float(read_backbone_facts()["test_accuracy"]), abs=0.006)

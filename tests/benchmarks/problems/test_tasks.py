@@ -5,7 +5,8 @@ import itertools
 import pytest
 import torch
 
-from benchmarks.problems.tasks import TASKS, TaskData, base_data, few_shot, get_task, rot90, source_data
+from benchmarks.problems.problem import TaskData
+from benchmarks.problems.tasks import TASKS, base_data, few_shot, get_task, rot90, source_data
 from benchmarks.problems.tasks import shuffle_patches as shuffle
 
 KINDS = {kind: [t for t in TASKS.values() if t.kind == kind] for kind in ("source", "related", "unrelated")}
@@ -20,11 +21,11 @@ def test_splits_have_their_sizes_and_share_no_image() -> None:
     source = source_data(get_task("fliplr"))
     target = few_shot(get_task("fliplr"), 16, seed=0)
     splits = {
-        "base": base.train_images,
-        "source": source.train_images.flip(2),
-        "target": target.train_images.flip(2),
-        "validation": base.validation_images,
-        "test": base.test_images,
+        "base": base.train.tensor,
+        "source": source.train.tensor.flip(2),
+        "target": target.train.tensor.flip(2),
+        "validation": base.validation.tensor,
+        "test": base.test.tensor,
     }
     assert {name: len(images) for name, images in splits.items()} == {
         "base": 600,
@@ -40,12 +41,12 @@ def test_splits_have_their_sizes_and_share_no_image() -> None:
 def test_splits_are_balanced_by_class() -> None:
     base, source = base_data(), source_data(get_task("blur"))
     for labels, each in (
-        (base.train_labels, 60),
-        (source.train_labels, 50),
-        (base.test_labels, 40),
+        (base.train.labels, 60),
+        (source.train.labels, 50),
+        (base.test.labels, 40),
     ):
         assert labels.bincount(minlength=10).tolist() == [each] * 10
-    assert base.validation_labels.bincount(minlength=10).min() >= 8
+    assert base.validation.labels.bincount(minlength=10).min() >= 8
 
 
 def test_there_are_enough_tasks_of_each_kind() -> None:
@@ -60,15 +61,15 @@ def test_there_are_enough_tasks_of_each_kind() -> None:
 def test_every_shift_changes_images_and_keeps_their_form(task) -> None:
     shifted, plain = few_shot(task, 2, seed=3), few_shot(get_task("fliplr"), 2, seed=3)
     again = few_shot(task, 2, seed=3)
-    assert shifted.train_images.shape == (20, 8, 8)
-    assert shifted.train_images.dtype == torch.float32
-    assert shifted.train_images.min() >= 0
-    assert shifted.train_images.max() <= 1
-    assert torch.equal(shifted.train_images, again.train_images)
-    assert torch.equal(shifted.train_labels, plain.train_labels)
+    assert shifted.train.tensor.shape == (20, 8, 8)
+    assert shifted.train.tensor.dtype == torch.float32
+    assert shifted.train.tensor.min() >= 0
+    assert shifted.train.tensor.max() <= 1
+    assert torch.equal(shifted.train.tensor, again.train.tensor)
+    assert torch.equal(shifted.train.labels, plain.train.labels)
     if task.name != "fliplr":
-        assert not torch.equal(shifted.test_images, plain.test_images)
-    assert not torch.equal(shifted.test_images, base_data().test_images)
+        assert not torch.equal(shifted.test.tensor, plain.test.tensor)
+    assert not torch.equal(shifted.test.tensor, base_data().test.tensor)
 
 
 @pytest.mark.parametrize("task", KINDS["related"], ids=lambda task: task.name)
@@ -76,9 +77,9 @@ def test_related_targets_compose_their_sources(task) -> None:
     first, second = task.name.split("+")
     if second == "noise":
         pytest.skip("a target draws its own noise")
-    once = TASKS[first].transform(base_data().test_images, None)
+    once = TASKS[first].transform(base_data().test.tensor, None)
     expected = TASKS[second].transform(once, None)
-    assert torch.equal(few_shot(task, 1, seed=0).test_images, expected)
+    assert torch.equal(few_shot(task, 1, seed=0).test.tensor, expected)
 
 
 def test_shifts_do_what_their_names_say() -> None:
@@ -95,34 +96,34 @@ def test_shifts_do_what_their_names_say() -> None:
 
 def test_noise_depends_on_task_and_split_only() -> None:
     def noise_of(data: TaskData, plain: TaskData, part: str) -> torch.Tensor:
-        return getattr(data, part) - getattr(plain, part)
+        return getattr(data, part).tensor - getattr(plain, part).tensor
 
     source, base = get_task("noise"), base_data()
     large, small = few_shot(source, 16, seed=0), few_shot(source, 2, seed=1)
-    assert torch.equal(large.test_images, small.test_images)
-    assert rows(small.train_images) <= rows(large.train_images)
-    test_noise = noise_of(large, base, "test_images")[:137]
-    assert not torch.equal(test_noise, noise_of(large, base, "validation_images"))
-    other = few_shot(get_task("rot180+noise"), 2, seed=0).test_images
-    assert not torch.equal(torch.rot90(other, 2, (1, 2)), large.test_images)
+    assert torch.equal(large.test.tensor, small.test.tensor)
+    assert rows(small.train.tensor) <= rows(large.train.tensor)
+    test_noise = noise_of(large, base, "test")[:137]
+    assert not torch.equal(test_noise, noise_of(large, base, "validation"))
+    other = few_shot(get_task("rot180+noise"), 2, seed=0).test.tensor
+    assert not torch.equal(torch.rot90(other, 2, (1, 2)), large.test.tensor)
 
 
 @pytest.mark.parametrize("shots", [1, 5, 16])
 def test_few_shot_is_balanced_repeatable_and_paired_across_tasks(shots: int) -> None:
     draws = [few_shot(get_task(name), shots, seed=4) for name in ("fliplr+dim", "occlude")]
     for data in draws:
-        assert data.train_labels.bincount(minlength=10).tolist() == [shots] * 10
-    assert torch.equal(draws[0].train_labels, draws[1].train_labels)
+        assert data.train.labels.bincount(minlength=10).tolist() == [shots] * 10
+    assert torch.equal(draws[0].train.labels, draws[1].train.labels)
     fliplr, flipud = (few_shot(get_task(name), shots, seed=4) for name in ("fliplr", "flipud"))
-    assert torch.equal(fliplr.train_images.flip(2), flipud.train_images.flip(1))
+    assert torch.equal(fliplr.train.tensor.flip(2), flipud.train.tensor.flip(1))
     if shots < 16:
         other = few_shot(get_task("fliplr"), shots, seed=5)
-        assert not torch.equal(fliplr.train_images, other.train_images)
+        assert not torch.equal(fliplr.train.tensor, other.train.tensor)
 
 
 def test_returned_tensors_may_be_changed_without_harm() -> None:
-    base_data().test_images.zero_()
-    assert base_data().test_images.any()
+    base_data().test.tensor.zero_()
+    assert base_data().test.tensor.any()
 
 
 @pytest.mark.parametrize("shots", [0, 17, -1])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from benchmarks.cli.options import DEFAULT_HARDWARE
 from benchmarks.experiments.experiment import Experiment, Result
-from benchmarks.experiments.fields import DEFAULT_HARDWARE
 from benchmarks.experiments.record import CurvePoint, LedgerRow, RunRecord, WornTile
 from benchmarks.problems.tasks import get_task
 from crossbar_sim import Hardware
@@ -41,6 +41,7 @@ def make_record(
         seed=seed,
         accuracy=accuracy,
         validation_accuracy=accuracy - 0.01,
+        standard_error=0.02,
         trained_values=10752,
         cells=4096,
         cells_written_per_step=cells / 10,

@@ -96,10 +96,10 @@ def test_kernels_reach_fine_tuning_where_the_embeddings_stay() -> None:
 def test_the_solution_is_too_long_a_way_for_the_weights_themselves() -> None:
     """The linearised network is right, the network with the same change in its weights is not (validation images)."""
     data = few_shot(get_task("fliplr+dim"), 5, 100)
-    images, labels = data.validation_images, data.validation_labels
+    images, labels = data.validation.tensor, data.validation.labels
     model = load_backbone()
     parameters = subspace(model, "blocks")
-    fit = tangent_kernel(model, data.train_images, parameters).ridge(data.train_labels, 1e-3, size=30)
+    fit = tangent_kernel(model, data.train.tensor, parameters).ridge(data.train.labels, 1e-3, size=30)
     linear = share_right(fit, model, parameters, images, labels)
     write_once(model, parameters, fit.written())
     assert linear > 0.65 > 0.5 > accuracy(model, images, labels)

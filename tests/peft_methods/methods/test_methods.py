@@ -165,7 +165,7 @@ def test_on_ideal_hardware_the_method_equals_its_digital_twin(case: Case, ideal:
 @pytest.mark.parametrize("name", METHODS)
 def test_the_default_backbone_on_ideal_hardware_equals_its_digital_twin(name: str, ideal: Hardware) -> None:
     """I15 with the pre-trained transformer and the pool that ship: logits and gradients to 1e-5 of the largest."""
-    images = base_data().train_images[:6]
+    images = base_data().train.tensor[:6]
     outcomes = []
     for hardware in (None, ideal):
         model = load_backbone()
@@ -266,7 +266,7 @@ def test_refusals() -> None:
         LoRAFusion().attach(tiny_net())
     with pytest.raises(MethodError, match="another backbone"):
         LoRAFusion(pool=tiny_pool(tiny_net())).attach(nn.Sequential(nn.ModuleDict({"0": nn.Linear(6, 6)})))
-    with pytest.raises(MethodError, match="no digital nn.Linear called 'head'"):
+    with pytest.raises(MethodError, match="has no head to train"):
         LinearProbe().attach(nn.Sequential(nn.Linear(2, 2)))
 
 
