@@ -62,31 +62,41 @@ def run_all(
 ) -> list[Result]:
     """Run every seed of every experiment that is not on disk yet, on `workers` processes.
 
-    The results do not depend on `workers`. A killed comparison resumes: finished seeds are files. Raises CrossbarError
-    before anything is simulated for less than one worker and for a folder that cannot be written, and for a worker
-    that was killed.
+    The results do not depend on `workers`. A killed comparison resumes: finished seeds are files. Several commands
+    on one folder share the seeds: none is simulated twice. Raises CrossbarError before anything is simulated for less
+    than one worker and for a folder that cannot be written, and for a worker that was killed.
     """
     check_workers(workers)
-    check_folder(Path(runs))
-    missing: list[tuple[Experiment, int, int, str | Path]] = []
+    missing: list[tuple[int, int]] = []
     records: dict[tuple[int, int], RunRecord] = {}
     for place, experiment in enumerate(experiments):
         for seed in experiment.seeds:
             stored = experiment.files(runs).stored(seed)
             if stored is None:
-                missing.append((experiment, place, seed, runs))
+                missing.append((place, seed))
             else:
                 records[place, seed] = stored
-    finished = run_parallel(run_one, missing, workers)
-    shown = tqdm(finished, total=len(missing), desc="simulating", unit="run", disable=not (progress and missing))
-    for place, seed, record in shown:
-        records[place, seed] = record
+    if missing:
+        check_folder(Path(runs))
+        with tqdm(total=len(missing), desc="simulating", unit="run", disable=not progress) as shown:
+            for run in (run_if_free, run_one):  # first what no other command is at, then the rest
+                open_ones = [one for one in missing if one not in records]
+                tasks = [(experiments[place], place, seed, runs) for place, seed in open_ones]
+                for place, seed, record in run_parallel(run, tasks, workers):
+                    if record is not None:
+                        records[place, seed] = record
+                        shown.update()
     return [
         experiment.collect([records[place, seed] for seed in experiment.seeds], runs)
         for place, experiment in enumerate(experiments)
     ]
 
 
-def run_one(experiment: Experiment, place: int, seed: int, runs: str | Path) -> tuple[int, int, RunRecord]:
-    """One seed of the experiment at `place`, on whichever worker."""
+def run_one(experiment: Experiment, place: int, seed: int, runs: str | Path) -> tuple[int, int, RunRecord | None]:
+    """One seed of the experiment at `place`, on whichever worker; waits where another command is at it."""
     return place, seed, experiment.run_seed(seed, runs)
+
+
+def run_if_free(experiment: Experiment, place: int, seed: int, runs: str | Path) -> tuple[int, int, RunRecord | None]:
+    """The same without waiting; None where another command is at it."""
+    return place, seed, experiment.run_seed_if_free(seed, runs)

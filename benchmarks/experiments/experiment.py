@@ -89,6 +89,10 @@ class Experiment(Spec):
         """The record of one seed: from its file if it is there, else simulated and written."""
         return self.files(runs).record(seed, lambda: simulate(self, seed))
 
+    def run_seed_if_free(self, seed: int, runs: str | Path = RUNS) -> RunRecord | None:
+        """The same; None, at once, where another process is at it."""
+        return self.files(runs).record_if_free(seed, lambda: simulate(self, seed))
+
     def collect(self, records: Sequence[RunRecord], runs: str | Path = RUNS) -> Result:
         """Put the records of all seeds in runs/<digest>/result.json."""
         result = Result(self, self.problem.task(self.task).kind, self.method.display_name, tuple(records), versions())

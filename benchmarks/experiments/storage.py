@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 import numba
 import torch
 
+from benchmarks.experiments.claim import claim
 from benchmarks.record import SeedRecord
 from crossbar_sim import CrossbarError
 from crossbar_sim.runtime.files import write_json
@@ -33,8 +34,8 @@ class SeedFiles(Generic[R]):
         """Where the record of a seed is, once it is done."""
         return self.folder / f"seed_{seed}.json"
 
-    def stored(self, seed: int) -> R | None:
-        """The record of one seed from its file; None if there is none, or, said on standard error, a damaged one.
+    def stored(self, seed: int, *, tell: bool = False) -> R | None:
+        """The record of one seed from its file; None if there is none, or a damaged one; `tell` says that on stderr.
 
         Damaged is a file that is no whole JSON object of finite numbers with the keys of `kind`, or of another seed.
         CrossbarError for a folder in its place.
@@ -49,13 +50,32 @@ class SeedFiles(Generic[R]):
             if record.seed != seed:
                 raise CrossbarError(f"{path} is the record of seed {record.seed}")
         except CrossbarError as error:
-            print(f"xbar: damaged, simulated again: {error}", file=sys.stderr)
+            if tell:
+                print(f"xbar: damaged, simulated again: {error}", file=sys.stderr)
             return None
         return record
 
     def record(self, seed: int, simulate: Callable[[], R]) -> R:
-        """The record of one seed: from its file if it is there and whole, else simulated and written."""
+        """The record of one seed: from its file if it is there and whole, else simulated and written.
+
+        Where another process is at it, its record is waited for; if that process ends without one, it is made here.
+        """
         record = self.stored(seed)
+        if record is None:
+            with claim(self.path(seed), wait=True):
+                record = self._made(seed, simulate)
+        return record
+
+    def record_if_free(self, seed: int, simulate: Callable[[], R]) -> R | None:
+        """The same; None, at once, where another process is at it."""
+        record = self.stored(seed)
+        if record is None:
+            with claim(self.path(seed), wait=False) as free:
+                record = self._made(seed, simulate) if free else None
+        return record
+
+    def _made(self, seed: int, simulate: Callable[[], R]) -> R:
+        record = self.stored(seed, tell=True)
         if record is None:
             with one_thread():
                 record = simulate()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,23 @@ def test_the_second_run_is_served_from_disk(tmp_path: Path, monkeypatch: pytest.
     assert experiment.run(tmp_path) == first
     assert calls == [1]
     assert not list(tmp_path.rglob(".*"))  # no temporary file is left
+
+
+def test_two_commands_on_one_folder_share_the_seeds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    experiment, calls, results = quick(method=LinearProbe(steps=2), seeds=(0, 1)), [], []
+    simulate = module.simulate
+    monkeypatch.setattr(module, "simulate", lambda spec, seed: calls.append(seed) or simulate(spec, seed))
+
+    def command() -> None:
+        results.extend(run_all([experiment], workers=1, runs=tmp_path, progress=False))
+
+    commands = [threading.Thread(target=command) for _ in range(2)]
+    for one in commands:
+        one.start()
+    for one in commands:
+        one.join()
+    assert sorted(calls) == [0, 1]
+    assert results[0] == results[1] and not list(tmp_path.rglob(".*"))
 
 
 def test_results_come_back_from_the_workers_as_they_are_on_disk(
