@@ -3,6 +3,7 @@
 from peft_methods.base import Adapter, Method
 from peft_methods.checkpoints.pool import Pool
 from peft_methods.errors import MethodError
+from peft_methods.loading import load_adapter
 from peft_methods.methods import METHODS
 from peft_methods.methods.bitfit import BitFit
 from peft_methods.methods.bottleneck import Bottleneck
@@ -56,4 +57,5 @@ __all__ = [
     "accuracy",
     "evaluate",
     "fine_tune",
+    "load_adapter",
 ]

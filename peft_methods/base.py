@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Protocol, Self, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 from torch import nn
 
 from crossbar_sim import SpecError
@@ -68,6 +68,7 @@ class Method(Spec, ABC):
     needs_values: ClassVar[bool] = False
     searched: ClassVar[Ranges] = {"learning_rate": Range(1e-4, 1e-1)}
     searched_on_tiles: ClassVar[Ranges] = {}
+    unstated: ClassVar[frozenset[str]] = frozenset()
 
     learning_rate: Annotated[float, Field(gt=0)]
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
@@ -94,6 +95,12 @@ class Method(Spec, ABC):
                 "use 'write_verify'"
             )
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_unstated(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields = type(self).model_fields
+        usual = {key for key in self.unstated if self.__dict__[key] == fields[key].default}
+        return {key: value for key, value in handler(self).items() if key not in usual}
 
     @property
     def display_name(self) -> str:
@@ -126,23 +133,30 @@ class Method(Spec, ABC):
         a model that a method is attached to, and for what the method cannot change; model, chip and ledger are then
         as they were.
         """
-        chip = chip_for(model, chip)
-        if not 0 <= seed <= LARGEST_SEED:
-            raise MethodError(f"the seed is {seed:.6g}; choose a whole number from 0 to 2**63 - 1")
-        before = ModelState(model)
-        try:
-            with chip.all_or_nothing():
-                adapter = self.make_adapter(model, chip, seed)
-        except BaseException:
-            before.restore_layers()
-            before.restore()
-            raise
-        adapter.settle(before)
-        return adapter
+        return attach_with(self.make_adapter, model, chip, seed)
 
     @abstractmethod
     def make_adapter(self, model: nn.Module, chip: AnyChip, seed: int) -> Adapter:
         """What `attach` does for this method."""
+
+
+def attach_with(
+    make: Callable[[nn.Module, AnyChip, int], AnyAdapter], model: nn.Module, chip: AnyChip | None, seed: int
+) -> AnyAdapter:
+    """`Method.attach`, with what makes the adapter."""
+    chip = chip_for(model, chip)
+    if not 0 <= seed <= LARGEST_SEED:
+        raise MethodError(f"the seed is {seed:.6g}; choose a whole number from 0 to 2**63 - 1")
+    before = ModelState(model)
+    try:
+        with chip.all_or_nothing():
+            adapter = make(model, chip, seed)
+    except BaseException:
+        before.restore_layers()
+        before.restore()
+        raise
+    adapter.settle(before)
+    return adapter
 
 
 def chip_for(model: nn.Module, chip: AnyChip | None) -> AnyChip:
@@ -328,6 +342,10 @@ class Adapter:
 
     def after_write(self) -> None:
         """A hook: compute again what depends on the trained tensors."""
+
+    def penalty(self) -> torch.Tensor | None:
+        """A hook: what training adds to the loss; None: nothing."""
+        return None
 
     def resume(self) -> None:
         """A hook: get ready to train, again if `finish` was called."""

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import TypeGuard
 
 import torch
 from torch import nn
 
 from crossbar_sim import MappedLinear
 from crossbar_sim.chip.matrix import Matrix
+from crossbar_sim.layers.linear import is_transposed, rows_of
 from crossbar_sim.layers.model import HEADS, head_name
 from peft_methods.errors import MethodError
+from peft_methods.patterns import matches
 from peft_methods.placement import product_of
 
 LinearLike = nn.Linear | MappedLinear
+"""A linear layer; at run time also Hugging Face's Conv1D, whose weight is (inputs, outputs): see `is_linear`."""
 READ_BY_OWNER = "weight a digital nn.MultiheadAttention reads itself"
 FULL = torch.float32.itemsize
 """Bytes of a number that can be trained; those of smaller types are trained in float32."""
@@ -30,7 +34,7 @@ def product(base: LinearLike, x: torch.Tensor) -> torch.Tensor:
 
 def weight_of(base: LinearLike) -> torch.Tensor:
     """The float copy (outputs, inputs) of a layer's weight; float32 where the model is in half precision."""
-    weight: torch.Tensor = base.matrix.master if isinstance(base, MappedLinear) else base.weight
+    weight: torch.Tensor = base.matrix.master if isinstance(base, MappedLinear) else rows_of(base)
     return weight.float() if weight.element_size() < FULL else weight
 
 
@@ -55,16 +59,20 @@ def check_rank(name: str, weight: torch.Tensor, rank: int) -> None:
         raise MethodError(f"{name} is {outputs} x {inputs}: rank must be at most {min(outputs, inputs)}, got {rank}")
 
 
+def is_linear(module: nn.Module) -> TypeGuard[LinearLike]:
+    """Whether it is a linear layer, on tiles or digital."""
+    return isinstance(module, nn.Linear | MappedLinear) or is_transposed(module)
+
+
 def all_linear_layers(model: nn.Module) -> dict[str, LinearLike]:
     """Every linear layer by dotted name, on tiles or digital."""
-    return {name: layer for name, layer in model.named_modules() if isinstance(layer, nn.Linear | MappedLinear)}
+    return {name: layer for name, layer in model.named_modules() if is_linear(layer)}
 
 
 def linear_layers(model: nn.Module, targets: tuple[str, ...] | None) -> dict[str, LinearLike]:
     """The linear layers a method changes, in the order of the model.
 
-    targets: suffixes of dotted names ('query', 'mlp.up'); None: every linear layer inside a numbered block
-    that is not in the head.
+    targets: as `patterns.matches` takes them; None: every linear layer inside a numbered block that is not in the head.
     Raises MethodError if a target matches nothing.
     """
     layers = all_linear_layers(model)
@@ -79,8 +87,13 @@ def linear_layers(model: nn.Module, targets: tuple[str, ...] | None) -> dict[str
     for target in targets:
         if not any(matches(name, target) for name in layers):
             known = sorted({name.rpartition(".")[2] for name in layers})
-            raise MethodError(f"no linear layer ends in '{target}'; the model has {', '.join(known)}")
+            raise MethodError(f"no linear layer {like(target)}; the model has {', '.join(known)}")
     return {name: layer for name, layer in layers.items() if any(matches(name, target) for target in targets)}
+
+
+def like(target: str) -> str:
+    """What a name must be like to match a target, in words."""
+    return f"matches '{target}'" if set(target) & set("*?[:") else f"ends in '{target}'"
 
 
 def replaceable_layers(model: nn.Module, targets: tuple[str, ...] | None) -> dict[str, LinearLike]:
@@ -111,11 +124,6 @@ def left_out(model: nn.Module, targets: tuple[str, ...] | None) -> tuple[str, ..
         for child, layer in owner.named_children()
         if isinstance(layer, nn.Linear)
     )
-
-
-def matches(name: str, target: str) -> bool:
-    """Whether a dotted name is `target` or ends in it."""
-    return name == target or name.endswith("." + target)
 
 
 def block_of(name: str) -> str | None:

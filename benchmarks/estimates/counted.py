@@ -20,9 +20,9 @@ from peft_methods.phases import PHASES, Phase
 from peft_methods.training.activations import KeptActivations
 from peft_methods.training.digital_operations import DigitalOperations
 from peft_methods.training.loop import bill_optimizer
+from peft_methods.training.samples import MASK
 from peft_methods.training.step import TrainingStep
 
-DIGITAL = ("head", "lm_head")  # layers that stay digital
 WORD = 4  # bytes of a float32
 ADAM_WORDS = 3  # value and two moments
 
@@ -137,16 +137,16 @@ def attach(
     *,
     workload: Workload | None = None,
     activity: Activity | None = None,
-    digital: tuple[str, ...] = DIGITAL,
+    digital: tuple[str, ...] | None = None,
 ) -> Counted:
     """Deploy, calibrate and attach a method with shapes alone; arguments as in `count`."""
     workload = Workload() if workload is None else workload
     for phase in () if activity is None else activity.levels:
         if phase not in PHASES:
             raise SpecError(f"levels: no phase '{phase}'{nearest(phase, list(PHASES))}")
-    exclude = [name for name in digital if name in dict(model.named_modules())]
+    exclude = None if digital is None else [name for name in digital if name in dict(model.named_modules())]
     chip = map_model(model, CountedChip(hardware, activity=activity), exclude=exclude)
-    model.to("meta")
+    _drop_values(model)
     backbone = frozenset(chip.matrices)
     if workload.calibration:
         model.train()
@@ -158,6 +158,18 @@ def attach(
     return Counted(model, chip, adapter, backbone, kept, workload)
 
 
+def _drop_values(model: nn.Module) -> None:
+    """Leave the shapes alone; parameters that are one, such as a head and an embedding, stay one."""
+    places: dict[int, list[tuple[nn.Module, str]]] = {}
+    for module in model.modules():
+        for name, parameter in module._parameters.items():
+            places.setdefault(id(parameter), []).append((module, name))
+    model.to("meta")
+    for (owner, own_name), *others in places.values():
+        for module, name in others:
+            module._parameters[name] = owner._parameters[own_name]
+
+
 def count(
     model: nn.Module,
     method: Method,
@@ -166,14 +178,14 @@ def count(
     *,
     workload: Workload | None = None,
     activity: Activity | None = None,
-    digital: tuple[str, ...] = DIGITAL,
+    digital: tuple[str, ...] | None = None,
 ) -> Counted:
     """Deploy, calibrate, adapt and infer with shapes alone, billing what a simulation of the same run would bill.
 
     model: any torch model whose forward works on the meta device; weights it still has give the levels of its cells,
     and are then dropped. sample(n): the model's input for n samples on the meta device, one argument or a dict of
-    keyword arguments. activity: what depends on data; digital: layers that stay off the tiles. Raises what
-    map_model and the method raise.
+    keyword arguments, whose attention mask is left out: it changes no count. activity: what depends on data; digital:
+    layers that stay off the tiles; None: those that map_model keeps off. Raises what map_model and the method raise.
     """
     counted = attach(model, method, hardware, sample, workload=workload, activity=activity, digital=digital)
     run(counted, sample)
@@ -200,8 +212,11 @@ def run(counted: Counted, sample: Sample) -> None:
 
 
 def output_of(model: nn.Module, given: Inputs) -> torch.Tensor:
-    """The model's output; of several, the first tensor."""
-    output = model(**given) if isinstance(given, Mapping) else model(given)
+    """The model's output; of several, the first tensor. A mask without values is not given: models look into it."""
+    if isinstance(given, Mapping):
+        output = model(**{name: one for name, one in given.items() if name != MASK or not one.is_meta})
+    else:
+        output = model(given)
     if isinstance(output, torch.Tensor):
         return output
     values = output.values() if isinstance(output, Mapping) else output

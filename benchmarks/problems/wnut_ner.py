@@ -18,6 +18,7 @@ from benchmarks.problems.drawing import draw
 from benchmarks.problems.fetching import check_fetched, digest_of, member
 from benchmarks.problems.problem import Problem, Task, TaskData
 from benchmarks.problems.sentence_encoder import (
+    HARDWARE,
     TokenClassifier,
     encoder,
     encoder_digest,
@@ -63,6 +64,7 @@ def problem() -> Problem:
         tasks=(Task(TASK, "unrelated", _data, _digest, TAGS, about),),
         loss=token_classification,
         score=entity_f1(TAGS),
+        hardware=HARDWARE,
         papers=("wang2020minilm", "reimers2019", "ritter2011", "strauss2016"),
         about="all-MiniLM-L6-v2 and named entities in tweets (WNUT 2016, a split of its training part)",
         weights_digest=encoder_digest,
@@ -94,8 +96,8 @@ def _samples() -> TaskData:
     found = read_tweets(member(NAME, PACKAGE, FILE))
     tweets = list({" ".join(word for word, _ in tweet).casefold(): tweet for tweet in found}.values())
     order = np.random.RandomState(0).permutation(len(tweets)).tolist()
-    test, validation, train = order[:TEST], order[TEST : TEST + VALIDATION], order[TEST + VALIDATION :]
-    return TaskData(*(tokenised([tweets[place] for place in part]) for part in (train, validation, test)))
+    splits = (order[TEST + VALIDATION :], order[TEST : TEST + VALIDATION], order[:TEST])
+    return TaskData(*(tokenised([tweets[place] for place in part]) for part in splits))
 
 
 def read_tweets(path: Path) -> list[Tweet]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import math
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +14,13 @@ from scipy.special import ndtri
 
 from crossbar_sim.cells.compiled.arguments import CellState, Method, Request
 from crossbar_sim.cells.compiled.program import MOST_PULSES
-from crossbar_sim.cells.writing import Write, no_lists
+from crossbar_sim.cells.counting import COUNTS, Counting
+from crossbar_sim.cells.writing import Write, no_lists, programming_method
 from crossbar_sim.cells.written import CellLists, CellsOnDemand, Written, no_cells, summed
 from crossbar_sim.devices import DeviceModel, FlickerNoise, relaxed
 from crossbar_sim.devices.disturbance import disturbed, half_selected_pulses
-from crossbar_sim.devices.laws import NO_SPREAD, SpreadLaw
 from crossbar_sim.devices.pulse_law import record_of
+from crossbar_sim.mapping.kept_targets import FirstTargets
 from crossbar_sim.runtime.counter_random import Key, uniforms_at
 from crossbar_sim.runtime.draws import DEVICE_TO_DEVICE_DRAW, FAULT_DRAW, LIFETIME_DRAW
 from crossbar_sim.spec.errors import MappingError, SpecError
@@ -25,6 +28,12 @@ from crossbar_sim.spec.errors import MappingError, SpecError
 Floats = NDArray[np.float64]
 no_flags = np.empty(0, np.bool_)
 no_values = np.empty(0)
+no_state = CellState(
+    no_values, no_values, np.empty(0, np.uint16), np.empty(0, np.int32), no_values, no_values, no_flags, no_values
+)
+WRITTEN = ("conductance", "present", "writes", "pulses", "conductance_travel", "written_at")
+PER_CELL = (*WRITTEN, "stuck", "lifetime", "device_to_device", "disturbed")
+"""What cells at rest do not have."""
 
 
 class Cells:
@@ -35,9 +44,12 @@ class Cells:
     present: siemens now; the same array for a device without retention
     writes, pulses: how many
     conductance_travel: sum of |dG| over all pulses, siemens
-    written_at: clock of the last write
+    written_at: clock of the last write; None where nothing depends on a cell's age
     stuck: no pulse moves it; lifetime: writes until it is stuck; device_to_device: its steps relative to the device's;
     disturbed: pulses of other cells that it felt (each None where the device has no such effect)
+
+    Cells that were written once, all of them, may `rest`: they have none of these arrays until one is asked for; the
+    same write of fresh cells then gives them all again.
 
     clock: seconds since the cells were made; samples: of pulsed outer products so far; version: of what reads see,
     raised by every write of cells, and by time where it changes reads.
@@ -50,27 +62,32 @@ class Cells:
     ) -> None:
         self.device = device
         self.key = key
-        self.conductance = np.full(shape, device.g_min, dtype=np.float64)
-        self.writes = np.zeros(shape, dtype=np.int64)
-        self.pulses = np.zeros(shape, dtype=np.int64)
-        self.conductance_travel = np.zeros(shape, dtype=np.float64)
+        self.shape = shape
         self.clock = 0.0
         self.samples = 0
         self.version = 0
-        self.written_at = np.zeros(shape, dtype=np.float64)
-        self.stuck: NDArray[np.bool_] | None = None
-        self.lifetime: Floats | None = None
-        self.device_to_device: Floats | None = None
-        self.disturbed: NDArray[np.int64] | None = None
         self._laws: dict[float, NDArray[np.void]] = {}
         self._method = programming_method(device)
-        if device.disturbance is not None:
-            if len(shape) < 2:
-                raise MappingError(f"disturbance needs word and bit lines: at least two axes of cells, got {shape}")
-            self.disturbed = np.zeros(shape, dtype=np.int64)
+        if device.disturbance is not None and len(shape) < 2:
+            raise MappingError(f"disturbance needs word and bit lines: at least two axes of cells, got {shape}")
         lines = shape if len(shape) > 1 else (1, *shape)
         self._lines = (lines[-2], lines[-1])
         self.array = self._lines if array is None else array
+        self._first: FirstTargets | None = None
+        self._form()
+
+    def _form(self) -> None:
+        """Freshly formed cells."""
+        device, shape = self.device, self.shape
+        self.conductance = np.full(shape, device.g_min, dtype=np.float64)
+        self._of_writes, self._of_pulses = Counting(np.uint16, np.uint32), Counting(np.int32, np.int64)
+        self.writes, self.pulses = self._of_writes.zeros(shape), self._of_pulses.zeros(shape)
+        self.conductance_travel = np.zeros(shape, dtype=np.float64)
+        self.written_at = np.zeros(shape, dtype=np.float64) if _ages(device) else None
+        self.stuck: NDArray[np.bool_] | None = None
+        self.lifetime: Floats | None = None
+        self.device_to_device: Floats | None = None
+        self.disturbed = None if device.disturbance is None else np.zeros(shape, dtype=np.int64)
         lrs, hrs = device.stuck_at_lrs or 0.0, device.stuck_at_hrs or 0.0
         if lrs + hrs > 0 or device.lifetime is not None:
             fate = self._born(FAULT_DRAW)
@@ -82,10 +99,59 @@ class Cells:
             self.device_to_device = device.device_to_device_factor(ndtri(self._born(DEVICE_TO_DEVICE_DRAW)))
         self.present = self.conductance if device.retention is None else self.conductance.copy()
 
+    def rest(self, first: FirstTargets) -> None:
+        """From now on keep nothing per cell, if these cells have taken one write in all, to the targets `first`, and
+        nothing but writing ever moves them or wears them out; else nothing changes."""
+        if self.version == 1 and self.samples == 0 and not (_ages(self.device) or self._has_consequences):
+            self._first = first
+            for name in PER_CELL:
+                del vars(self)[name]
+
+    @property
+    def resting(self) -> bool:
+        """Whether nothing is kept per cell."""
+        return self._first is not None
+
+    def awake(self) -> Cells:
+        """These cells; while they rest, a copy that has all arrays, to look at once: no change of it reaches them."""
+        if self._first is None:
+            return self
+        twin = copy.copy(self)
+        twin._wake()
+        return twin
+
+    def _wake(self) -> None:
+        """Fresh cells take the first write once more."""
+        assert self._first is not None
+        (cells, wanted), self._first = self._first.wanted(), None
+        version = self.version
+        self._form()
+        self._write(self._request(cells, wanted), self._law(0.0), self._method, listing=False)
+        self.version = version
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """What cells at rest are asked for, they have from then on."""
+            if name in PER_CELL and vars(self).get("_first") is not None:
+                self._wake()
+                return vars(self)[name]
+            raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+
+    @property
+    def writes_so_far(self) -> NDArray[np.integer]:
+        """`writes`, to look at; cells at rest stay so."""
+        return self.writes if self._first is None else np.broadcast_to(np.uint16(1), self.shape)
+
+    def make_room(self, writes: int, pulses: int) -> None:
+        """Let any cell take so many more."""
+        self.writes = self._of_writes.room_for(self.writes, writes)
+        self.pulses = self._of_pulses.room_for(self.pulses, pulses)
+
     def _born(self, draw: int) -> Floats:
         """One uniform number in (0, 1) per cell, the same for ever."""
-        counters = np.full(self.conductance.size, draw, np.uint32)
-        return uniforms_at(counters, self.key).reshape(self.conductance.shape)
+        counters = np.full(math.prod(self.shape), draw, np.uint32)
+        return uniforms_at(counters, self.key).reshape(self.shape)
 
     def program(self, cells: NDArray[np.int64], target: Floats, sense_energy: float, listing: bool = False) -> Written:
         """Program the cells with flat indices `cells` (each at most once) to `target` (siemens, same length).
@@ -129,9 +195,11 @@ class Cells:
     def _write(self, request: Request, law: NDArray[np.void], method: Method | None, listing: bool) -> Written:
         """Give the pulses; then fail the worn cells and disturb the others."""
         cells, count = request.cells, request.cells.size
-        self.version += count > 0
         write = Write(request, law, method, self._lines[0])
-        state = self.state
+        if count:
+            self.version += 1
+            self.make_room(writes=1, pulses=MOST_PULSES + 1)
+        state = self.state if count else no_state
         before = np.empty(count)
         writes_before = np.empty(count, np.uint32)
         if not (listing or self._has_consequences):
@@ -161,14 +229,14 @@ class Cells:
     @property
     def state(self) -> CellState:
         """All cells, flat."""
-        stuck, factors = self.stuck, self.device_to_device
+        stuck, factors, written_at = self.stuck, self.device_to_device, self.written_at
         return CellState(
             self.conductance.reshape(-1),
             self.present.reshape(-1),
             self.writes.reshape(-1),
             self.pulses.reshape(-1),
             self.conductance_travel.reshape(-1),
-            self.written_at.reshape(-1),
+            no_values if written_at is None else written_at.reshape(-1),
             no_flags if stuck is None else stuck.reshape(-1),
             no_values if factors is None else factors.reshape(-1),
         )
@@ -183,7 +251,7 @@ class Cells:
             writes=self.writes,
             pulses=self.pulses,
             conductance_travel=self.conductance_travel,
-            written_at=self.written_at,
+            written_at=np.empty(none) if self.written_at is None else self.written_at,
             stuck=np.empty(none, np.bool_) if self.stuck is None else self.stuck,
             device_to_device=np.empty(none) if self.device_to_device is None else self.device_to_device,
         )
@@ -198,26 +266,24 @@ class Cells:
     @property
     def arrays(self) -> dict[str, NDArray[Any]]:
         """What differs from cell to cell, by name; what this device does not have is left out."""
-        every: dict[str, NDArray[Any] | None] = {
-            "conductance": self.conductance,
-            "present": None if self.present is self.conductance else self.present,
-            "writes": self.writes,
-            "pulses": self.pulses,
-            "conductance_travel": self.conductance_travel,
-            "written_at": self.written_at,
-            "stuck": self.stuck,
-            "lifetime": self.lifetime,
-            "device_to_device": self.device_to_device,
-            "disturbed": self.disturbed,
-        }
+        same = self.present is self.conductance  # which wakes them
+        every = {name: vars(self)[name] for name in PER_CELL if not (same and name == "present")}
         return {name: array for name, array in every.items() if array is not None}
 
     def restore(self, arrays: Mapping[str, NDArray[Any]], clock: float, samples: int) -> None:
         """Become what other cells of this device were that had these arrays."""
         for name, array in self.arrays.items():
-            array[...] = arrays[name]
+            if name not in COUNTS:
+                array[...] = arrays[name]
+        self.writes = self._of_writes.counted(arrays["writes"])
+        self.pulses = self._of_pulses.counted(arrays["pulses"])
         self.clock, self.samples = clock, samples
         self.version += 1
+
+    def restore_resting(self, first: FirstTargets, clock: float) -> None:
+        """Become what other cells of this device were that rested after a first write to the targets `first`."""
+        self.clock, self.version = clock, 1
+        self.rest(first)
 
     def wear_out(self, cells: NDArray[np.int64]) -> None:
         """Mark the cells whose last write was their last: from now on they are stuck."""
@@ -264,7 +330,12 @@ class Cells:
 
     @property
     def age(self) -> Floats:
-        """Seconds since each cell's last write."""
+        """Seconds since each cell's last write. SpecError where nothing depends on it: it is not kept then."""
+        if self.written_at is None:
+            raise SpecError(
+                f"{self.device.name}: neither conductances nor read noise change with time, so ages of cells are not "
+                "kept; give the device a retention law to know them"
+            )
         return self.clock - self.written_at
 
     def wait(self, seconds: float) -> None:
@@ -307,15 +378,6 @@ def check_wait(seconds: float) -> None:
         raise SpecError(f"time only goes forward: wait zero or more seconds, got {seconds!r}")
 
 
-def programming_method(device: DeviceModel) -> Method:
-    """How a device leads its cells to targets."""
-    published, ispp = device.programming_error, device.incremental_amplitude
-    error = NO_SPREAD
-    if not device.programs_exactly:
-        error = SpreadLaw(1.0, np.zeros(1), 1.0) if published is None else published.numbers
-    return Method(
-        error=error,
-        ispp=None if ispp is None else ispp.numbers,
-        closed_loop=device.programming != "open_loop",
-        erase_first=device.programming == "erase_write_verify",
-    )
+def _ages(device: DeviceModel) -> bool:
+    """Whether anything depends on the age of a cell."""
+    return device.retention is not None or device.noise_grows

@@ -100,6 +100,7 @@ def pulse_outer_product(
     key = stream_key(int(cells.key[0]), str(int(cells.key[1])), "coincidences")
     request = UpdateRequest(scheme, key, cells.clock, columns if tile_columns is None else tile_columns)
     update = ParallelUpdate(trains, row_of, column_of, tile_rows, request, update_law(device), cells.samples)
+    cells.make_room(writes=1, pulses=int(trains.slots.sum()))
     before, touched = cells.present.copy(), np.empty(cells.present.shape, np.bool_)
     sums = update.run(cells.grid_state, UpdateResults(touched, no_sums, False, *no_lists))
     cells.samples += len(trains.slots)

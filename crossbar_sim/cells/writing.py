@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossbar_sim.cells.compiled import row_work
-from crossbar_sim.cells.compiled.arguments import CellState, Request, Results
+from crossbar_sim.cells.compiled.arguments import CellState, Method, Request, Results
 from crossbar_sim.cells.compiled.program import program_cells, pulse_cells
 from crossbar_sim.cells.written import CellLists, Floats
+from crossbar_sim.devices import DeviceModel
+from crossbar_sim.devices.laws import NO_SPREAD, SpreadLaw
 from crossbar_sim.runtime.threads import side_by_side
 
 LEAST_CELLS, MOST_PARTS = 4096, 8
@@ -73,3 +75,17 @@ class Write:
         copy.writes[self.request.cells] = writes_before
         self.run(copy, np.empty_like(before), np.empty_like(writes_before), lists)
         return lists
+
+
+def programming_method(device: DeviceModel) -> Method:
+    """How a device leads its cells to targets."""
+    published, ispp = device.programming_error, device.incremental_amplitude
+    error = NO_SPREAD
+    if not device.programs_exactly:
+        error = SpreadLaw(1.0, np.zeros(1), 1.0) if published is None else published.numbers
+    return Method(
+        error=error,
+        ispp=None if ispp is None else ispp.numbers,
+        closed_loop=device.programming != "open_loop",
+        erase_first=device.programming == "erase_write_verify",
+    )

@@ -200,13 +200,6 @@ class Written:
         """Flat indices of all cells whose conductance may have changed, written or disturbed."""
         return np.union1d(self.cells, self.disturbed) if self.disturbed.size else self.cells
 
-    def forget_targets(self, targets: Floats) -> None:
-        """NaN in place of the target of each written cell, in `targets` of all cells."""
-        if self.touched is not None:
-            np.copyto(targets, np.nan, where=self.touched)
-        else:
-            targets.reshape(-1)[self.cells] = np.nan
-
 
 def summed(parts: Floats) -> Floats:
     """The work of several parts of one write (parts, rows, column arrays, row_work.FIELDS) as that of one."""

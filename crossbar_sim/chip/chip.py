@@ -30,7 +30,7 @@ from crossbar_sim.chip.saving import (
     write_chip,
 )
 from crossbar_sim.chip.simulated import SimulatedMatrix
-from crossbar_sim.chip.write_mark import WriteMark
+from crossbar_sim.chip.write_mark import WriteMark, noted, since
 from crossbar_sim.devices import DeviceModel
 from crossbar_sim.hardware.hardware import Hardware
 from crossbar_sim.ledger.ledger import Ledger
@@ -116,22 +116,23 @@ class Chip(TiledChip):
     def writes(self) -> NDArray[np.int64]:
         """Program operations of every cell on the chip since it was made (flat)."""
         none = np.empty(0, np.int64)
-        return np.concatenate([none, *(matrix.cells.writes.reshape(-1) for matrix in self.matrices.values())])
+        return np.concatenate([none, *(matrix.cells.writes_so_far.reshape(-1) for matrix in self.matrices.values())])
 
     def mark_writes(self) -> WriteMark:
         """How often each cell has been written so far, those of released tiles too."""
         every = (*(matrix.cells for matrix in self.matrices.values()), *self._released.values())
-        return WriteMark({cells: cells.writes.copy() for cells in every})
+        return WriteMark({cells: noted(cells.writes_so_far) for cells in every})
 
     def writes_since(self, mark: WriteMark, besides: Collection[str] = ()) -> dict[str, NDArray[np.int64]]:
         """By matrix, the program operations of each cell (planes, rows, columns) since `mark` was made.
 
-        besides: matrices whose writes do not count; their cells have zeros.
+        besides: matrices whose writes do not count; their cells have zeros. The arrays are for reading only.
         """
+        none = np.zeros((), np.int64)
         return {
-            name: np.zeros_like(matrix.cells.writes)
+            name: np.broadcast_to(none, matrix.cells.shape)
             if name in besides
-            else matrix.cells.writes - mark.writes.get(matrix.cells, 0)
+            else since(matrix.cells.writes_so_far, mark.writes.get(matrix.cells, none))
             for name, matrix in self.matrices.items()
         }
 
@@ -239,10 +240,11 @@ def _place(one: ASpec, among: list[ASpec]) -> int:
 
 def as_now(cells: Cells) -> Callable[[], None]:
     """What puts cells back to what they are now, in the arrays that they have now."""
-    fields = dict(vars(cells))
+    fields = {name: dict(value) if isinstance(value, dict) else value for name, value in vars(cells).items()}
     arrays = {name: value.copy() for name, value in fields.items() if isinstance(value, np.ndarray)}
 
     def undo() -> None:
+        vars(cells).clear()
         vars(cells).update(fields)
         for name, value in arrays.items():
             fields[name][...] = value

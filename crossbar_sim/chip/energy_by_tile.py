@@ -66,7 +66,7 @@ def _shares(matrix: SimulatedMatrix, phase: str, component: str) -> Floats:
         }
         return np.asarray(np.maximum(done.get(component, sums[COLUMN.set_pulses] + sums[COLUMN.reset_pulses]), 0.0))
     if component == "cell reads":
-        rows = np.add.reduceat(matrix.cells.present.sum(axis=0), np.arange(0, matrix.layout.inputs, spec.rows))
+        rows = np.add.reduceat(matrix.cells.awake().present.sum(axis=0), np.arange(0, matrix.layout.inputs, spec.rows))
         return np.asarray(np.add.reduceat(rows, np.arange(0, matrix.layout.columns, spec.plane_columns), axis=1)[index])
     along_inputs = component in (SENSED if bill.reads_transposed(phase) else DRIVEN)
     if along_inputs or component in (*DRIVEN, *SENSED):

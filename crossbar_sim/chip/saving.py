@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +19,18 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from crossbar_sim.cells.cells import Cells
+from crossbar_sim.cells.counting import COUNTS
 from crossbar_sim.chip.simulated import SimulatedMatrix
 from crossbar_sim.hardware.hardware import Hardware
 from crossbar_sim.ledger.ledger import Ledger
+from crossbar_sim.mapping.kept_targets import FirstTargets
 from crossbar_sim.mapping.layout import Layout
 from crossbar_sim.reading.registers import Registers
 from crossbar_sim.runtime.files import write_bytes, write_json
 from crossbar_sim.spec.documents import read_json
 from crossbar_sim.spec.errors import MappingError, SpecError
 
-FORMAT = 1
+FORMAT = 2
 FACTS_FILE = "chip.json"
 Tensors = dict[str, torch.Tensor]
 DIRECTIONS = ("forward", "backward")
@@ -99,12 +101,12 @@ def matrix_facts(matrix: SimulatedMatrix) -> tuple[dict[str, Any], Tensors]:
     """All that decides what a matrix does next, besides its hardware and the seed of its chip."""
     targets, rows = matrix.targets, matrix.rows
     bill = matrix.bill
-    cells, tensors = cells_facts(matrix.cells)
+    cells, tensors = cells_facts(matrix.cells, rest=True)
     tensors |= {
         "master": matrix.master.detach().cpu().clone(),
         "scale": torch.from_numpy(targets.scale),
         "scale_of_tile": torch.from_numpy(np.ascontiguousarray(targets.of_tile)),
-        "target": torch.from_numpy(targets.target),
+        "target": _stored(targets.kept.array),
         "row_of": torch.from_numpy(rows.row_of),
         "writes_at_move": torch.from_numpy(rows.writes_at_move),
     }
@@ -129,10 +131,20 @@ def matrix_facts(matrix: SimulatedMatrix) -> tuple[dict[str, Any], Tensors]:
     return facts, tensors
 
 
-def cells_facts(cells: Cells) -> tuple[dict[str, Any], Tensors]:
-    """All that decides what cells do next, besides their device and their key."""
-    facts = {"clock": cells.clock, "samples": cells.samples, "array": list(cells.array)}
-    return facts, {f"cells.{name}": torch.from_numpy(array) for name, array in cells.arrays.items()}
+def cells_facts(cells: Cells, rest: bool = False) -> tuple[dict[str, Any], Tensors]:
+    """All that decides what cells do next, besides their device and their key. rest: their first targets are kept
+    beside them, so that those at rest need nothing more."""
+    resting = rest and cells.resting
+    facts = {"clock": cells.clock, "samples": cells.samples, "array": list(cells.array), "resting": resting}
+    arrays = {} if resting else cells.awake().arrays
+    return facts, {f"cells.{name}": _stored(array) for name, array in arrays.items()}
+
+
+def _stored(array: NDArray[Any]) -> torch.Tensor:
+    """As a tensor of a type that every version of safetensors knows: whole numbers without a sign as those with one
+    that hold them."""
+    wider = {np.dtype(np.uint16): np.int32, np.dtype(np.uint32): np.int64}.get(array.dtype)
+    return torch.from_numpy(array if wider is None else array.astype(wider))
 
 
 def restored_matrix(
@@ -141,7 +153,7 @@ def restored_matrix(
     """The matrix that had these facts; nothing is programmed. MappingError if they are not of such hardware."""
     name, master = str(facts["name"]), tensors["master"]
     outputs, inputs = master.shape
-    cells, shape = tuple(tensors["cells.conductance"].shape), Layout(hardware.tile, inputs, outputs).shape
+    cells, shape = tuple(tensors["target"].shape), Layout(hardware.tile, inputs, outputs).shape
     if cells != shape or master.dtype != torch.float32 or not bool(torch.isfinite(tensors["scale"]).all()):
         raise MappingError(f"{name}: {cells} cells are in the file, its hardware has {shape}; save the chip again")
     matrix = SimulatedMatrix(hardware, ledger, seed, name, master, np.ones(len(master)), program=False)
@@ -151,12 +163,12 @@ def restored_matrix(
         return _taken(f"{name}: {key}", tensors[key], like)
 
     matrix.rescale(taken("scale", targets.scale), taken("scale_of_tile", targets.of_tile))
-    targets.target[...] = taken("target", targets.target)
+    targets.kept.take(_unsigned(tensors["target"], targets.kept.array), f"{name}: target")
     rows.row_of, rows.writes_at_move = taken("row_of", rows.row_of), taken("writes_at_move", rows.writes_at_move)
     if not np.array_equal(np.sort(rows.row_of), np.arange(rows.row_of.size)):
         raise MappingError(f"{name}: every input of a matrix is on a row of its own; save the chip again")
     rows.operations = int(facts["row_operations"])
-    restore_cells(matrix.cells, name, facts["cells"], tensors)
+    restore_cells(matrix.cells, name, facts["cells"], tensors, targets.lend)
     for way, path, one in zip(DIRECTIONS, matrix.reads.paths, facts["registers"], strict=True):
         reads, full_drive, conversions, clipped, held = one
         key = f"ranges.{way}"
@@ -175,12 +187,50 @@ def restored_matrix(
     return matrix.train(bool(facts["training"]))
 
 
-def restore_cells(cells: Cells, name: str, facts: Mapping[str, Any], tensors: Tensors) -> None:
-    """Have cells become what those were that had these facts; MappingError if they are of another kind."""
-    arrays = {one: _taken(f"{name}: {one}", tensors[f"cells.{one}"], own) for one, own in cells.arrays.items()}
-    if not all(np.isfinite(arrays[one]).all() for one in ("conductance", "conductance_travel", "written_at")):
+def restore_cells(
+    cells: Cells,
+    name: str,
+    facts: Mapping[str, Any],
+    tensors: Tensors,
+    targets: Callable[[], FirstTargets] | None = None,
+) -> None:
+    """Have cells become what those were that had these facts; MappingError if they are of another kind. targets: the
+    first ones that they had, where they rest."""
+    clock, samples = float(facts["clock"]), int(facts["samples"])
+    if targets is not None and facts["resting"]:
+        cells.restore_resting(targets(), clock)
+        if not cells.resting:
+            raise MappingError(f"{name}: its cells cannot be made again from their targets; save the chip again")
+        return
+    arrays = {
+        one: _counts(f"{name}: {one}", tensors[f"cells.{one}"], own)
+        if one in COUNTS
+        else _taken(f"{name}: {one}", tensors[f"cells.{one}"], own)
+        for one, own in cells.arrays.items()
+    }
+    finite = ("conductance", "conductance_travel", "written_at")
+    if not all(np.isfinite(arrays[one]).all() for one in finite if one in arrays):
         raise MappingError(f"{name}: the state of its cells is not finite; save the chip again")
-    cells.restore(arrays, float(facts["clock"]), int(facts["samples"]))
+    cells.restore(arrays, clock, samples)
+
+
+def _unsigned(tensor: torch.Tensor, like: NDArray[Any]) -> NDArray[Any]:
+    """What `_stored` stored, in the type of `like` where that holds it."""
+    array: NDArray[Any] = tensor.numpy()
+    widened = array.dtype != like.dtype and array.dtype == np.int32 and like.dtype == np.uint16
+    fits = widened and array.min(initial=0) >= 0 and array.max(initial=0) <= np.iinfo(np.uint16).max
+    return array.astype(like.dtype) if fits else array
+
+
+def _counts(what: str, tensor: torch.Tensor, like: NDArray[Any]) -> NDArray[Any]:
+    """Writes or pulses per cell, in whichever type they are counted."""
+    array: NDArray[Any] = tensor.numpy()
+    if array.shape != like.shape or array.dtype not in (np.int32, np.int64) or array.min(initial=0) < 0:
+        raise MappingError(
+            f"{what} is {array.dtype} {array.shape} in the file, its hardware counts on cells {like.shape} from zero; "
+            "save the chip again"
+        )
+    return array
 
 
 def _taken(what: str, tensor: torch.Tensor, like: NDArray[Any]) -> NDArray[Any]:

@@ -30,6 +30,9 @@ from crossbar_sim.spec.arrays import Floats, Integers
 from crossbar_sim.spec.errors import MappingError
 from crossbar_sim.wear.levelling import Rows
 
+LEAST_RESTING = 1 << 16
+"""Cells that are worth being made again when somebody asks, rather than kept."""
+
 
 class SimulatedMatrix(Matrix):
     """A matrix whose cells are simulated: it reads what they are, and `program()` writes those whose level differs.
@@ -56,7 +59,7 @@ class SimulatedMatrix(Matrix):
         self.rows = rows = Rows(hardware.wear_levelling, inputs, tile_rows, stream_key(seed, name, "wear levelling"))
         self.targets = CellTargets(hardware.device, self.layout, weight, scale, rows)
         self._check_scale(float(self.targets.scale.max()))
-        fits = worn is not None and worn.conductance.shape == self.layout.shape
+        fits = worn is not None and worn.shape == self.layout.shape
         self.cells = (
             worn
             if worn is not None and fits
@@ -74,6 +77,17 @@ class SimulatedMatrix(Matrix):
         self._listing = billed_by_cell(hardware)
         if program:
             self.program()
+            if self.cells.version == 1 and self.may_rest:
+                self.reads.prepare()
+                self.cells.rest(self.targets.lend())
+
+    @property
+    def may_rest(self) -> bool:
+        """Whether its cells, written once, are worth being made again rather than kept, and can be: all of them were
+        written plane by plane, and reads need them no more once they are prepared."""
+        tile = self.hardware.tile
+        in_order = tile.pair_update != "one_side" and self.hardware.wear_levelling is None
+        return self.cell_count >= LEAST_RESTING and in_order and not tile.wired
 
     def _reads(self) -> PreparedReads:
         """Of its cells at their present scale; nothing has been read yet."""
@@ -118,7 +132,10 @@ class SimulatedMatrix(Matrix):
 
     def weight(self) -> torch.Tensor:
         """The weights (outputs, inputs) that the present conductances stand for."""
-        return self.targets.weight(self.cells.present).to(self.master)
+        return self._weight_of(self.cells.awake())
+
+    def _weight_of(self, cells: Cells) -> torch.Tensor:
+        return self.targets.weight(cells.present).to(self.master)
 
     def program(self) -> Written:
         """Write the cells whose target level differs from what they were last programmed to; returns what the write of
@@ -133,7 +150,7 @@ class SimulatedMatrix(Matrix):
             master.copy_(weight)
         written = self._write(*self.targets.changes(weight))
         if written.count and self.hardware.wear_levelling is not None:
-            moved = self.targets.moves(self.cells.writes)
+            moved = self.targets.moves(self.cells.writes.astype(np.int64))
             if moved is not None:
                 self._write(*moved)
         return written
@@ -208,7 +225,7 @@ class SimulatedMatrix(Matrix):
         self.targets.forget(cells)
         if written.count:
             self.bill.write(written, self.cells.present)
-        self.master.copy_(self.weight())
+        self.master.copy_(self._weight_of(self.cells))
         return written
 
     @torch.no_grad()
@@ -249,10 +266,10 @@ class SimulatedMatrix(Matrix):
             self.layout.spec.rows,
             self.layout.spec.plane_columns,
         )
-        written.forget_targets(self.targets.target)
+        self.targets.forget(written.cells if written.touched is None else written.touched)
         self.bill.write(written, self.cells.present, count_update(self.hardware, written, trains, self.layout))
         if written.count:
-            self.master.copy_(self.weight())
+            self.master.copy_(self._weight_of(self.cells))
         return written
 
     def wait(self, seconds: float) -> None:
@@ -274,7 +291,7 @@ class SimulatedMatrix(Matrix):
             raise MappingError(f"{self.name}: NaN or infinity in its output gradient; lower the learning rate")
         full_drive = len(gradient) * float(self.path(True).programmed.line_conductance.sum())
         self.bill.read(True, full_drive, len(gradient))
-        weight = self.weight() if self.hardware.backward == "noise_free" else self.master
+        weight = self._weight_of(self.cells) if self.hardware.backward == "noise_free" else self.master
         # in numpy, so that torch's operation counter does not take a read of the tiles for digital arithmetic
         product = gradient.detach().cpu().numpy() @ weight.detach().cpu().numpy()
         return torch.from_numpy(product).to(gradient)

@@ -52,9 +52,10 @@ class TelegraphNoise(SourcedLaw):
     high: Annotated[One, Field(gt=0, lt=1)] = 0.5
     cells: Annotated[One, Field(gt=0, le=1)] = 1.0
 
-    def trapped(self, writes: NDArray[np.int64], key: Key) -> NDArray[np.bool_]:
+    def trapped(self, writes: NDArray[np.integer], key: Key) -> NDArray[np.bool_]:
         """Which cells toggle, given the number of writes of each."""
-        counters = (np.maximum(writes.reshape(-1) - 1, 0) * DRAWS_PER_WRITE + TELEGRAPH_DRAW).astype(np.uint32)
+        last = np.maximum(writes.reshape(-1).astype(np.int64) - 1, 0)
+        counters = (last * DRAWS_PER_WRITE + TELEGRAPH_DRAW).astype(np.uint32)
         return (uniforms_at(counters, key) < self.cells).reshape(writes.shape)
 
     def sigma(self, conductance: Floats) -> Floats:

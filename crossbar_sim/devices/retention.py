@@ -102,7 +102,7 @@ def relaxed(
     conductance: Floats,
     seconds: float | Floats,
     key: Key,
-    writes: NDArray[np.int64] | None = None,
+    writes: NDArray[np.integer] | None = None,
 ) -> Floats:
     """Conductances (siemens, any shape) `seconds` after they were programmed; the argument is left as it is.
 
@@ -116,6 +116,7 @@ def relaxed(
         return conductance.copy()
     if age.size and age.min() < law.earliest:
         raise SpecError(f"log-time relaxation holds from 1 s after programming, got {age.min():g} s")
-    last = np.zeros(conductance.size, np.int64) if writes is None else np.maximum(writes.reshape(-1) - 1, 0)
+    count = np.ones(conductance.size, np.int64) if writes is None else writes.reshape(-1).astype(np.int64)
+    last = np.maximum(count - 1, 0)
     own = normals((last * DRAWS_PER_WRITE + RETENTION_DRAW).astype(np.uint32), key)[0]
     return law.apply(conductance, age, own.reshape(conductance.shape))

@@ -21,14 +21,16 @@ from crossbar_sim.layers.convolution import MappedConvolution
 from crossbar_sim.layers.fast_path import close_fast_paths, open_fast_paths
 from crossbar_sim.layers.hung_on import computed_weight
 from crossbar_sim.layers.in_use import user_of
-from crossbar_sim.layers.linear import MappedLinear
+from crossbar_sim.layers.linear import MappedLinear, is_transposed
 from crossbar_sim.layers.loading import check_before_loading, stop_checking
 from crossbar_sim.layers.recurrent import MappedCell, MappedRecurrent
 from crossbar_sim.layers.ties import cut_ties, keep_apart, tied_embeddings
 from crossbar_sim.spec.errors import MappingError
 from crossbar_sim.spec.spec import nearest
 
-KINDS: dict[type[nn.Module], Callable[[str, Any, Program], MappedLayer]] = {
+OnTiles = Callable[[str, Any, Program], MappedLayer]
+"""Makes the layer on tiles from its name, the torch layer, and what programs its matrices."""
+KINDS: dict[type[nn.Module], OnTiles] = {
     nn.Linear: MappedLinear.of,
     nn.Conv1d: MappedConvolution.of,
     nn.Conv2d: MappedConvolution.of,
@@ -80,7 +82,8 @@ def map_model(
     """Move layers of `model` onto tiles, in place, and return the chip that holds them.
 
     On tiles go layers that are exactly nn.Linear, nn.Conv1d, nn.Conv2d, nn.MultiheadAttention, nn.RNN, nn.LSTM, nn.GRU
-    and their cells; `chip.skipped` says why others do not. Patterns are dotted names, '*' stands for anything.
+    and their cells, and what GPT-2 of transformers calls Conv1D; `chip.skipped` says why others do not. Patterns are
+    dotted names, '*' stands for anything.
 
     chip: the chip that takes them; a Hardware, or the name of one, stands for a new Chip of that design and `seed`.
     target: which of them go; None: all. exclude: which stay digital; None: the head (`head_name`), and linear layers
@@ -94,7 +97,7 @@ def map_model(
     if user is not None:
         raise MappingError(f"{user} is attached to this {type(model).__name__}; adapter.detach() first, map, attach")
     found = _modules_with_parameters(model)
-    mappable = {name: module for name, module in found.items() if type(module) in KINDS}
+    mappable = {name: module for name, module in found.items() if kind_of(module) is not None}
     targets = None if target is None else _known_patterns("target", target, mappable)
     excludes = _head_patterns(model) if exclude is None else _known_patterns("exclude", exclude, found)
     tied = tied_embeddings(model) if target is None and exclude is None else {}
@@ -112,8 +115,9 @@ def map_model(
     designs = _designs(chip.hardware, hardware_of or {}, chosen)
     with chip.all_or_nothing(), chip.ledger.phase("deploy"):
         mapped: dict[nn.Module, MappedLayer] = {
-            module: KINDS[type(module)](name, module, _programmer(chip, designs[name]))
+            module: kind(name, module, _programmer(chip, designs[name]))
             for name, module in chosen.items()
+            if (kind := kind_of(module)) is not None
         }
     chip.skipped.extend((name, reason) for name, reason in reasons.items() if reason is not None)
     replace_modules(model, {module: layer.train(module.training) for module, layer in mapped.items()})
@@ -122,6 +126,11 @@ def map_model(
     kinds = {name: type(module).__name__ for name, module in chosen.items()}
     chip.mapped.append(mapped_record(model, kinds))
     return chip
+
+
+def kind_of(layer: nn.Module) -> OnTiles | None:
+    """What puts a layer of this class on tiles; None: nothing does."""
+    return MappedLinear.of if is_transposed(layer) else KINDS.get(type(layer))
 
 
 def head_name(model: nn.Module) -> str | None:
@@ -217,7 +226,7 @@ def _reason_to_skip(
         if name in (targets or ()):
             raise MappingError(f"target: '{name}': {computed}")
         return f"kept digital: {computed}"
-    if type(module) not in KINDS:
+    if kind_of(module) is None:
         return f"{kind} is digital: on tiles go {', '.join(one.__name__ for one in KINDS)}"
     matching = [pattern for pattern in excludes if _matches(name, pattern)]
     if matching:

@@ -13,7 +13,7 @@ from crossbar_sim.chip.matrix import Matrix
 from crossbar_sim.layers.base import MappedLayer
 from crossbar_sim.layers.fast_path import close_fast_paths, open_fast_paths
 from crossbar_sim.layers.loading import check_before_loading, stop_checking
-from crossbar_sim.layers.model import KINDS, mapped_record, replace_modules
+from crossbar_sim.layers.model import kind_of, mapped_record, replace_modules
 from crossbar_sim.spec.errors import MappingError
 
 
@@ -27,12 +27,13 @@ def put_back(model: nn.Module, chip: TiledChip, state: MappedState) -> None:
     for name, kind in state.layers.items():
         module = found.get(name)
         own = "nothing" if module is None else type(module).__name__
-        if module is None or own != kind or type(module) not in KINDS:
+        put = None if module is None else kind_of(module)
+        if module is None or own != kind or put is None:
             raise MappingError(
                 f"the chip was saved with another model: '{name}' was a {kind}, in {type(model).__name__} it is {own}; "
                 "give an unmapped model of the same architecture"
             )
-        mapped[module] = KINDS[type(module)](name, module, _holder(chip))
+        mapped[module] = put(name, module, _holder(chip))
     replace_modules(model, mapped)
     close_fast_paths(model)
     check_before_loading(model)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ class Encoding(NamedTuple):
     sides: cells of one slice: plane = slice * sides + side
     one_sided: each cell of a pair holds weights of one sign from g_min on, else about the middle of the window
     slices, slice_bits: cells or pairs that share the digits of a weight, and the bits of each
+    level_siemens: of each level, where targets are numbers of levels; empty: they are siemens
     """
 
     limit: Floats
@@ -35,6 +36,7 @@ class Encoding(NamedTuple):
     one_sided: bool
     slices: int
     slice_bits: int
+    level_siemens: Floats
 
 
 class Decoding(NamedTuple):
@@ -72,20 +74,21 @@ class Places(NamedTuple):
 class Targets(NamedTuple):
     """Where cells are led.
 
-    target: (planes, inputs, columns) siemens, NaN where nothing was ever programmed; updated
+    target: (planes, inputs, columns) siemens, NaN where nothing was ever programmed, or numbers of levels, the last one
+    of `Encoding.level_siemens` there; updated
     cells: receives the flat indices of the cells whose target differs from before
-    goals: receives their new targets
+    goals: receives their new targets, siemens
     """
 
-    target: Floats
+    target: NDArray[Any]
     cells: Indices
     goals: Floats
 
 
 @part(error_model="numpy")
 def _goals(weight, sign, limit, shift, encoding, goal):
-    """Target conductances (outputs,) of one input's weights in one plane: |weight| or its digits at `shift` as shares
-    of the window, on levels or not."""
+    """Targets (outputs,) of one input's weights in one plane: |weight| or its digits at `shift` as shares of the
+    window, on levels or not; siemens, or whole numbers of levels."""
     g_min = encoding.g_min
     window = encoding.window
     levels = encoding.levels
@@ -93,17 +96,20 @@ def _goals(weight, sign, limit, shift, encoding, goal):
     one_sided, slice_bits = encoding.one_sided, encoding.slice_bits
     codes, largest_digit = 2.0 ** (slices * slice_bits) - 1.0, np.int64(2**slice_bits) - 1
     steps = levels - 1
+    coded = encoding.level_siemens.size > 0
     for j in range(goal.size):
         share = sign * weight[j] / limit[j]
         share = share if one_sided else 0.5 + 0.5 * share
         goal[j] = min(max(share, 0.0), 1.0)
     if levels > 0 and slices == 1:
         for j in range(goal.size):
-            goal[j] = np.rint(goal[j] * steps) / steps
+            goal[j] = np.rint(goal[j] * steps)
+            goal[j] = goal[j] if coded else goal[j] / steps
     elif levels > 0:
         for j in range(goal.size):
-            goal[j] = (np.int64(np.rint(goal[j] * codes)) >> shift & largest_digit) / largest_digit
-    for j in range(goal.size):
+            goal[j] = np.int64(np.rint(goal[j] * codes)) >> shift & largest_digit
+            goal[j] = goal[j] if coded else goal[j] / largest_digit
+    for j in range(0 if coded else goal.size):
         goal[j] = g_min + window * goal[j]
 
 
@@ -125,7 +131,7 @@ def clamp(weight, largest):
 
 @entry(nogil=True, error_model="numpy")
 def retarget(begin, end, weight, encoding, places, targets):
-    """Write the target conductances of `weight` (outputs, inputs) into `targets.target`; how many differ from before.
+    """Write the targets of `weight` (outputs, inputs) into `targets.target`; how many differ from before.
 
     Lines `begin` to `end`: those of input k in plane p are line p * inputs + k. The cells that differ go, plane by
     plane and input by input, into `targets.cells` from begin * outputs on. encoding: `Encoding`; places: `Places`;
@@ -135,6 +141,7 @@ def retarget(begin, end, weight, encoding, places, targets):
     target = targets.target
     cells = targets.cells
     goals = targets.goals
+    siemens = encoding.level_siemens
     columns = target.shape[2]
     sides = encoding.sides
     width = places.side_by_side
@@ -161,7 +168,8 @@ def retarget(begin, end, weight, encoding, places, targets):
                     changed += new[j] != aimed[j]
                 if changed > 0:
                     for j in range(new.size):
-                        cells[count], goals[count] = first + j, new[j]
+                        cells[count] = first + j
+                        goals[count] = siemens[np.int64(new[j])] if siemens.size > 0 else new[j]
                         count += np.uint64(new[j] != aimed[j])
                     for j in range(new.size):
                         aimed[j] = new[j]
@@ -183,6 +191,7 @@ def retarget_one_side(weight, encoding, places, targets):
     window = encoding.window
     levels = encoding.levels
     columns = target.shape[2]
+    coded, none = encoding.level_siemens.size > 0, encoding.level_siemens.size - 1
     count = 0
     unit = window / (levels - 1) if levels > 0 else window
     top = float(levels - 1) if levels > 0 else 1.0
@@ -191,7 +200,11 @@ def retarget_one_side(weight, encoding, places, targets):
         for j in range(outputs):
             column = places.column_of[j]
             net = min(max(weight[j, k] / encoding.limit[t, j], -1.0), 1.0) * top
-            plus, minus = (target[0, row, column] - g_min) / unit, (target[1, row, column] - g_min) / unit
+            plus, minus = 1.0 * target[0, row, column], 1.0 * target[1, row, column]
+            if coded:
+                plus, minus = plus if plus != none else np.nan, minus if minus != none else np.nan
+            else:
+                plus, minus = (plus - g_min) / unit, (minus - g_min) / unit
             if levels > 0:
                 net = np.rint(net)
                 plus = np.rint(plus)
@@ -204,9 +217,11 @@ def retarget_one_side(weight, encoding, places, targets):
                 plus = np.floor(0.5 * (top + net)) if levels > 0 else 0.5 * (top + net)
                 minus = plus - net
             for plane in range(2):
-                goal = g_min + unit * (plus if plane == 0 else minus)
-                if not abs(goal - target[plane, row, column]) <= 1e-12 * window:
-                    target[plane, row, column] = goal
+                level = plus if plane == 0 else minus
+                goal = g_min + unit * level
+                new, near = (level, 0.0) if coded else (goal, 1e-12 * window)
+                if not abs(new - target[plane, row, column]) <= near:
+                    target[plane, row, column] = new
                     cells[count] = (plane * inputs + row) * columns + column
                     goals[count] = goal
                     count += 1

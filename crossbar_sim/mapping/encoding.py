@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from crossbar_sim.devices import DeviceModel
 from crossbar_sim.mapping import compiled as mapping_kernels
 from crossbar_sim.mapping.compiled import Decoding, Encoding, Places, Targets
+from crossbar_sim.mapping.kept_targets import FirstTargets, KeptTargets, reference_cells
 from crossbar_sim.mapping.layout import Layout
 from crossbar_sim.mapping.pulsing import pulsed_cells
 from crossbar_sim.mapping.tiles import column_scale, tile_scale
@@ -30,9 +31,9 @@ def to_conductance(weight: Floats, limit: Floats, device: DeviceModel, layout: L
     """
     if not np.isfinite(weight).all():
         raise MappingError("weights to be mapped must be finite, got NaN or infinity; check the model's weights")
-    target = np.full(layout.shape, np.nan)
-    retarget(np.ascontiguousarray(weight.T), limit, device, layout, np.arange(layout.inputs), target)
-    return target
+    kept = KeptTargets.nowhere(device, layout)
+    retarget(np.ascontiguousarray(weight.T), limit, device, layout, np.arange(layout.inputs), kept)
+    return kept.siemens
 
 
 def retarget(
@@ -41,17 +42,17 @@ def retarget(
     device: DeviceModel,
     layout: Layout,
     row_of: Integers,
-    target: Floats,
+    kept: KeptTargets,
 ) -> tuple[Integers, Floats]:
-    """Move `target` (planes, inputs, columns) to the targets of `weight` (outputs, inputs), in place; input k is
-    on row row_of[k].
+    """Move the targets `kept` to those of `weight` (outputs, inputs), in place; input k is on row row_of[k].
 
-    Returns the flat indices of the cells whose target changed (all, where target was NaN) and their new
-    targets. A sliced weight is rounded to slices x slice_bits bits, whose digits lie evenly in the window; without
-    levels every slice holds the weight itself. Weights must be finite.
+    Returns the flat indices of the cells whose target changed (all, where there was none) and their new
+    targets, siemens. A sliced weight is rounded to slices x slice_bits bits, whose digits lie evenly in the window;
+    without levels every slice holds the weight itself. Weights must be finite.
     """
     spec = layout.spec
-    targets = Targets(target, np.empty(target.size, np.int64), np.empty(target.size))
+    size = kept.array.size
+    targets = Targets(kept.array, np.empty(size, np.int64), np.empty(size))
     encoding = Encoding(
         limit=limit,
         rows=spec.rows,
@@ -62,6 +63,7 @@ def retarget(
         one_sided=spec.scheme.one_sided,
         slices=spec.slices,
         slice_bits=spec.slice_bits or 0,
+        level_siemens=kept.level_siemens,
     )
     places = _places(layout, row_of)
     if spec.pair_update == "one_side":
@@ -69,7 +71,7 @@ def retarget(
     else:
         count = _retarget_side_by_side(np.ascontiguousarray(weight), encoding, places, targets)
     if spec.references:
-        count = _target_references(device, layout, targets, count)
+        count = _target_references(device, layout, kept, targets, count)
     return targets.cells[:count], targets.goals[:count]
 
 
@@ -96,12 +98,11 @@ def _retarget_side_by_side(weight: NDArray[np.floating], encoding: Encoding, pla
     return count
 
 
-def _target_references(device: DeviceModel, layout: Layout, targets: Targets, count: int) -> int:
+def _target_references(device: DeviceModel, layout: Layout, kept: KeptTargets, targets: Targets, count: int) -> int:
     """Reference cells stand in the middle of the window, on a level or not; they are written once."""
-    middle, target = device.g_min + 0.5 * device.window, targets.target.reshape(-1)
-    flat = np.ravel_multi_index(np.ix_(*map(np.arange, layout.shape[:2]), np.unique(layout.reference_of)), layout.shape)
-    fresh = flat[np.isnan(target[flat])]
-    target[fresh] = middle
+    middle, flat = device.g_min + 0.5 * device.window, reference_cells(layout)
+    fresh = flat[kept.without(flat)]
+    kept.set_middle(fresh, middle)
     targets.cells[count : count + fresh.size] = fresh
     targets.goals[count : count + fresh.size] = middle
     return count + fresh.size
@@ -151,8 +152,8 @@ class CellTargets:
     """Weights as levels of cells, and levels as weights.
 
     scale (outputs,): the largest |w| each column can hold; None takes it from the weight; `of_tile` (row tiles, column
-    tiles): the share of it that a tile can hold; `limit` (row tiles, outputs): the product of both. `target` (planes,
-    inputs, columns), siemens: NaN where a cell stands wherever pulses left it. `rows`: on which row each input is.
+    tiles): the share of it that a tile can hold; `limit` (row tiles, outputs): the product of both. `kept`: where cells
+    are led; none where a cell stands wherever pulses left it. `rows`: on which row each input is.
     """
 
     def __init__(
@@ -161,11 +162,29 @@ class CellTargets:
         self.device = device
         self.layout = layout
         self.rows = rows
-        self.target = np.full(layout.shape, np.nan)
+        self.kept = KeptTargets.nowhere(device, layout)
+        self._lent = False
         if scale is None:
             self.rescale(*scales_of(weight, layout))
         else:
             self.rescale(scale, np.ones((layout.row_tiles, layout.column_tiles)))
+
+    @property
+    def target(self) -> Floats:
+        """Of each cell (planes, inputs, columns), siemens, a new array; NaN where a cell stands wherever pulses left
+        it."""
+        return self.kept.siemens
+
+    def lend(self) -> FirstTargets:
+        """The targets as they are now, to be asked for whenever; later changes are made on a copy."""
+        self._lent = True
+        return FirstTargets(self.kept, self.layout)
+
+    def own(self) -> KeptTargets:
+        """The targets, to be changed."""
+        if self._lent:
+            self.kept, self._lent = self.kept.copy(), False
+        return self.kept
 
     def rescale(self, scale: Floats, of_tile: Floats) -> None:
         """From now on columns and tiles can hold so much; every target stays what it is, siemens."""
@@ -183,7 +202,7 @@ class CellTargets:
 
     def changes(self, weight: torch.Tensor) -> tuple[Integers, Floats]:
         """Flat indices of the cells whose target is another for this weight (outputs, inputs), and their targets."""
-        return retarget(weight.numpy(), self.limit, self.device, self.layout, self.rows.row_of, self.target)
+        return retarget(weight.numpy(), self.limit, self.device, self.layout, self.rows.row_of, self.own())
 
     def moves(self, writes: Integers) -> tuple[Integers, Floats] | None:
         """Flat indices of the cells that get another target because wear levelling moves rows after a write, and their
@@ -191,11 +210,11 @@ class CellTargets:
         moved = self.rows.after_write(writes)
         if moved is None:
             return None
-        target = self.target.copy()
-        target[:, moved] = self.target[:, self.rows.row_of]
-        cells = np.flatnonzero(target != self.target)
-        self.rows.row_of, self.target = moved, target
-        return cells, target.reshape(-1)[cells]
+        kept, after = self.kept, self.kept.copy()
+        after.array[:, moved] = kept.array[:, self.rows.row_of]
+        cells = np.flatnonzero(after.array != kept.array)
+        self.rows.row_of, self.kept, self._lent = moved, after, False
+        return cells, after.of(cells)
 
     def pulsed(self, pulses: Integers, present: Floats) -> tuple[Integers, Integers]:
         """Flat indices of the cells that blind pulses per weight (outputs, inputs) reach where the cells stand at
@@ -205,9 +224,14 @@ class CellTargets:
         plane, row, column = np.unravel_index(cells, present.shape)
         return np.ravel_multi_index((plane, rows[row], column), present.shape).astype(np.int64), counts
 
-    def forget(self, cells: Integers) -> None:
-        """These cells (flat indices) have no target any more: they stand wherever pulses left them."""
-        self.target.reshape(-1)[cells] = np.nan
+    def forget(self, cells: Integers | NDArray[np.bool_]) -> None:
+        """These cells (flat indices, or which of them all) have no target any more: they stand wherever pulses left
+        them."""
+        kept = self.own()
+        if cells.dtype == np.bool_:
+            np.copyto(kept.array, kept.none, where=cells)
+        else:
+            kept.array.reshape(-1)[cells] = kept.none
 
     def weight(self, present: Floats) -> torch.Tensor:
         """The weights (outputs, inputs) that conductances (planes, inputs, columns) stand for."""

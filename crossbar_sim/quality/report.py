@@ -122,7 +122,7 @@ def _histogram(matrix: SimulatedMatrix) -> tuple[int, ...]:
     """Cells by the nearest level."""
     device = matrix.hardware.device
     levels = device.levels if device.levels is not None else BINS + 1
-    share = (matrix.cells.present.reshape(-1) - device.g_min) / device.window * (levels - 1)
+    share = (matrix.cells.awake().present.reshape(-1) - device.g_min) / device.window * (levels - 1)
     nearest = np.rint(share) if device.levels is not None else np.floor(share)
     last = levels - 1 if device.levels is not None else BINS - 1
     return tuple(np.bincount(np.clip(nearest, 0, last).astype(np.int64), minlength=last + 1).tolist())

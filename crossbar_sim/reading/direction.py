@@ -33,8 +33,8 @@ class Scales(NamedTuple):
 class Direction:
     """One read direction: its converters, its random numbers, and the cells as reads take them.
 
-    keys: of the read noise, one for each bit that is driven; programmed, seen (planes, rows, columns) siemens, row_of
-    (inputs,): what was prepared of the cells, refilled when they change.
+    keys: of the read noise, one for each bit that is driven; programmed, row_of (inputs,): what was prepared of the
+    cells, refilled when they change; seen: gives what it was prepared of, (planes, rows, columns) siemens.
     """
 
     hardware: Hardware
@@ -43,7 +43,7 @@ class Direction:
     converters: Converters
     keys: tuple[Key, ...]
     programmed: Programmed
-    seen: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0, 0)))
+    seen: Callable[[], NDArray[np.float64]] = lambda: np.empty((0, 0, 0))
     row_of: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
 
     @classmethod

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-from typing import Any, Protocol
+from functools import cached_property, partial
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from crossbar_sim.reading.path import ReadPath
 from crossbar_sim.reading.registers import Registers
 from crossbar_sim.runtime.compiling import FixedArguments, SameTypes
 from crossbar_sim.runtime.threads import in_parts
+from crossbar_sim.spec.arrays import Floats
 from crossbar_sim.wires.tile import SeenCells
 
 PREPARE = SameTypes(prepare_reads)
@@ -34,12 +35,20 @@ class RowOrder(Protocol):
     row_of: NDArray[np.int64]
 
 
+class Seen(NamedTuple):
+    """Siemens (planes, rows, columns) as reads see the cells: through wires, or as they are."""
+
+    forward: Floats
+    back: Floats
+
+
 class PreparedReads:
     """Forward and transposed reads of the cells of one matrix.
 
     The first read after the version of the cells has changed, or whoever asks for what reads need, prepares both
     directions once. name: of the matrix; rows: which row each input is on then; conversions: of one forward and of one
-    transposed vector; stream: random number keys by name. A copy has the registers and prepares anew.
+    transposed vector; stream: random number keys by name. A copy has the registers and prepares anew. Without wires
+    nothing keeps the conductances but the cells: cells that rest are made again for as long as they are looked at.
     """
 
     def __init__(
@@ -58,10 +67,12 @@ class PreparedReads:
         self._layout = layout
         self._cells = cells
         self._rows = rows
-        tiles = cut("", layout.inputs, layout.outputs, hardware.tile)
-        self._seen = SeenCells(hardware.tile, tiles, cells.present)
+        self._wires: SeenCells | None = None
+        if hardware.tile.wired:
+            tiles = cut("", layout.inputs, layout.outputs, hardware.tile)
+            self._wires = SeenCells(hardware.tile, tiles, cells.present)
         self._prepared_version = -1
-        self._fill = FixedArguments(PREPARE).call
+        self._fill = FixedArguments(PREPARE, made=(Conductances, NoiseLaw)).call
         self.paths = tuple(
             ReadPath(
                 name,
@@ -73,6 +84,8 @@ class PreparedReads:
             )
             for transposed in (False, True)
         )
+        for path in self.paths:
+            path.direction.seen = partial(self._seen_by, path.direction.transposed)
 
     def __getstate__(self) -> tuple[tuple[Any, ...], list[tuple[Registers, bool]]]:
         return self._made_of, [(path.registers, path.held) for path in self.paths]
@@ -84,37 +97,45 @@ class PreparedReads:
             path.registers, path.held = registers, held
 
     @property
-    def seen(self) -> SeenCells:
+    def seen(self) -> Seen:
         """What reads see of the cells as they are now."""
         self.prepare()
-        return self._seen
+        return Seen(self._seen_by(False), self._seen_by(True))
+
+    def _seen_by(self, transposed: bool) -> Floats:
+        if self._wires is None:
+            return self._cells.awake().present
+        return self._wires.back if transposed else self._wires.forward
 
     def prepare(self) -> None:
         """Make what reads in both directions need, unless the cells are still those it was made of."""
         if self._prepared_version == self._cells.version:
             return
         self._prepared_version = self._cells.version
-        self._seen.update()
         device = self._hardware.device
         layout = self._layout
-        seen = self._seen
+        cells, wires = self._cells.awake(), self._wires
+        seen = Seen(cells.present, cells.present)
+        if wires is not None:
+            wires.update()
+            seen = Seen(wires.forward, wires.back)
         forward, back = (path.direction for path in self.paths)
         noise = NoiseLaw(NO_SPREAD, NO_NOISE)
         if device.noise_of_state is not None:
             noise = NoiseLaw(device.noise_of_state.numbers, NO_NOISE)
         elif device.reads_noisy:
-            noise = NoiseLaw(NO_SPREAD, self._cells.read_sigma())
+            noise = NoiseLaw(NO_SPREAD, cells.read_sigma())
         column_sums = np.empty((-(-layout.inputs // BLOCK), layout.columns))
         in_parts(
             self._fill,
             len(column_sums),
             LEAST_CELLS // (BLOCK * layout.columns) + 1,
             Conductances(
-                self._cells.present,
+                cells.present,
                 seen.forward,
                 seen.back,
                 seen.forward is seen.back,
-                seen.wired,
+                wires is not None,
                 device.read_voltage,
             ),
             noise,
@@ -124,8 +145,8 @@ class PreparedReads:
             column_sums,
         )
         back.programmed.line_conductance[:] = np.add.reduce(column_sums)
-        for direction, conductance in ((forward, seen.forward), (back, seen.back)):
-            direction.seen, direction.row_of = conductance, self._rows.row_of
+        for direction in (forward, back):
+            direction.row_of = self._rows.row_of
             direction.programmed.settle(self._level)
 
     @cached_property

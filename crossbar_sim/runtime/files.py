@@ -8,11 +8,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from crossbar_sim.spec.errors import CrossbarError
+from crossbar_sim.spec.errors import CrossbarError, FileError
 
 
 def check_folder(folder: Path) -> None:
-    """CrossbarError for a folder that cannot be made or written; asked before the work whose result goes there."""
+    """FileError for a folder that cannot be made or written; asked before the work whose result goes there."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         handle, probe = tempfile.mkstemp(dir=folder, prefix=".probe.")
@@ -23,15 +23,15 @@ def check_folder(folder: Path) -> None:
 
 
 def check_file(path: Path) -> None:
-    """CrossbarError for a file that cannot be written; asked before the work whose result goes there."""
+    """FileError for a file that cannot be written; asked before the work whose result goes there."""
     if path.is_dir():
-        raise CrossbarError(f"{path} is a folder; give the path of a file")
+        raise FileError(f"{path} is a folder; give the path of a file")
     check_folder(path.parent)
 
 
-def _unwritable(path: Path, error: Exception) -> CrossbarError:
+def _unwritable(path: Path, error: Exception) -> FileError:
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return CrossbarError(f"{path} cannot be written ({reason}); give a path where you may write, on a disk with space")
+    return FileError(f"{path} cannot be written ({reason}); give a path where you may write, on a disk with space")
 
 
 def write_text(path: Path, text: str) -> None:
@@ -40,7 +40,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file atomically; makes its folder. CrossbarError where the machine does not let it."""
+    """Write a file atomically; makes its folder. FileError where the machine does not let it."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.")

@@ -31,3 +31,7 @@ class MappingError(CrossbarError):
 
 class WireError(CrossbarError):
     """The cells or the wires of an array are not physical."""
+
+
+class FileError(CrossbarError):
+    """The machine does not let a file or folder be written."""

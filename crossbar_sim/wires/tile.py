@@ -17,27 +17,23 @@ class SeenCells:
     between the used cells and drivers at the far end. Forward, rows are driven at their left end (and, in a
     double-sided tile, their right end) and columns sensed at their bottom end; back, columns are driven at their
     bottom (and top) end and rows sensed at their left end. Single-sided, the network is reciprocal (its nodal matrix
-    is symmetric): with equal driver and sense resistance both matrices are one. Without wires both are the
-    conductance itself.
+    is symmetric): with equal driver and sense resistance both matrices are one.
     """
 
     def __init__(self, spec: TileSpec, tiles: tuple[Tile, ...], conductance: Floats) -> None:
         self._spec = spec
         self._tiles = tiles
         self._conductance = conductance
-        self.wired = spec.wired
-        self.forward: Floats = np.zeros_like(conductance) if self.wired else conductance
+        self.forward: Floats = np.zeros_like(conductance)
         one_matrix = spec.driver_resistance == spec.sense_resistance and not spec.double_sided
-        self.back: Floats = self.forward if one_matrix or not self.wired else np.zeros_like(conductance)
-        self._solved: Floats = np.full_like(conductance, np.nan) if self.wired else conductance
+        self.back: Floats = self.forward if one_matrix else np.zeros_like(conductance)
+        self._solved: Floats = np.full_like(conductance, np.nan)
 
     def update(self) -> None:
         """Solve the tiles whose cells are not what they were when they were solved last.
 
         Tiles are solved side by side on numba's number of threads; the result does not depend on it.
         """
-        if not self.wired:
-            return
         changed = [tile for tile in self._tiles if self._changed(tile)]
         ways = [(self.forward, self._forward)]
         if self.back is not self.forward:

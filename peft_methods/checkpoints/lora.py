@@ -25,19 +25,12 @@ from peft_methods.checkpoints.folder import (
 )
 from peft_methods.checkpoints.weights import LoRAWeights, pad_rank
 from peft_methods.errors import CheckpointError
+from peft_methods.patterns import ALLOWED, LONGEST_NAME, is_harmless
 
 SUFFIX_A = ".lora_A.weight"
 SUFFIX_B = ".lora_B.weight"
 SUFFIX_MAGNITUDE = ".lora_magnitude_vector"
 MOST_PATTERNS = 1000
-LONGEST_PATTERN = 256
-LONGEST_NAME = 256
-REPEATS = re.compile(r"(?:\.|\[\^\.\]|\\d|\[0-9\])[*+]")
-"""What a pattern may repeat: any character, any but a dot, a digit."""
-MOST_REPEATS = 2
-MOST_GROUPS = 2
-HARMLESS = re.compile(r"\^?(?:[\w.\- /|]|\\\.|\((?:\?:)?|\)|R)*\$?")
-"""Names, dots and alternatives, and R for each of REPEATS; no group is repeated."""
 PEFT_DEFAULT_RANK = 8
 PEFT_DEFAULT_ALPHA = 8
 
@@ -83,8 +76,12 @@ def load_lora(folder: str | Path) -> LoRAWeights:
     `[^.]+` or digits, so that nothing that is loaded makes matching run for ever.
     """
     folder = Path(folder)
-    config = read_config(folder, "LORA")
-    a, b, magnitude = _by_factor(folder, read_tensors(folder))
+    return lora_of(folder, read_config(folder, "LORA"), read_tensors(folder))
+
+
+def lora_of(folder: Path, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> LoRAWeights:
+    """What `load_lora` returns, of a configuration and tensors that were read."""
+    a, b, magnitude = _by_factor(folder, tensors)
     if not a and not b:
         raise CheckpointError(f"{folder}: the file holds no LoRA factor; save the adapter again")
     if bool(config.get("use_dora")) != bool(magnitude):
@@ -143,28 +140,14 @@ class _Settings:
                 f"to match {key} with; rename it"
             )
         for pattern, value in patterns.items():
-            if not _is_harmless(pattern):
+            if not is_harmless(pattern):
                 raise CheckpointError(
                     f"{self.folder}: {key} has the pattern {pattern[:60]!r}, which may take for ever to match or is no "
-                    "regular expression; write names of modules, with at most two each of (a|b) and of .*, .+, [^.]+ "
-                    "or digits"
+                    f"regular expression; write {ALLOWED}"
                 )
             if re.match(rf"(.*\.)?({pattern})$", module):
                 return value
         return default
-
-
-def _is_harmless(pattern: str) -> bool:
-    """Whether it is a regular expression, and one that is matched in a bounded time."""
-    bare, repeats = REPEATS.subn("R", pattern)
-    busy = repeats > MOST_REPEATS or pattern.count("(") > MOST_GROUPS
-    if busy or len(pattern) > LONGEST_PATTERN or not HARMLESS.fullmatch(bare):
-        return False
-    try:
-        re.compile(pattern)
-    except re.error:
-        return False
-    return True
 
 
 def _check_factors(folder: Path, module: str, a: Tensor, b: Tensor, rank: int) -> None:

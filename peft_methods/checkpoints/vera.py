@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -92,7 +93,12 @@ def save_vera(folder: str | Path, weights: VeRAWeights, base_model_name: str) ->
 def load_vera(folder: str | Path) -> VeRAWeights:
     """Read the VeRA adapter in `folder`; CheckpointError where it cannot be faithful."""
     folder = Path(folder)
-    config, tensors = read_config(folder, "VERA"), read_tensors(folder)
+    return vera_of(folder, read_config(folder, "VERA"), read_tensors(folder))
+
+
+def vera_of(folder: Path, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> VeRAWeights:
+    """What `load_vera` returns, of a configuration and tensors that were read."""
+    tensors = dict(tensors)
     if KEY_A not in tensors or KEY_B not in tensors:
         raise CheckpointError(
             f"{folder}: the shared projections are not in the file (save_projection is "

@@ -8,14 +8,15 @@ from pydantic import Field
 from torch import nn
 
 from crossbar_sim.chip.interface import AnyChip
-from peft_methods.base import Adapter, Method
+from peft_methods.base import Adapter
 from peft_methods.errors import MethodError
+from peft_methods.methods.targeted import TargetedMethod
 from peft_methods.model_parts import linear_layers
 from peft_methods.placement import Placement
 from peft_methods.tuning import Range, Ranges
 
 
-class BitFit(Method):
+class BitFit(TargetedMethod):
     """y = W x + (b + db) with db trained: the biases of the target layers, which are added digitally.
 
     `normalisation` trains the biases of the layer normalisations of the whole model too.
@@ -29,7 +30,6 @@ class BitFit(Method):
     extra_reads: ClassVar[str] = "none"
     searched: ClassVar[Ranges] = {"learning_rate": Range(1e-3, 1e-1)}
 
-    targets: tuple[str, ...] | None = None
     normalisation: bool = False
     learning_rate: Annotated[float, Field(gt=0)] = 1e-2
 
@@ -37,7 +37,7 @@ class BitFit(Method):
         return {"biases": "sram"}
 
     def make_adapter(self, model: nn.Module, chip: AnyChip, seed: int) -> Adapter:
-        layers = linear_layers(model, self.targets)
+        layers = self.among(linear_layers(model, self.targets))
         biases = [layer.bias for layer in layers.values() if layer.bias is not None]
         if not biases:
             raise MethodError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
 from pydantic import Field
@@ -11,15 +11,17 @@ from torch import nn
 
 from crossbar_sim.chip.interface import AnyChip
 from peft_methods.adapted_layer import AdaptedLayer
-from peft_methods.base import Adapter, Method
+from peft_methods.base import Adapter
 from peft_methods.errors import MethodError
-from peft_methods.model_parts import LinearLike, block_of, matches, uniform, weight_of
+from peft_methods.methods.targeted import TargetedMethod
+from peft_methods.model_parts import LinearLike, block_of, is_linear, like, uniform, weight_of
+from peft_methods.patterns import matches
 from peft_methods.phases import UPDATE
 from peft_methods.placement import PlacedMatrix, Placement, bill_arithmetic, bill_sram
 from peft_methods.tuning import Range, Ranges
 
 
-class Bottleneck(Method):
+class Bottleneck(TargetedMethod):
     """h <- h + W_up g(W_down h + b_down) + b_up after every target module; g is GELU.
 
     W_down (rank, d) starts uniform in +-1/sqrt(d) (Kaiming), W_up (d, rank) and the biases at zero, so the
@@ -52,7 +54,7 @@ class Bottleneck(Method):
         return {"down, up": self.placement, "biases": "sram"}
 
     def make_adapter(self, model: nn.Module, chip: AnyChip, seed: int) -> Adapter:
-        chosen = targeted_modules(model, self.targets)
+        chosen = self.among(targeted_modules(model, self.named(model, "targets", "residual")))
         adapter = Adapter(self, model, chip)
         generator = torch.Generator().manual_seed(seed)
         for name, module in chosen.items():
@@ -74,7 +76,10 @@ class Bottleneck(Method):
 
 
 class BottleneckLayer(AdaptedLayer):
-    """h + up(gelu(down(h) + b_down)) + b_up with h = base(x)."""
+    """h + up(gelu(down(h) + b_down)) + b_up with h = base(x).
+
+    `base` may take several inputs; of several outputs it is the first that is h.
+    """
 
     def __init__(self, base: nn.Module, down: PlacedMatrix, up: PlacedMatrix, chip: AnyChip) -> None:
         super().__init__(base)
@@ -85,8 +90,13 @@ class BottleneckLayer(AdaptedLayer):
         self.down_bias = nn.Parameter(down.master.new_zeros(rank), requires_grad=False)
         self.up_bias = nn.Parameter(up.master.new_zeros(width), requires_grad=False)
 
-    def adapted(self, x: torch.Tensor) -> torch.Tensor:
-        h: torch.Tensor = self.base(x)
+    def forward(self, *inputs: Any, **named: Any) -> Any:
+        outputs = self.base(*inputs, **named)
+        if not isinstance(outputs, tuple):
+            return self.adapted(outputs).to(outputs.dtype)
+        return self.adapted(outputs[0]).to(outputs[0].dtype), *outputs[1:]
+
+    def adapted(self, h: torch.Tensor) -> torch.Tensor:
         vectors, biases = h.numel() // h.shape[-1], len(self.down_bias) + len(self.up_bias)
         bill_arithmetic(self.chip, "adapters", adds=vectors * (biases + len(self.up_bias)))
         bill_sram(self.chip, "adapters", reads=vectors * biases)
@@ -100,13 +110,13 @@ def targeted_modules(model: nn.Module, targets: tuple[str, ...]) -> dict[str, nn
     for target in targets:
         if not any(matches(name, target) for name in inside):
             known = sorted({name.removeprefix(f"{block_of(name)}.") for name in inside})
-            raise MethodError(f"no module inside a block ends in '{target}'; the blocks have {', '.join(known)}")
+            raise MethodError(f"no module inside a block {like(target)}; the blocks have {', '.join(known)}")
     return {name: module for name, module in inside.items() if any(matches(name, target) for target in targets)}
 
 
 def last_weight(name: str, module: nn.Module) -> torch.Tensor:
     """The weight of the module's last linear layer: its rows are the module's outputs."""
-    layers: list[LinearLike] = [layer for layer in module.modules() if isinstance(layer, LinearLike)]
+    layers: list[LinearLike] = [layer for layer in module.modules() if is_linear(layer)]
     if not layers:
         raise MethodError(f"{name} has no linear layer to take its width from; choose another target")
     return weight_of(layers[-1])

@@ -66,7 +66,7 @@ class DoRALinear(LowRankLinear):
         outputs, vectors = self.norm.numel(), x.numel() // x.shape[-1]
         bill_arithmetic(self.chip, "DoRA", multiplies=vectors * outputs)
         bill_sram(self.chip, "DoRA", reads=vectors * outputs)
-        y = self.gain() * (product(self.base, x) + self.scaling * self.b(self.a(x)))
+        y = self.gain() * (product(self.base, x) + self.added(x))
         return y if self.base.bias is None else y + self.base.bias
 
     def gain(self) -> torch.Tensor:

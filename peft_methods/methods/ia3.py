@@ -10,16 +10,19 @@ from torch import nn
 
 from crossbar_sim.chip.interface import AnyChip
 from peft_methods.adapted_layer import AdaptedLayer
-from peft_methods.base import MergeableAdapter, Method
+from peft_methods.base import MergeableAdapter
+from peft_methods.methods.targeted import TargetedMethod
 from peft_methods.model_parts import LinearLike, linear_layers, product, weight_of
 from peft_methods.placement import Placement, bill_arithmetic, bill_sram
 from peft_methods.tuning import Range, Ranges
 
 
-class IA3(Method):
+class IA3(TargetedMethod):
     """y = l o (W x) + b for `targets`, a gain after the ADC; y = W (l o x) + b for `feed_forward`, one before the DAC.
 
-    l starts at one. An input gain has one value per hidden unit, an output gain one per output.
+    l starts at one. An input gain has one value per hidden unit, an output gain one per output. `gain_on_bias`: output
+    gains scale the bias too, y = l o (W x + b), as the paper does, l o K, and PEFT; merged weights hold
+    l o W only.
     """
 
     name: ClassVar[str] = "ia3"
@@ -29,9 +32,11 @@ class IA3(Method):
     transposed_reads: ClassVar[bool] = True
     extra_reads: ClassVar[str] = "none"
     searched: ClassVar[Ranges] = {"learning_rate": Range(3e-3, 2e-1)}
+    unstated: ClassVar[frozenset[str]] = TargetedMethod.unstated | {"gain_on_bias"}
 
     targets: tuple[str, ...] = ("key", "value")
     feed_forward: tuple[str, ...] = ("down",)
+    gain_on_bias: bool = False
     learning_rate: Annotated[float, Field(gt=0)] = 2e-2
 
     def placements(self) -> dict[str, Placement]:
@@ -39,23 +44,24 @@ class IA3(Method):
 
     def make_adapter(self, model: nn.Module, chip: AnyChip, seed: int) -> IA3Adapter:
         adapter = IA3Adapter(self, model, chip)
-        inputs = linear_layers(model, self.feed_forward) if self.feed_forward else {}
-        outputs = linear_layers(model, self.targets) if self.targets else {}
-        for name, base in {**outputs, **inputs}.items():
-            adapter.layers[name] = GainLinear(base, name in inputs, chip)
+        inputs = linear_layers(model, self.named(model, "feed_forward", "feed_forward"))
+        outputs = linear_layers(model, self.named(model, "targets", "gains"))
+        for name, base in self.among({**outputs, **inputs}).items():
+            adapter.layers[name] = GainLinear(base, name in inputs, self.gain_on_bias, chip)
             adapter.replace(name, adapter.layers[name])
         adapter.train([layer.gain for layer in adapter.layers.values()], self.learning_rate, self.weight_decay)
         return adapter
 
 
 class GainLinear(AdaptedLayer):
-    """A linear layer with a trained gain on its inputs or on its outputs (before the bias)."""
+    """A linear layer with a trained gain on its inputs or on its outputs (before the bias, or behind it)."""
 
     base: LinearLike
 
-    def __init__(self, base: LinearLike, on_inputs: bool, chip: AnyChip) -> None:
+    def __init__(self, base: LinearLike, on_inputs: bool, on_bias: bool, chip: AnyChip) -> None:
         super().__init__(base)
         self.on_inputs = on_inputs
+        self.on_bias = on_bias
         self.chip = chip
         weight = weight_of(base)
         self.gain = nn.Parameter(weight.new_ones(weight.shape[1 if on_inputs else 0]), requires_grad=False)
@@ -68,8 +74,14 @@ class GainLinear(AdaptedLayer):
         values = x.numel() // x.shape[-1] * self.gain.numel()
         bill_arithmetic(self.chip, "IA3", multiplies=values)
         bill_sram(self.chip, "IA3", reads=values)
-        y = product(self.base, (self.gain * x).to(x.dtype)) if self.on_inputs else self.gain * product(self.base, x)
-        return y if self.base.bias is None else y + self.base.bias
+        bias = self.base.bias
+        if self.on_inputs:
+            y = product(self.base, (self.gain * x).to(x.dtype))
+        elif self.on_bias and bias is not None:
+            return self.gain * (product(self.base, x) + bias)
+        else:
+            y = self.gain * product(self.base, x)
+        return y if bias is None else y + bias
 
 
 class IA3Adapter(MergeableAdapter):

@@ -42,7 +42,7 @@ class LoRALinear(LowRankLinear):
     """base(x) + s B(A(x))."""
 
     def adapted(self, x: torch.Tensor) -> torch.Tensor:
-        y: torch.Tensor = self.base(x) + self.scaling * self.b(self.a(x))
+        y: torch.Tensor = self.base(x) + self.added(x)
         return y
 
     def delta_weight(self) -> torch.Tensor:

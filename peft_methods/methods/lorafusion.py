@@ -23,6 +23,7 @@ class LoRAFusion(PoolMethod):
     'xavier' is uniform in +-sqrt(6 / (N + blocks)), 'average' is 1 / N for every module.
     magnitude = 'gain' trains the post-ADC gain g = m / ||W + dW||_row itself; 'none' keeps g = 1.
     fusion = 'modules' mixes the modules themselves, dW = s sum_i w_i B_i A_i, without products of different ones.
+    `l1` times the mean |w| is added to the loss (the authors' code has 0.0005).
     """
 
     name: ClassVar[str] = "lorafusion"
@@ -36,9 +37,12 @@ class LoRAFusion(PoolMethod):
         "magnitude_learning_rate": Range(1e-3, 1e-1),
     }
 
+    unstated: ClassVar[frozenset[str]] = PoolMethod.unstated | {"l1"}
+
     initial: Literal["xavier", "average"] = "average"
     magnitude: Magnitude = "vector"
     fusion: Fusion = "factors"
+    l1: Annotated[float, Field(ge=0)] = 0.0
     learning_rate: Annotated[float, Field(gt=0)] = 3.3e-2
     magnitude_learning_rate: Annotated[float, Field(gt=0)] = 7.1e-2
 
@@ -46,7 +50,7 @@ class LoRAFusion(PoolMethod):
         return {"coefficients": "sram", "magnitude": "sram"}
 
     def make_adapter(self, model: nn.Module, chip: AnyChip, seed: int) -> PoolAdapter:
-        adapter = PoolAdapter(self, model, chip, Mixture(self.magnitude, self.fusion))
+        adapter = PoolAdapter(self, model, chip, Mixture(self.magnitude, self.fusion), l1=self.l1)
         adapter.start(self.initial, seed)
         adapter.train([adapter.coefficients], self.learning_rate, self.weight_decay)
         magnitudes = [layer.magnitude for layer in adapter.layers.values() if layer.magnitude is not None]

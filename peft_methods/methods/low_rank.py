@@ -12,28 +12,32 @@ from torch import nn
 
 from crossbar_sim.chip.interface import AnyChip
 from peft_methods.adapted_layer import AdaptedLayer
-from peft_methods.base import Adapter, MergeableAdapter, Method
+from peft_methods.base import Adapter, MergeableAdapter
 from peft_methods.checkpoints.weights import LoRAWeights
-from peft_methods.model_parts import LinearLike, check_rank, left_out, replaceable_layers, uniform, weight_of
+from peft_methods.methods.dropout import Dropout
+from peft_methods.methods.targeted import TargetedMethod
+from peft_methods.model_parts import LinearLike, check_rank, uniform, weight_of
 from peft_methods.phases import UPDATE
 from peft_methods.placement import PlacedMatrix, Placement
 
 
-class LowRank(Method):
+class LowRank(TargetedMethod):
     """dW = s B A; A (rank, d_in) starts uniform in +-1/sqrt(d_in), B (d_out, rank) at zero.
 
     s = alpha / rank, or alpha / sqrt(rank) if `rank_stabilised` (rsLoRA, Kalajdzievski 2023), which keeps the
-    size of s B A x from shrinking as the rank grows. On tiles B's cells can hold +-`b_range`.
+    size of s B A x from shrinking as the rank grows. On tiles B's cells can hold +-`b_range`. `dropout`: of the inputs
+    of A, while training, from a stream of the seed of `attach`.
     """
 
     trains_a: ClassVar[bool] = False
+    unstated: ClassVar[frozenset[str]] = TargetedMethod.unstated | {"dropout"}
 
     rank: Annotated[int, Field(ge=1)] = 4
     alpha: Annotated[float, Field(gt=0)] = 8.0
     rank_stabilised: bool = False
     placement: Placement = "crossbar"
-    targets: tuple[str, ...] | None = None
     b_range: Annotated[float, Field(gt=0)] = 0.25
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     learning_rate: Annotated[float, Field(gt=0)] = 1e-2
 
     @property
@@ -55,11 +59,11 @@ class LowRank(Method):
         """What the linear layer `base` becomes."""
 
     def make_adapter(self, model: nn.Module, chip: AnyChip, seed: int) -> LowRankAdapter:
-        adapter = LowRankAdapter(self, model, chip)
-        adapter.left_out = left_out(model, self.targets)
+        adapter = LowRankAdapter(self, model, chip, Dropout(self.dropout, seed) if self.dropout else None)
+        adapter.left_out = self.left_out(model)
         generator = torch.Generator().manual_seed(seed)
         with chip.ledger.phase(UPDATE):
-            for name, base in replaceable_layers(model, self.targets).items():
+            for name, base in self.updated_layers(model).items():
                 adapter.add(name, base, generator)
         adapter.train(adapter.masters, self.learning_rate, self.weight_decay)
         return adapter
@@ -86,6 +90,13 @@ class LowRankLinear(AdaptedLayer):
         self.a = a
         self.b = b
         self.scaling = scaling
+        self.dropout: Dropout | None = None
+
+    def added(self, x: torch.Tensor) -> torch.Tensor:
+        """s B A x, of dropped inputs while training if there is dropout."""
+        inputs = x if self.dropout is None else self.dropout(x, self.training)
+        update: torch.Tensor = self.scaling * self.b(self.a(inputs))
+        return update
 
     def product_delta(self) -> torch.Tensor:
         """s B A (d_out, d_in)."""
@@ -109,8 +120,9 @@ class LowRankAdapter(MergeableAdapter):
 
     method: LowRank
 
-    def __init__(self, method: LowRank, model: nn.Module, chip: AnyChip) -> None:
+    def __init__(self, method: LowRank, model: nn.Module, chip: AnyChip, dropout: Dropout | None = None) -> None:
         super().__init__(method, model, chip)
+        self.dropout = dropout
         self.layers: dict[str, LowRankLinear] = {}
 
     @property
@@ -135,6 +147,7 @@ class LowRankAdapter(MergeableAdapter):
         b = self.place(f"{name}.lora_B", weight.new_zeros(outputs, method.rank), method.placement, method.b_range)
         self.train_matrix(b)
         self.layers[name] = method.layer(base, a, b, self.chip)
+        self.layers[name].dropout = self.dropout
         self.replace(name, self.layers[name])
 
     def after_write(self) -> None:

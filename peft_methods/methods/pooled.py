@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
-from pydantic import InstanceOf, SerializerFunctionWrapHandler, field_serializer, field_validator, model_serializer
+from pydantic import InstanceOf, field_serializer, field_validator
 from torch import nn
 
 from crossbar_sim.chip.interface import AnyChip
@@ -19,7 +19,7 @@ from peft_methods.errors import MethodError
 from peft_methods.methods.fused import FusedLinear, Mixture, Stack
 from peft_methods.model_parts import LinearLike, all_linear_layers, block_of, weight_of
 from peft_methods.phases import POOL
-from peft_methods.placement import Placement
+from peft_methods.placement import Placement, bill_arithmetic
 
 IN_MEMORY = "digest:"
 """How the table of a method names a pool that was given as an object: by its digest, without its tensors."""
@@ -32,6 +32,8 @@ class PoolMethod(Method):
     method provides one (an Experiment that of its backbone).
     """
 
+    unstated: ClassVar[frozenset[str]] = frozenset({"pool"})
+
     pool: InstanceOf[Pool] | str | None = None
 
     @field_validator("pool", mode="before")
@@ -43,11 +45,6 @@ class PoolMethod(Method):
     def _pool_by_name(self, pool: Pool | str | None) -> str | None:
         """A table names the pool and never holds its tensors."""
         return f"{IN_MEMORY}{pool.digest()}" if isinstance(pool, Pool) else pool
-
-    @model_serializer(mode="wrap")
-    def _without_no_pool(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """No pool is no key."""
-        return {key: value for key, value in handler(self).items() if key != "pool" or value is not None}
 
     def frozen_placements(self) -> dict[str, Placement]:
         return {"pool": "crossbar"}
@@ -85,12 +82,19 @@ class PoolAdapter(MergeableAdapter):
     method: PoolMethod
 
     def __init__(
-        self, method: PoolMethod, model: nn.Module, chip: AnyChip, mixture: Mixture, per_block: bool = True
+        self,
+        method: PoolMethod,
+        model: nn.Module,
+        chip: AnyChip,
+        mixture: Mixture,
+        *,
+        per_block: bool = True,
+        l1: float = 0.0,
     ) -> None:
         self.pool = method.find_pool()
         bases = covered_layers(model, self.pool)
         super().__init__(method, model, chip)
-        self.mixture = mixture
+        self.mixture, self.l1 = mixture, l1
         block = {name: (block_of(name) or name) if per_block else "" for name in bases}
         blocks = list(dict.fromkeys(block.values()))
         some = weight_of(next(iter(bases.values())))
@@ -119,6 +123,13 @@ class PoolAdapter(MergeableAdapter):
             self.coefficients.copy_(torch.empty(modules, blocks).uniform_(-bound, bound, generator=generator))
         for layer in self.layers.values():
             layer.start_magnitude()
+
+    def penalty(self) -> torch.Tensor | None:
+        """l1 times the mean |w|."""
+        if self.l1 == 0:
+            return None
+        bill_arithmetic(self.chip, "fusion", adds=self.coefficients.numel(), multiplies=1)
+        return self.l1 * self.coefficients.abs().mean()
 
     def fused(self, name: str) -> tuple[torch.Tensor, torch.Tensor]:
         """A and B of the mixture of one layer, from the pool's stored weights: A_w (rank, d_in) and B_w (d_out, rank);

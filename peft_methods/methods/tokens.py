@@ -9,6 +9,7 @@ from torch import nn
 
 from peft_methods.base import Adapter
 from peft_methods.errors import MethodError
+from peft_methods.methods.token_models import IMAGES, TEXT, HuggingFaceTokens, hugging_face_tokens
 from peft_methods.model_parts import FULL
 
 
@@ -37,20 +38,28 @@ class PatchModel(TokenModel, Protocol):
 
 
 def token_model(model: nn.Module, label: str) -> TokenModel:
-    """The model, if it shows its tokens and no other method changes them already; else MethodError."""
+    """The model, if it shows its tokens and no other method changes them already, or what shows those of an encoder of
+    Hugging Face; else MethodError."""
     if not isinstance(model, TokenModel):
+        found = hugging_face_tokens(model)
+        if found is not None:
+            return found
         raise MethodError(
-            f"{label} changes the tokens between blocks, but {type(model).__name__} does not show them: "
-            "give it what peft_methods.methods.tokens.TokenModel asks for"
+            f"{label} changes the tokens between blocks, but {type(model).__name__} does not show them: of Hugging "
+            f"Face it takes the encoders {', '.join(TEXT + IMAGES)}; give another what "
+            "peft_methods.methods.tokens.TokenModel asks for"
         )
     if model.before_block is not None:
         raise MethodError(f"{label} cannot be attached: another method changes this model's tokens; detach it first")
     return cast(TokenModel, model)
 
 
-def patch_model(model: nn.Module, label: str) -> PatchModel:
-    """The model, if it shows its tokens and they are patches of images; else MethodError."""
-    token_model(model, label)
+def patch_model(model: nn.Module, label: str) -> PatchModel | HuggingFaceTokens:
+    """The model, if it shows its tokens and they are patches of images, or an encoder of Hugging Face; else
+    MethodError."""
+    tokens = token_model(model, label)
+    if isinstance(tokens, HuggingFaceTokens):
+        return tokens
     if not isinstance(model, PatchModel):
         raise MethodError(
             f"{label} puts its prompts between the class token and the patches of an image, but {type(model).__name__} "
@@ -65,24 +74,12 @@ def like_of(model: nn.Module) -> torch.Tensor:
     return found.float() if found.element_size() < FULL else found
 
 
-class Dropout:
-    """Drops each number with probability `share` and scales the others by 1 / (1 - share), while training; from its
-    own stream of random numbers."""
-
-    def __init__(self, share: float, seed: int) -> None:
-        self.share, self.generator = share, torch.Generator().manual_seed(seed)
-
-    def __call__(self, values: torch.Tensor, training: bool) -> torch.Tensor:
-        """Values of any shape in and out."""
-        if not training or self.share == 0:
-            return values
-        kept = torch.rand(values.shape, generator=self.generator) >= self.share
-        return values * kept.to(values) / (1 - self.share)
-
-
 class TokenAdapter(Adapter):
-    """An adapter that sits in `before_block`."""
+    """An adapter that sits in `before_block`, or around the blocks of a model of Hugging Face."""
 
-    def edit_tokens(self, editor: nn.Module) -> None:
+    def edit_tokens(self, tokens: TokenModel, editor: nn.Module) -> None:
         """Put `editor(index, tokens)` in front of every block."""
-        self.replace("before_block", editor)
+        if isinstance(tokens, HuggingFaceTokens):
+            tokens.edit(self.replace, editor)
+        else:
+            self.replace("before_block", editor)

@@ -12,16 +12,17 @@ from torch import nn
 from crossbar_sim.chip.interface import AnyChip
 from crossbar_sim.chip.matrix import Matrix
 from peft_methods.adapted_layer import AdaptedLayer
-from peft_methods.base import MergeableAdapter, Method
+from peft_methods.base import MergeableAdapter
 from peft_methods.checkpoints.vera import VeRAWeights
 from peft_methods.checkpoints.weights import LoRAWeights
-from peft_methods.model_parts import LinearLike, left_out, replaceable_layers, uniform, weight_of
+from peft_methods.methods.targeted import TargetedMethod
+from peft_methods.model_parts import LinearLike, uniform, weight_of
 from peft_methods.phases import POOL
 from peft_methods.placement import PlacedMatrix, Placement, bill_arithmetic, bill_sram, product_of
 from peft_methods.tuning import Range, Ranges
 
 
-class VeRA(Method):
+class VeRA(TargetedMethod):
     """y = W x + lambda_b o (B_f (lambda_d o (A_f x))) + b; lambda_d (rank) and lambda_b (d_out) trained, per layer.
 
     A_f (rank, largest d_in) and B_f (largest d_out, rank) are Kaiming-uniform, shared by every layer and
@@ -39,7 +40,6 @@ class VeRA(Method):
 
     rank: Annotated[int, Field(ge=1)] = 16
     placement: Placement = "crossbar"
-    targets: tuple[str, ...] | None = None
     initial: Annotated[float, Field(gt=0)] = 0.1
     learning_rate: Annotated[float, Field(gt=0)] = 2e-2
 
@@ -50,9 +50,15 @@ class VeRA(Method):
         return {"A_f, B_f": self.placement}
 
     def make_adapter(self, model: nn.Module, chip: AnyChip, seed: int) -> VeRAAdapter:
-        bases = replaceable_layers(model, self.targets)
-        adapter = VeRAAdapter(self, model, chip, bases, seed)
-        adapter.left_out = left_out(model, self.targets)
+        return self.adapter_with(None, model, chip, seed)
+
+    def adapter_with(
+        self, shared: tuple[torch.Tensor, torch.Tensor] | None, model: nn.Module, chip: AnyChip, seed: int
+    ) -> VeRAAdapter:
+        """What `attach` does, with this pair (rank, inputs) and (outputs, rank), or None: the one that `seed` draws."""
+        bases = self.updated_layers(model)
+        adapter = VeRAAdapter(self, model, chip, bases, seed, shared)
+        adapter.left_out = self.left_out(model)
         adapter.train(
             [vector for layer in adapter.layers.values() for vector in (layer.lambda_d, layer.lambda_b)],
             self.learning_rate,
@@ -102,14 +108,25 @@ class VeRAAdapter(MergeableAdapter):
 
     method: VeRA
 
-    def __init__(self, method: VeRA, model: nn.Module, chip: AnyChip, bases: dict[str, LinearLike], seed: int) -> None:
+    def __init__(
+        self,
+        method: VeRA,
+        model: nn.Module,
+        chip: AnyChip,
+        bases: dict[str, LinearLike],
+        seed: int,
+        shared: tuple[torch.Tensor, torch.Tensor] | None = None,
+    ) -> None:
         super().__init__(method, model, chip)
         self.seed = seed
         weights = [weight_of(base) for base in bases.values()]
-        widest, tallest = max(w.shape[1] for w in weights), max(w.shape[0] for w in weights)
-        generator = torch.Generator().manual_seed(seed)
-        a = uniform(method.rank, widest, math.sqrt(6 / widest), generator, weights[0])
-        b = uniform(tallest, method.rank, math.sqrt(6 / method.rank), generator, weights[0])
+        if shared is None:
+            widest, tallest = max(w.shape[1] for w in weights), max(w.shape[0] for w in weights)
+            generator = torch.Generator().manual_seed(seed)
+            a = uniform(method.rank, widest, math.sqrt(6 / widest), generator, weights[0])
+            b = uniform(tallest, method.rank, math.sqrt(6 / method.rank), generator, weights[0])
+        else:
+            a, b = (one.to(weights[0]) for one in shared)
         with chip.ledger.phase(POOL):
             self.a, self.b = self.place("vera_A", a, method.placement), self.place("vera_B", b, method.placement)
         self.layers: dict[str, VeRALinear] = {}

@@ -11,7 +11,9 @@ from torch import nn
 
 from crossbar_sim.chip.interface import AnyChip
 from peft_methods.base import Method
-from peft_methods.methods.tokens import Dropout, PatchModel, TokenAdapter, like_of, patch_model
+from peft_methods.methods.dropout import Dropout
+from peft_methods.methods.token_models import HuggingFaceTokens
+from peft_methods.methods.tokens import PatchModel, TokenAdapter, like_of, patch_model
 from peft_methods.model_parts import uniform
 from peft_methods.phases import UPDATE
 from peft_methods.placement import Placement, bill_sram
@@ -23,7 +25,8 @@ class VPT(Method):
 
     Shallow: `prompts` tokens enter before the first block. `deep`: every block gets its own, in place of what
     the block before made of its prompts; they do not depend on the input, so after training their keys and
-    values are computed once and kept. Prompts carry no position and start uniform in
+    values are computed once and kept (but not in models of Hugging Face, ViT, DINOv2 and BERT's kin, whose masks grow
+    by the prompts, and behind whose last block these go). Prompts carry no position and start uniform in
     +-sqrt(6 / (values per patch + width)). With no prompts at all this is the linear probe. `dropout`: of the prompts
     of every sample, while training (the paper has 0.1).
     """
@@ -84,7 +87,9 @@ class VPTAdapter(TokenAdapter):
 
     method: VPT
 
-    def __init__(self, method: VPT, model: nn.Module, chip: AnyChip, tokens: PatchModel, seed: int) -> None:
+    def __init__(
+        self, method: VPT, model: nn.Module, chip: AnyChip, tokens: PatchModel | HuggingFaceTokens, seed: int
+    ) -> None:
         super().__init__(method, model, chip)
         self.tokens = tokens
         bound, generator = math.sqrt(6 / (tokens.patch_values + tokens.width)), torch.Generator().manual_seed(seed)
@@ -95,12 +100,13 @@ class VPTAdapter(TokenAdapter):
             if method.prompts
         ]
         self.editor = Prompts(start, chip, Dropout(method.dropout, seed))
-        self.edit_tokens(self.editor)
+        self.edit_tokens(tokens, self.editor)
 
     @torch.no_grad()
     def finish(self) -> None:
-        """Deep: compute the keys and values of the prompts once, so that inference reads no prompt any more."""
-        if self.method.deep and self.method.prompts:
+        """Deep: compute the keys and values of the prompts once, so that inference reads no prompt any more; a model of
+        Hugging Face goes on reading them."""
+        if self.method.deep and self.method.prompts and not isinstance(self.tokens, HuggingFaceTokens):
             with self.chip.ledger.phase(UPDATE):
                 for block, prompts in enumerate(self.editor.prompts):
                     self.tokens.remember(block, prompts.to(self.editor.type_of_tokens))
@@ -108,6 +114,8 @@ class VPTAdapter(TokenAdapter):
 
     def resume(self) -> None:
         """Undo `finish`, to train on."""
+        if isinstance(self.tokens, HuggingFaceTokens):
+            return
         for block in range(self.tokens.depth):
             self.tokens.remember(block, None)
         self.editor.kept_as_keys_and_values = False

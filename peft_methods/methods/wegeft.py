@@ -11,14 +11,15 @@ from torch import nn
 
 from crossbar_sim.chip.interface import AnyChip
 from peft_methods.adapted_layer import AdaptedLayer
-from peft_methods.base import MergeableAdapter, Method
+from peft_methods.base import MergeableAdapter
 from peft_methods.checkpoints.weights import LoRAWeights
-from peft_methods.model_parts import LinearLike, check_rank, left_out, product, replaceable_layers, uniform, weight_of
+from peft_methods.methods.targeted import TargetedMethod
+from peft_methods.model_parts import LinearLike, check_rank, product, uniform, weight_of
 from peft_methods.placement import Placement, SramMatrix, bill_arithmetic
 from peft_methods.tuning import Range, Ranges
 
 
-class WeGeFT(Method):
+class WeGeFT(TargetedMethod):
     """side = 'input':  y = W (x + s Phi^T (Psi x)) + b, an edit of x before the DAC; Phi, Psi (rank, d_in).
     side = 'output': y = (I + s U V) W x + b, an edit of the product after the ADC; U (d_out, rank), V (rank, d_out).
 
@@ -39,7 +40,6 @@ class WeGeFT(Method):
     alpha: Annotated[float, Field(gt=0)] = 8.0
     side: Literal["input", "output"] = "input"
     shared: bool = True
-    targets: tuple[str, ...] | None = None
     learning_rate: Annotated[float, Field(gt=0)] = 1e-2
 
     @property
@@ -52,9 +52,9 @@ class WeGeFT(Method):
 
     def make_adapter(self, model: nn.Module, chip: AnyChip, seed: int) -> WeGeFTAdapter:
         adapter = WeGeFTAdapter(self, model, chip)
-        adapter.left_out = left_out(model, self.targets)
+        adapter.left_out = self.left_out(model)
         generator = torch.Generator().manual_seed(seed)
-        for name, base in replaceable_layers(model, self.targets).items():
+        for name, base in self.updated_layers(model).items():
             adapter.add(name, base, generator)
         matrices = [matrix.master for pair in adapter.generators.values() for matrix in pair]
         adapter.train(matrices, self.learning_rate, self.weight_decay)

@@ -13,7 +13,7 @@ from torch import nn
 from crossbar_sim import CrossbarError
 from crossbar_sim.chip.interface import AnyChip
 from crossbar_sim.hardware.components import PROGRAMMING
-from peft_methods.base import Adapter, Method
+from peft_methods.base import Adapter
 from peft_methods.errors import MethodError
 from peft_methods.methods.gradient_free import GradientFree
 from peft_methods.phases import ADAPT, FORWARD
@@ -117,7 +117,7 @@ def _descend(model: nn.Module, adapter: Adapter, samples: Samples, loss: Loss, s
         forward = (
             partial(_checked, batch, model, loss, samples.labels) if step == 1 else partial(batch.outputs_of, model)
         )
-        loss_of = partial(_finite_loss, labels=batch.labels, loss=loss, method=method, step=step)
+        loss_of = partial(_finite_loss, labels=batch.labels, loss=loss, adapter=adapter, step=step)
         reached, written = training.run(len(batch), forward, loss_of, partial(update, last=step == method.steps))
         history.cells_written.append(written)
         history.loss.append(reached.item())
@@ -143,17 +143,18 @@ def batches(samples: int, size: int, count: int, seed: int) -> Iterator[torch.Te
         order = order[size:]
 
 
-def _finite_loss(outputs: Any, labels: torch.Tensor, loss: Loss, method: Method, step: int) -> torch.Tensor:
-    """The loss; TrainingError if it is not one finite number."""
+def _finite_loss(outputs: Any, labels: torch.Tensor, loss: Loss, adapter: Adapter, step: int) -> torch.Tensor:
+    """The loss and what the adapter adds to it; TrainingError if it is not one finite number."""
     value = loss(outputs, labels)
     if not isinstance(value, torch.Tensor) or value.numel() != 1:
         raise TrainingError(f"the loss gives {value!r:.80}; it must be a tensor of one number")
     if not bool(torch.isfinite(value)):
         raise TrainingError(
-            f"the loss of {method.display_name} is {value.item()} at step {step}; lower its learning_rate "
-            f"(now {method.learning_rate:g})"
+            f"the loss of {adapter.method.display_name} is {value.item()} at step {step}; lower its learning_rate "
+            f"(now {adapter.method.learning_rate:g})"
         )
-    return value
+    penalty = adapter.penalty()
+    return value if penalty is None else value + penalty
 
 
 @torch.no_grad()

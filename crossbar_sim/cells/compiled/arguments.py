@@ -23,15 +23,15 @@ class CellState(NamedTuple):
     writes: of each cell
     pulses: of each cell
     conductance_travel: sum of |dG| over all pulses, siemens
-    written_at: clock of the last write, seconds
+    written_at: clock of the last write, seconds; empty: nothing depends on it
     stuck: the cell takes its pulses and does not move; empty: none does
     device_to_device: the cell's steps relative to the device's; empty: all alike
     """
 
     conductance: Floats
     present: Floats
-    writes: Indices
-    pulses: Indices
+    writes: NDArray[np.integer]
+    pulses: NDArray[np.integer]
     conductance_travel: Floats
     written_at: Floats
     stuck: NDArray[np.bool_]

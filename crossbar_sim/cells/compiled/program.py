@@ -53,7 +53,7 @@ def _end_write(cells, done, clock, state):
         state.writes[cell] += 1
         state.pulses[cell] += np.int64(done.pulses[i])
         state.conductance_travel[cell] += done.conductance_travel[i]
-    if clock > 0.0:  # else all cells were written then, or never
+    if clock > 0.0 and state.written_at.size > 0:  # else all cells were written then, or never
         for i in range(cells.size):
             state.written_at[cells[i]] = clock
 

@@ -211,7 +211,6 @@ def _count_writes(row, number, side, state, clock, touched):
     conductance, travel = state.conductance[side, number], state.conductance_travel[side, number]
     writes = state.writes[side, number]
     pulses = state.pulses[side, number]
-    written_at = state.written_at[side, number]
     for column in range(columns):
         touched[column] = up[column] + down[column] > 0
     for column in range(columns):
@@ -221,8 +220,10 @@ def _count_writes(row, number, side, state, clock, touched):
         pulses[column] += up[column] + down[column]
     for column in range(columns):
         travel[column] += moved[column]
-    for column in range(columns):
-        written_at[column] = clock if touched[column] else written_at[column]
+    if state.written_at.size > 0:
+        written_at = state.written_at[side, number]
+        for column in range(columns):
+            written_at[column] = clock if touched[column] else written_at[column]
 
 
 @part

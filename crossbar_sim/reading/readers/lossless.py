@@ -34,7 +34,7 @@ def whole_product(direction: Direction) -> Programmed:
     hardware = direction.hardware
     parts = direction.programmed
     back = direction.transposed
-    net = layout.net(direction.seen[:, direction.row_of])
+    net = layout.net(direction.seen()[:, direction.row_of])
     current = hardware.device.read_voltage * (net.T if back else net)
     inputs, outputs = current.shape
     widths = (layout.spec.outputs, layout.spec.rows) if back else (layout.spec.rows, layout.spec.outputs)

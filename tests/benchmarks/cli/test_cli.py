@@ -225,14 +225,18 @@ def test_a_pool_that_cannot_be_mixed(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert not list((tmp_path / "runs").rglob("*.json"))
 
 
-def test_truncated_result_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_truncated_result_is_named_and_simulated_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     suite = tmp_path / "mine.toml"
     suite.write_text(EXPERIMENT, encoding="utf-8")
     assert xbar(monkeypatch, "run", str(suite), "--runs", str(tmp_path / "runs")) == 0
     (path,) = (tmp_path / "runs").glob("*/seed_0.json")
-    path.write_text(path.read_text(encoding="utf-8")[:100], encoding="utf-8")
-    code = xbar(monkeypatch, "run", str(suite), "--runs", str(tmp_path / "runs"))
-    assert isinstance(code, str) and "seed_0.json" in code and "delete it" in code
+    whole = path.read_text(encoding="utf-8")
+    path.write_text(whole[:100], encoding="utf-8")
+    assert xbar(monkeypatch, "run", str(suite), "--runs", str(tmp_path / "runs")) == 0
+    assert "damaged, simulated again" in capsys.readouterr().err
+    assert path.read_text(encoding="utf-8") == whole
 
 
 def test_quality_prints_a_table_or_records_and_draws(

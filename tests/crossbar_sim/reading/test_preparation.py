@@ -11,6 +11,7 @@ import torch
 from crossbar_sim import Chip, Hardware
 from crossbar_sim.chip.simulated import SimulatedMatrix
 from crossbar_sim.mapping import encoding
+from crossbar_sim.mapping.kept_targets import KeptTargets
 from crossbar_sim.mapping.layout import Layout
 from crossbar_sim.reading import prepared as prepared_reads
 from tests.oracles.on_threads import on_threads
@@ -94,11 +95,12 @@ def test_cells_that_differ_are_listed_plane_by_plane_and_input_by_input(
     generator = np.random.default_rng(0)
     weight, limit = generator.uniform(-1, 1, (18, 41)), np.ones((layout.row_tiles, layout.outputs))
     rows = generator.permutation(41)
-    target = np.full(layout.shape, np.nan)
-    encoding.retarget(weight, limit, device, layout, rows, target)
-    before = target.copy()
+    kept = KeptTargets.nowhere(device, layout)
+    encoding.retarget(weight, limit, device, layout, rows, kept)
+    before = kept.siemens
     weight[generator.random(weight.shape) < 0.3] *= -0.5
-    cells, goals = encoding.retarget(weight, limit, device, layout, rows, target)
+    cells, goals = encoding.retarget(weight, limit, device, layout, rows, kept)
+    target = kept.siemens
     aimed = encoding.to_conductance(weight.T, limit, device, layout)  # input k on row k
     np.testing.assert_array_equal(target[:, rows], aimed)
     of_input = np.arange(target.size).reshape(layout.shape)[:, rows].ravel()

@@ -266,7 +266,7 @@ def test_refusals() -> None:
         LoRAFusion().attach(tiny_net())
     with pytest.raises(MethodError, match="another backbone"):
         LoRAFusion(pool=tiny_pool(tiny_net())).attach(nn.Sequential(nn.ModuleDict({"0": nn.Linear(6, 6)})))
-    with pytest.raises(MethodError, match="no digital nn.Linear called 'head'"):
+    with pytest.raises(MethodError, match="has no head to train"):
         LinearProbe().attach(nn.Sequential(nn.Linear(2, 2)))
 
 
