@@ -34,6 +34,10 @@ from peft_methods.updates.base import Writer
 from peft_methods.updates.write_verify import WriteVerify
 
 LARGEST_SEED = 2**63 - 1
+MOST_STEPS = 10_000_000
+"""Of a training, and samples of one step."""
+MOST_RANK = 16_384
+"""Of matrices that a method adds and whose rank no layer limits."""
 METHODS: dict[str, type[Method]] = {}
 """Every method by its name; a method enters when its class is made."""
 AnyAdapter = TypeVar("AnyAdapter", bound="Adapter", covariant=True)
@@ -71,8 +75,8 @@ class Method(Spec, ABC):
 
     learning_rate: Annotated[float, Field(gt=0)]
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    steps: Annotated[int, Field(ge=1)] = 75
-    batch_size: Annotated[int, Field(ge=1)] = 10
+    steps: Annotated[int, Field(ge=1, le=MOST_STEPS)] = 75
+    batch_size: Annotated[int, Field(ge=1, le=MOST_STEPS)] = 10
     train_head: bool = False
     update_rule: AnyRule = WriteVerify()
 

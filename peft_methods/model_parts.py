@@ -16,6 +16,10 @@ from peft_methods.placement import product_of
 
 LinearLike = nn.Linear | MappedLinear
 READ_BY_OWNER = "weight a digital nn.MultiheadAttention reads itself"
+LARGEST_TRAINED = 1e9
+"""No trained value is larger in size: products of two of them, and the squares of these, stay finite in float32."""
+LARGEST_CHANGE = 1e15
+"""No weight is changed by more: the squares of a row of such changes stay finite in float32."""
 FULL = torch.float32.itemsize
 """Bytes of a number that can be trained; those of smaller types are trained in float32."""
 
@@ -65,8 +69,10 @@ def linear_layers(model: nn.Module, targets: tuple[str, ...] | None) -> dict[str
 
     targets: suffixes of dotted names ('query', 'mlp.up'); None: every linear layer inside a numbered block
     that is not in the head.
-    Raises MethodError if a target matches nothing.
+    Raises MethodError if a target matches nothing, or none is named.
     """
+    if targets is not None and not targets:
+        raise MethodError("targets names no layer; name at least one, or leave it out for all inside numbered blocks")
     layers = all_linear_layers(model)
     if targets is None:
         head = f"{head_name(model)}."
@@ -138,6 +144,14 @@ def head_of(model: nn.Module) -> nn.Module:
     return head
 
 
+def largest_of(values: torch.Tensor) -> float:
+    """The largest |value|, NaN if one is; 0 of no values or of shapes alone."""
+    if values.device.type == "meta" or not values.numel():
+        return 0.0
+    exact = values.detach() if values.is_floating_point() and values.element_size() >= FULL else values.float()
+    return float(exact.abs().max())
+
+
 def difference(wanted: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor]) -> str | None:
     """What is wrong with the first tensor that does not fit to be loaded, if any."""
     for name in sorted(set(wanted) ^ set(found)):
@@ -147,6 +161,9 @@ def difference(wanted: Mapping[str, torch.Tensor], found: Mapping[str, torch.Ten
     for name, value in wanted.items():
         if value.shape != found[name].shape:
             return f"{name!r} has shape {tuple(found[name].shape)}, the model needs {tuple(value.shape)}"
-        if not bool(torch.isfinite(found[name]).all()):
-            return f"{name!r} holds NaN or infinite values; train it again with a lower learning rate"
+        if not largest_of(found[name]) <= LARGEST_TRAINED:
+            return (
+                f"{name!r} holds NaN, infinite values or some of more than {LARGEST_TRAINED:g} in size; train it again "
+                "with a lower learning rate"
+            )
     return None

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from crossbar_sim import CrossbarError, SpecError
 from crossbar_sim.chip.interface import AnyChip
 from crossbar_sim.runtime.files import write_bytes, write_text
-from crossbar_sim.spec.documents import read_json
+from crossbar_sim.spec.documents import check_safetensors_file, read_json
 from peft_methods.base import Adapter, Method, chip_for
 from peft_methods.errors import CheckpointError
 from peft_methods.methods import read_method
@@ -119,8 +119,9 @@ def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise CheckpointError(f"{path} does not exist; give the folder of one adapter, saved with save_native")
     try:
         facts = read_json(path)
+        check_safetensors_file(folder / VALUES_FILE)
         values = load_file(folder / VALUES_FILE)
-    except (SpecError, ValueError, OSError, SafetensorError) as error:
+    except (SpecError, ValueError, OSError, SafetensorError, MemoryError) as error:
         raise CheckpointError(f"{folder} is not a whole adapter ({error}); save it again") from error
     if not isinstance(facts, dict) or facts.get("format") != FORMAT:
         raise CheckpointError(f"{path}: only format {FORMAT} can be read here; save the adapter again")

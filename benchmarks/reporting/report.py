@@ -225,10 +225,10 @@ class Report:
             inferences=self._inferences(),
         )
 
-    def save_figures(self, folder: Path) -> list[Path]:
+    def save_figures(self, folder: str | Path) -> list[Path]:
         """Write every figure as SVG and as PDF into `folder`, named after its function."""
         return [
-            save(folder / f"{draw.__name__}{ending}", draw(self.results))
+            save(Path(folder) / f"{draw.__name__}{ending}", draw(self.results))
             for draw, _, _ in FIGURES
             for ending in (".svg", ".pdf")
         ]

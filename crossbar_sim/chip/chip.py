@@ -5,8 +5,9 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -40,15 +41,14 @@ from crossbar_sim.spec.errors import MappingError
 ASpec = TypeVar("ASpec", Hardware, DeviceModel)
 
 
+LAYERS = "crossbar_sim.layers"
+"""Where the way from an unmapped model to the tiles of a chip is."""
 UNREADABLE = (AttributeError, IndexError, KeyError, MemoryError, OverflowError, RuntimeError, TypeError, ValueError)
 """What facts of another kind than those of a saved chip end in."""
 
 
 class Chip(TiledChip):
     """Everything that changes while a chip runs; `Hardware` is what never does."""
-
-    put_back: ClassVar[Callable[[nn.Module, TiledChip, MappedState], None]]
-    """Puts the layers of an unmapped model where the matrices of a chip are; `crossbar_sim.layers` brings it."""
 
     def __init__(self, hardware: Hardware, seed: int = 0) -> None:
         self.hardware = hardware
@@ -194,7 +194,8 @@ class Chip(TiledChip):
             needed = "no model was mapped onto the saved chip" if state is None else "a model was mapped onto this chip"
             raise MappingError(f"{folder}: {needed}; {'leave it out' if state is None else 'give one like it'}")
         if model is not None and state is not None:
-            cls.put_back(model, chip, state)
+            # the layers are a room above this one: looked up only here, where a model is given
+            import_module(LAYERS).put_back(model, chip, state)
         return chip
 
     @classmethod

@@ -27,7 +27,7 @@ from crossbar_sim.mapping.kept_targets import FirstTargets
 from crossbar_sim.mapping.layout import Layout
 from crossbar_sim.reading.registers import Registers
 from crossbar_sim.runtime.files import write_bytes, write_json
-from crossbar_sim.spec.documents import read_json
+from crossbar_sim.spec.documents import check_safetensors, read_json
 from crossbar_sim.spec.errors import MappingError, SpecError
 
 FORMAT = 2
@@ -78,9 +78,10 @@ def _read_tensors(folder: Path, facts: Mapping[str, Any]) -> Tensors:
     if hashlib.sha256(content).hexdigest() != facts.get("tensors_digest"):
         raise MappingError(f"{path} is damaged: its content is not what {FACTS_FILE} says; save the chip again")
     try:
+        check_safetensors(content, str(path))
         return load(content)
-    except (SafetensorError, ValueError) as error:
-        raise MappingError(f"{path} is not safetensors ({error})"[:400]) from error
+    except (SafetensorError, SpecError, ValueError) as error:
+        raise MappingError(f"{path} is not safetensors ({error}); save the chip again") from error
 
 
 def _digest(facts: Mapping[str, Any]) -> str:

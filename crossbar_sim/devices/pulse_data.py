@@ -60,6 +60,8 @@ class Scale:
 
     def siemens(self, numbers: Floats, path: Path) -> Floats:
         """The numbers as conductances; SpecError says what is missing, or that they cannot be conductances."""
+        if not numbers.size:
+            raise SpecError(f"{path}: no pulse and conductance below the header; give at least two pulses")
         unit = (self.unit or "S").replace("μ", "µ")
         if unit in ("1", "") or (self.unit is None and self.window is not None):
             return self._in_window(numbers, path)

@@ -9,8 +9,6 @@ from crossbar_sim.layers.model import map_model, unmap
 from crossbar_sim.layers.putting_back import put_back
 from crossbar_sim.layers.recurrent import MappedCell, MappedRecurrent
 
-Chip.put_back = staticmethod(put_back)
-
 __all__ = [
     "Chip",
     "MappedAttention",

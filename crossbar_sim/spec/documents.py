@@ -1,7 +1,9 @@
-"""Documents: the one reader of TOML files and the one of JSON files; what either accepts is bounded.
+"""Documents: the one reader of TOML files and the one of JSON, in files and in headers of safetensors; what either
+accepts is bounded.
 
-A document has at most LARGEST_TOML or LARGEST_JSON bytes, DEEPEST levels and whole numbers of at most LARGEST_INTEGER,
-in TOML also MOST_KEYS keys in all and LONGEST_KEY parts of a dotted key: reading it takes bounded time and memory.
+A document has at most LARGEST_TOML, LARGEST_JSON or LARGEST_HEADER bytes, DEEPEST levels and whole numbers of at most
+LARGEST_INTEGER, in TOML also MOST_KEYS keys in all and LONGEST_KEY parts of a dotted key: reading it takes bounded time
+and memory.
 """
 
 from __future__ import annotations
@@ -17,6 +19,9 @@ from crossbar_sim.spec.errors import SpecError
 
 LARGEST_TOML = 1 << 20
 LARGEST_JSON = 1 << 28
+LARGEST_HEADER = 1 << 24
+LENGTH_BYTES = 8
+"""At the start of a safetensors file: how many bytes of JSON follow, least significant byte first."""
 DEEPEST = 50
 MOST_KEYS = 20_000
 LONGEST_KEY = 50
@@ -48,13 +53,42 @@ def read_toml(path: str | Path) -> dict[str, Any]:
 def read_json(path: str | Path) -> Any:
     """Parse a JSON file; one that is missing, unreadable, malformed, not finite or beyond the bounds is one clear
     SpecError."""
-    text = _text(Path(path), LARGEST_JSON, ".json")
+    return parse_json(_text(Path(path), LARGEST_JSON, ".json"), _named(Path(path)))
+
+
+def parse_json(text: str, where: str) -> Any:
+    """As `read_json`, of a text that is in a file or header `where`."""
     try:
         document = json.loads(text, parse_constant=_not_finite)
     except (ValueError, RecursionError) as error:
-        raise SpecError(f"{path} is not JSON ({_short(error)})") from None
-    _check_bounds(document, path)
+        raise SpecError(f"{where} is not JSON ({_short(error)})") from None
+    _check_bounds(document, where)
     return document
+
+
+def check_safetensors(content: bytes, where: str) -> None:
+    """SpecError unless what a safetensors file begins with, or all of it, has a header within the bounds; whether its
+    tensors are whole is not looked at."""
+    length = int.from_bytes(content[:LENGTH_BYTES], "little")
+    if len(content) < LENGTH_BYTES or length > LARGEST_HEADER:
+        raise SpecError(
+            f"{where}: not a safetensors file with a header of at most {LARGEST_HEADER} bytes; save it again"
+        )
+    try:
+        text = content[LENGTH_BYTES : LENGTH_BYTES + length].decode()
+    except UnicodeDecodeError as error:
+        raise SpecError(f"{where}: its header is not UTF-8 text ({_short(error)}); save it again") from None
+    if not isinstance(parse_json(text, where), dict):
+        raise SpecError(f"{where}: its header is no table of tensors; save it again")
+
+
+def check_safetensors_file(path: str | Path) -> None:
+    """As `check_safetensors`, of a file; SpecError if it cannot be read."""
+    try:
+        with Path(path).open("rb") as file:
+            check_safetensors(file.read(LENGTH_BYTES + LARGEST_HEADER), _named(Path(path)))
+    except OSError as error:
+        raise SpecError(f"{_named(Path(path))}: cannot be read ({_short(error)})") from None
 
 
 def kind_of(document: Mapping[str, Any]) -> str | None:

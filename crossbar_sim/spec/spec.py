@@ -200,7 +200,10 @@ class SourcedSpec(Spec):
         if not isinstance(data, Mapping):
             return data
         plain: dict[str, Any] = {}
-        provenance: dict[str, Any] = dict(data.get("provenance", {}))
+        notes = data.get("provenance", {})
+        if not isinstance(notes, Mapping):
+            raise SpecError(f"provenance: must be a table with a note on each number, got {type(notes).__name__}")
+        provenance: dict[str, Any] = dict(notes)
         for key, item in data.items():
             if isinstance(item, Mapping) and "value" in item:
                 note = {k: v for k, v in item.items() if k != "value"}

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from crossbar_sim.runtime.files import write_bytes, write_text
-from crossbar_sim.spec.documents import read_json
+from crossbar_sim.spec.documents import check_safetensors_file, read_json
 from crossbar_sim.spec.errors import SpecError
 from peft_methods.errors import CheckpointError
 
@@ -94,8 +94,9 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
             )
         raise CheckpointError(f"{path} does not exist; copy it beside {CONFIG_FILE}")
     try:
+        check_safetensors_file(path)
         return load_file(path)
-    except (SafetensorError, OSError, MemoryError) as error:
+    except (SafetensorError, SpecError, OSError, MemoryError) as error:
         raise CheckpointError(
             f"{path} is truncated or not a safetensors file ({error}); copy or save it again"
         ) from None

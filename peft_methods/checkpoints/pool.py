@@ -53,7 +53,7 @@ class Pool:
     def load(cls, folder: str | Path) -> Pool:
         """The adapters in the sub-folders of `folder`, sorted by name; hidden folders are skipped."""
         folder = Path(folder)
-        if not folder.is_dir():
+        if not _is_folder(folder):
             raise PoolError(f"{folder} is not a folder; give one that has a sub-folder for every adapter")
         folders = sorted(entry for entry in folder.iterdir() if entry.is_dir() and entry.name[0] != ".")
         if not folders:
@@ -138,9 +138,9 @@ def pool_folder(name: str | Path) -> Path:
     """The folder of a pool that ships under this name, or of that path; PoolError if there is neither."""
     name = str(name)
     for shelf in SHELVES:
-        if "/" not in name and (shelf / name).is_dir():
+        if "/" not in name and _is_folder(shelf / name):
             return shelf / name
-    if not Path(name).is_dir():
+    if not _is_folder(Path(name)):
         known = sorted(entry.name for shelf in SHELVES for entry in shelf.iterdir() if entry.is_dir())
         raise PoolError(f"{name} is not a folder, and no pool of that name ships{nearest(name, known)}")
     return Path(name)
@@ -149,6 +149,14 @@ def pool_folder(name: str | Path) -> Path:
 def find_pool(name: str | Path) -> Pool:
     """The pool of that name or folder."""
     return Pool.load(pool_folder(name))
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether it is there and a folder; a name that no file system takes is not."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 def _check_agreement(first: LoRAWeights, member: LoRAWeights) -> None:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from peft_methods.checkpoints.folder import read_config, read_tensors, write_adapter
 from peft_methods.errors import CheckpointError
+from peft_methods.model_parts import LARGEST_TRAINED, largest_of
 
 KEY = "prompt_embeddings"
 
@@ -41,6 +42,11 @@ def load_prompts(folder: str | Path) -> Tensor:
             f"{folder}: expected one matrix called {KEY!r}, found {', '.join(sorted(tensors)) or 'nothing'}"
         )
     prompts = tensors[KEY].float()
+    if not largest_of(prompts) <= LARGEST_TRAINED:
+        raise CheckpointError(
+            f"{folder}: prompts must be finite and at most {LARGEST_TRAINED:g} in size; train them again with a lower "
+            "learning rate"
+        )
     for key, expected in (("num_virtual_tokens", prompts.shape[0]), ("token_dim", prompts.shape[1])):
         if config.get(key, expected) != expected:
             raise CheckpointError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from peft_methods.checkpoints.folder import (
     write_adapter,
 )
 from peft_methods.errors import CheckpointError
+from peft_methods.model_parts import LARGEST_CHANGE, largest_of
 
 KEY_A = "base_model.vera_A"
 KEY_B = "base_model.vera_B"
@@ -54,6 +56,12 @@ class VeRAWeights:
                 raise CheckpointError(
                     f"adapter {self.name!r}: module {module!r} has lambda_d {tuple(vector.shape)} and lambda_b "
                     f"{tuple(self.lambda_b[module].shape)}, expected ({self.rank},) and at most ({self.b.shape[0]},)"
+                )
+            parts = (self.a, self.b, vector, self.lambda_b[module])
+            if not self.rank * math.prod(map(largest_of, parts)) <= LARGEST_CHANGE:
+                raise CheckpointError(
+                    f"adapter {self.name!r}: the change of module {module!r} is not finite, or may be more than the "
+                    f"{LARGEST_CHANGE:g} that can be computed with; train it again with a lower learning rate"
                 )
 
     @property

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from peft_methods.errors import CheckpointError
+from peft_methods.model_parts import LARGEST_CHANGE, largest_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,6 +18,7 @@ class LoRAWeights:
     """One LoRA adapter: W -> W + scaling B A for each named module.
 
     `a[module]` is (rank, d_in), `b[module]` is (d_out, rank), both floating point and finite; `scaling` = alpha / rank.
+    scaling B A and magnitudes are at most LARGEST_CHANGE.
     `magnitude[module]` (d_out,) is DoRA's row norm; None for LoRA. CheckpointError if these do not fit together.
     """
 
@@ -40,9 +42,11 @@ class LoRAWeights:
         for module, a in self.a.items():
             self._check_shape("A", module, a, (self.rank, None))
             self._check_shape("B", module, self.b[module], (None, self.rank))
+            self._check_size("change", module, self.scaling * self.rank * largest_of(a) * largest_of(self.b[module]))
             if self.magnitude is not None:
                 rows = self.b[module].shape[0]
                 self._check_shape("magnitude", module, self.magnitude[module], (rows,))
+                self._check_size("magnitude", module, largest_of(self.magnitude[module]))
 
     @property
     def scaling(self) -> float:
@@ -62,6 +66,13 @@ class LoRAWeights:
         for module in sorted(set(left) ^ set(right)):
             has, lacks = (first, second) if module in left else (second, first)
             raise self._error(f"module {module!r} has {has} but no {lacks}; the file is incomplete, save it again")
+
+    def _check_size(self, what: str, module: str, largest: float) -> None:
+        if largest > LARGEST_CHANGE:
+            raise self._error(
+                f"the {what} of module {module!r} may be {largest:.3g}, more than the {LARGEST_CHANGE:g} that can be "
+                "computed with; the file is damaged or its training diverged, save or train it again"
+            )
 
     def _check_shape(self, factor: str, module: str, tensor: Tensor, wanted: tuple[int | None, ...]) -> None:
         shape = tuple(tensor.shape)

@@ -11,7 +11,7 @@ from torch import nn
 
 from crossbar_sim.chip.interface import AnyChip
 from peft_methods.adapted_layer import AdaptedLayer
-from peft_methods.base import Adapter, Method
+from peft_methods.base import MOST_RANK, Adapter, Method
 from peft_methods.errors import MethodError
 from peft_methods.model_parts import LinearLike, block_of, matches, uniform, weight_of
 from peft_methods.phases import UPDATE
@@ -37,7 +37,7 @@ class Bottleneck(Method):
     searched: ClassVar[Ranges] = {"learning_rate": Range(1e-3, 5e-2)}
     searched_on_tiles: ClassVar[Ranges] = {"b_range": Range(0.1, 1.0)}
 
-    rank: Annotated[int, Field(ge=1)] = 4
+    rank: Annotated[int, Field(ge=1, le=MOST_RANK)] = 4
     placement: Placement = "crossbar"
     targets: tuple[str, ...] = ("mlp",)
     a_range: Annotated[float, Field(ge=1)] = 2.0

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from peft_methods.base import Method
+from peft_methods.base import MOST_STEPS, Method
 
 
 class GradientFree(Method):
@@ -17,7 +17,7 @@ class GradientFree(Method):
     are unused.
     """
 
-    steps: Annotated[int, Field(ge=1)] = 40
+    steps: Annotated[int, Field(ge=1, le=MOST_STEPS)] = 40
     bound: Annotated[float, Field(gt=0)] = 1.5
     regularisation: Annotated[float, Field(ge=0)] = 0.05
     learning_rate: Annotated[float, Field(gt=0)] = 0.3

@@ -12,7 +12,7 @@ from torch import nn
 from crossbar_sim.chip.interface import AnyChip
 from crossbar_sim.chip.matrix import Matrix
 from peft_methods.adapted_layer import AdaptedLayer
-from peft_methods.base import MergeableAdapter, Method
+from peft_methods.base import MOST_RANK, MergeableAdapter, Method
 from peft_methods.checkpoints.vera import VeRAWeights
 from peft_methods.checkpoints.weights import LoRAWeights
 from peft_methods.model_parts import LinearLike, left_out, replaceable_layers, uniform, weight_of
@@ -37,7 +37,7 @@ class VeRA(Method):
     extra_reads: ClassVar[str] = "two products per layer with the shared pair (on tiles)"
     searched: ClassVar[Ranges] = {"learning_rate": Range(3e-3, 2e-1), "initial": Range(3e-2, 1.0)}
 
-    rank: Annotated[int, Field(ge=1)] = 16
+    rank: Annotated[int, Field(ge=1, le=MOST_RANK)] = 16
     placement: Placement = "crossbar"
     targets: tuple[str, ...] | None = None
     initial: Annotated[float, Field(gt=0)] = 0.1

@@ -17,6 +17,9 @@ from peft_methods.phases import UPDATE
 from peft_methods.placement import Placement, bill_sram
 from peft_methods.tuning import Range, Ranges
 
+MOST_PROMPTS = 1000
+"""Per block: each is one more token of every sample, and attention grows with their square."""
+
 
 class VPT(Method):
     """Block i reads [class token, prompts, patches]; the prompts (and the head) are trained, the network is frozen.
@@ -36,7 +39,7 @@ class VPT(Method):
     extra_reads: ClassVar[str] = "one vector per prompt, block and sample (deep: in training only)"
     searched: ClassVar[Ranges] = {"learning_rate": Range(1e-3, 2e-1), "prompts": Range(1, 16)}
 
-    prompts: Annotated[int, Field(ge=0)] = 4
+    prompts: Annotated[int, Field(ge=0, le=MOST_PROMPTS)] = 4
     deep: bool = True
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     train_head: bool = True

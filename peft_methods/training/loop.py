@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -185,6 +186,11 @@ def _search(
 
     search = minimise(evaluate, adapter.trained_values, method.bound, method.learning_rate, method.steps, seed)
     for value, point in search:
+        if not math.isfinite(value):
+            raise TrainingError(
+                f"the loss of {method.display_name} is {value} at its first candidate; lower its learning_rate "
+                f"(now {method.learning_rate:g})"
+            )
         use(point)
         history.cells_written.append(adapter.write())
         history.loss.append(value)

@@ -40,6 +40,6 @@ def draw(found: object) -> Figure:
     return FIGURES[type(found)](found)
 
 
-def draw_to(path: Path, found: object) -> Path:
+def draw_to(path: str | Path, found: object) -> Path:
     """Draw it into a file, whose ending says in which format."""
     return save(path, draw(found))

@@ -14,8 +14,9 @@ from crossbar_sim.runtime.files import write_bytes, write_text
 DOTS_PER_INCH = 200
 
 
-def save(path: Path, figure: Figure) -> Path:
+def save(path: str | Path, figure: Figure) -> Path:
     """Write a figure in the format of the path's ending; SpecError for another ending."""
+    path = Path(path)
     kind = path.suffix.lower()
     if kind == ".svg":
         write_text(path, svg(figure))

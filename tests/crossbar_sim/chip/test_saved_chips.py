@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -211,3 +213,14 @@ def test_layers_that_were_replaced_and_several_models_are_refused(tmp_path: Path
     assert not list(tmp_path.iterdir())
     unmap(model, weights="master")
     chip.save(tmp_path)
+
+
+def test_a_chip_with_a_model_is_loaded_whatever_was_imported(tmp_path: Path) -> None:
+    map_model(nn.Sequential(nn.Linear(3, 2)), "milo2021_128x128").save(tmp_path)
+    code = (
+        "import sys; from torch import nn; from crossbar_sim.chip.chip import Chip; "
+        "assert 'crossbar_sim.layers' not in sys.modules; model = nn.Sequential(nn.Linear(3, 2)); "
+        f"Chip.load({str(tmp_path)!r}, model); print(type(model[0]).__name__)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "MappedLinear\n"

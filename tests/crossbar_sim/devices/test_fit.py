@@ -89,6 +89,7 @@ def test_csv_and_toml_round_trip(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("pulse,conductance,device\n", "no pulse and conductance below the header"),
         ("pulse,conductance\n0,1\n", "column device is missing"),
         ("pulse,conductance,device\n0,1e-6,a\nx,1e-6,a\n", "line 3: pulse must be a whole number"),
         ("pulse,conductance,device\n0,nan,a\n", "line 2: conductance must be finite"),

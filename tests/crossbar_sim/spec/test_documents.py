@@ -11,7 +11,7 @@ import pytest
 from benchmarks.problems.model_file import read_model
 from crossbar_sim import CrossbarError, DeviceModel, Hardware, SpecError
 from crossbar_sim.library import shelf_path
-from crossbar_sim.spec.documents import read_json, read_toml
+from crossbar_sim.spec.documents import check_safetensors_file, read_json, read_toml
 from crossbar_sim.spec.errors import LONGEST
 
 TOML = {
@@ -52,6 +52,27 @@ def test_toml_beyond_the_bounds_is_refused(tmp_path: Path, case: str) -> None:
 @pytest.mark.parametrize("case", JSON)
 def test_json_beyond_the_bounds_is_refused(tmp_path: Path, case: str) -> None:
     refused(read_json, tmp_path / "x.json", *JSON[case])
+
+
+HEADERS = {
+    "nothing": (b"", "not a safetensors file"),
+    "a long header": ((1 << 25).to_bytes(8, "little") + b"{}", "header of at most"),
+    "deep": (len(deep := 60 * b"[" + 60 * b"]").to_bytes(8, "little") + deep, "levels deep"),
+    "no JSON": ((3).to_bytes(8, "little") + b"{x}", "is not JSON"),
+    "no table": ((2).to_bytes(8, "little") + b"[]", "no table"),
+    "no text": ((1).to_bytes(8, "little") + b"\xff", "not UTF-8"),
+}
+
+
+@pytest.mark.parametrize("case", HEADERS)
+def test_a_header_of_safetensors_beyond_the_bounds_is_refused(tmp_path: Path, case: str) -> None:
+    content, message = HEADERS[case]
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(SpecError, match=message):
+        check_safetensors_file(path)
+    with pytest.raises(SpecError, match="cannot be read"):
+        check_safetensors_file(tmp_path / "nothing")
 
 
 @pytest.mark.parametrize("read", [read_toml, read_json, DeviceModel.from_toml])
@@ -108,6 +129,13 @@ def test_a_number_that_overflows_is_refused_by_its_field(part: str, change: dict
     spec = getattr(Hardware.load("milo2021_128x128"), part)
     with pytest.raises(SpecError, match=next(iter(change))):
         spec.replace(**change)
+
+
+@pytest.mark.parametrize("notes", [4, "x", [1], None])
+def test_notes_on_numbers_are_a_table(notes: object) -> None:
+    device = DeviceModel.load("wan2022").model_dump(exclude={"provenance"})
+    with pytest.raises(SpecError, match="provenance: must be a table with a note on each number"):
+        DeviceModel(**device, provenance=notes)
 
 
 def test_a_model_of_too_many_layers_is_refused(tmp_path: Path) -> None:

@@ -214,6 +214,8 @@ KEY_A, KEY_B = factors()
         ({KEY_B: torch.zeros(4, 5)}, "configuration gives it rank 2"),
         ({KEY_A: torch.full((2, 3), math.nan)}, "A of module .* holds NaN or infinite"),
         ({KEY_B: torch.full((4, 2), math.inf)}, "B of module .* holds NaN or infinite"),
+        ({KEY_A: torch.full((2, 3), 3e38)}, "the change of module .* may be 1.8.*e\\+39, more than the 1e\\+15"),
+        ({KEY_B: torch.full((4, 2), 3e15)}, "the change of module .* its training diverged"),
         ({KEY_A: torch.zeros(2, 3, 1, 1)}, "only linear layers are supported"),
         ({KEY_A: torch.tensor(1.0)}, "only linear layers are supported"),
         ({KEY_A: torch.zeros(2, 3, dtype=torch.int8)}, "holds torch.int8"),
