@@ -229,7 +229,8 @@ class Cells:
     @property
     def state(self) -> CellState:
         """All cells, flat."""
-        stuck, factors, written_at = self.stuck, self.device_to_device, self.written_at
+        stuck, factors = self.stuck, self.device_to_device
+        written_at = self.written_at
         return CellState(
             self.conductance.reshape(-1),
             self.present.reshape(-1),

@@ -213,7 +213,8 @@ class CellTargets:
         kept, after = self.kept, self.kept.copy()
         after.array[:, moved] = kept.array[:, self.rows.row_of]
         cells = np.flatnonzero(after.array != kept.array)
-        self.rows.row_of, self.kept, self._lent = moved, after, False
+        self.rows.row_of = moved
+        self.kept, self._lent = after, False
         return cells, after.of(cells)
 
     def pulsed(self, pulses: Integers, present: Floats) -> tuple[Integers, Integers]:

@@ -48,15 +48,15 @@ def test_arrays_are_found_once_by_name_wherever_they_are() -> None:
 def test_records_and_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def small(model: memory.Stack, shape: str) -> None:
         nn.Module.__init__(model)
-        model.words = nn.Embedding(20, 8)
-        model.blocks = nn.ModuleList([Block(8, 16, 4, gated=True)])
-        model.lm_head = nn.Linear(8, 20, bias=False)
+        model.words = nn.Embedding(20, 16)
+        model.blocks = nn.ModuleList([Block(16, 32, 8, gated=True)])
+        model.lm_head = nn.Linear(16, 20, bias=False)
 
     monkeypatch.setattr(memory.Stack, "__init__", small)
     for train in ("nothing", "lora", "all"):
         memory.main(train=train, json=tmp_path / "record.json")  # type: ignore[arg-type]
         record = json.loads((tmp_path / "record.json").read_text())
-        assert record["weights"] == 2 * 64 + 2 * 32 + 3 * 128 + 160
+        assert record["weights"] == 2 * 256 + 2 * 128 + 3 * 512 + 320
         assert record["bytes_per_weight"] == pytest.approx(sum(one["bytes_per_weight"] for one in record["held"]))
         assert 0 < record["before_bytes"] <= record["peak_bytes"]
         assert "| all | | |" in capsys.readouterr().out

@@ -37,7 +37,9 @@ def test_a_pair_stands_where_the_law_says(levels: int | None, seed: int) -> None
     assert retarget(weight, np.ones((layout.row_tiles, 7)), device, layout, np.arange(11), kept)[0].size == 0
 
 
-@pytest.mark.parametrize("tile", [{"mapping": "offset"}, {"slices": 2, "slice_bits": 2}, {"pair_update": "one_side"}])
+@pytest.mark.parametrize(
+    "tile", [{"mapping": "offset"}, {"slices": 2, "slice_bits": 2}, {"mapping": "two_sided", "pair_update": "one_side"}]
+)
 def test_references_digits_and_single_sides_are_numbers_too(tile: dict) -> None:
     device, layout = MILO.device.replace(levels=4), layout_of(**tile)
     weight = np.random.default_rng(0).uniform(-1, 1, (7, 11)).astype(np.float32)
