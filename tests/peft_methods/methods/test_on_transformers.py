@@ -27,7 +27,7 @@ from peft_methods import (
 from peft_methods.checkpoints.weights import LoRAWeights
 from peft_methods.methods.pooled import with_pool
 from peft_methods.model_parts import linear_layers, weight_of
-from tests.peft_methods.methods.zoo import CLS, FAMILIES, SEP, Family
+from tests.peft_methods.methods.zoo import CLS, FAMILIES, SEP, TOKENS, Family
 
 pytest.importorskip("transformers", reason="needs transformers (pip install crossbar-sim[hf])")
 NO_TOKENS = "does not show them: of Hugging Face it takes the encoders bert, roberta"
@@ -196,8 +196,11 @@ def test_prompts_stand_behind_the_class_token_and_leave_behind_the_last_block(na
     lengths: list[int] = []
     for _, block in adapter.tokens.blocks:
         block.register_forward_hook(lambda _, args, result: lengths.append(args[0].shape[1]))
-    tokens = model(**inputs, output_hidden_states=True).hidden_states[-1].shape[1]
-    assert lengths == [tokens + 2, tokens + 2]
+    last = model.get_submodule(adapter.tokens.blocks[-1][0])
+    last.register_forward_hook(lambda _, args, result: lengths.append(result.shape[1]))
+    model(**inputs)
+    tokens = TOKENS if "attention_mask" in inputs else 1 + 4
+    assert lengths == [tokens + 2, tokens + 2, tokens]
     # padded columns of a row change nothing that the row says, with prompts too
     if "attention_mask" in inputs:
         alone = {key: value[3:, :4] for key, value in inputs.items()}
