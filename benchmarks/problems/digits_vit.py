@@ -26,7 +26,7 @@ def problem() -> Problem:
         shots_per_class=SHOTS,
         calibration=_calibration,
         home=_task(UNSHIFTED),
-        papers=("alpaydin1998", "sklearn", "dosovitskiy2021"),
+        papers=("alpaydin1998", "dosovitskiy2021"),
         about="8 x 8 digits of scikit-learn under domain shifts; a vision transformer of 103,000 weights",
         weights_digest=_weights_digest,
         reference=NAME,

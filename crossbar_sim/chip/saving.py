@@ -28,7 +28,7 @@ from crossbar_sim.mapping.layout import Layout
 from crossbar_sim.reading.registers import Registers
 from crossbar_sim.runtime.files import write_bytes, write_json
 from crossbar_sim.spec.documents import check_safetensors, read_json
-from crossbar_sim.spec.errors import MappingError, SpecError
+from crossbar_sim.spec.errors import FileError, MappingError, SpecError
 
 FORMAT = 2
 FACTS_FILE = "chip.json"
@@ -48,8 +48,8 @@ def write_chip(folder: Path, facts: Mapping[str, Any], tensors: Tensors) -> None
         for older in folder.glob("chip-*.safetensors"):
             if older.name != name:
                 older.unlink()
-    except OSError as error:
-        raise MappingError(f"{folder}: no chip can be saved here ({error.strerror}); choose another folder") from error
+    except (OSError, FileError) as error:
+        raise MappingError(f"{folder}: no chip can be saved here ({error}); choose another folder") from error
 
 
 def read_chip(folder: Path) -> tuple[dict[str, Any], Tensors]:

@@ -66,7 +66,7 @@ class MappedLayer(nn.Module):
         return {} if original is None else {name: original.get_parameter(name) for name in self._held}
 
     @torch.no_grad()
-    def value(self, name: str, weights: Weights) -> torch.Tensor:
+    def held_weight(self, name: str, weights: Weights) -> torch.Tensor:
         """A weight of the layer it stands for: what the cells hold now, or the float master copy."""
         parameter = self.original_weights[name]
         blocks = [matrix.weight() if weights == "cells" else matrix.master for matrix in self._held[name]]
@@ -87,5 +87,5 @@ class MappedLayer(nn.Module):
         if original is None:
             raise MappingError(f"{self.name} was not made from a torch layer; replace it by hand")
         for name, parameter in self.original_weights.items():
-            parameter.data = self.value(name, weights)
+            parameter.data = self.held_weight(name, weights)
         return original.train(self.training)

@@ -53,10 +53,10 @@ class MappedLinear(MappedLayer):
         return y if self.bias is None else y + self.bias
 
     @torch.no_grad()
-    def value(self, name: str, weights: Weights) -> torch.Tensor:
+    def held_weight(self, name: str, weights: Weights) -> torch.Tensor:
         (original,) = self._original
         if original is None or not is_transposed(original):
-            return super().value(name, weights)
+            return super().held_weight(name, weights)
         rows = self.matrix.weight() if weights == "cells" else self.matrix.master
         return rows.T.to(original.get_parameter(name).dtype).contiguous()
 

@@ -39,7 +39,7 @@ class Holder:
     def value(self, weights: Weights) -> torch.Tensor:
         """What it is now."""
         if isinstance(self.module, MappedLayer):
-            return self.module.value(self.weight, weights)
+            return self.module.held_weight(self.weight, weights)
         return self.module.get_parameter(self.weight)
 
 

@@ -44,8 +44,9 @@ class IA3(TargetedMethod):
 
     def make_adapter(self, model: nn.Module, chip: AnyChip, seed: int) -> IA3Adapter:
         adapter = IA3Adapter(self, model, chip)
-        inputs = linear_layers(model, self.named(model, "feed_forward", "feed_forward"))
-        outputs = linear_layers(model, self.named(model, "targets", "gains"))
+        before, behind = self.named(model, "feed_forward", "feed_forward"), self.named(model, "targets", "gains")
+        inputs = linear_layers(model, before) if before else {}
+        outputs = linear_layers(model, behind) if behind else {}
         for name, base in self.among({**outputs, **inputs}).items():
             adapter.layers[name] = GainLinear(base, name in inputs, self.gain_on_bias, chip)
             adapter.replace(name, adapter.layers[name])

@@ -72,7 +72,9 @@ class EditedBlock(AdaptedLayer):
     def __init__(self, base: nn.Module, editor: nn.Module, index: int, last: bool, flow: Flow) -> None:
         super().__init__(base)
         self.editor = editor
-        self.index, self.last, self.flow = index, last, flow
+        self.index = index
+        self.last = last
+        self.flow = flow
 
     def forward(self, *inputs: Any, **named: Any) -> Any:
         tokens = inputs[0] if inputs else named.pop(FIRST)

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 import crossbar_sim
-from benchmarks.reporting.report import BACKBONE_REFERENCES, COMMON_REFERENCES
+from benchmarks.problems.find import find_problem, problem_names
+from benchmarks.reporting.report import COMMON_REFERENCES
 from crossbar_sim import Hardware, SpecError
 from crossbar_sim.hardware.hardware import hardware_names
 from crossbar_sim.spec.citations import bibtex, known_keys, parse_bibliography, reference
@@ -65,7 +66,8 @@ def test_every_reference_is_complete() -> None:
 
 def test_keys_of_the_report_exist() -> None:
     papers = [kind.papers for kind in (*METHODS.values(), *RULES.values())]
-    for keys in (COMMON_REFERENCES, *papers, *BACKBONE_REFERENCES.values()):
+    problems = [find_problem(name).papers for name in problem_names()]
+    for keys in (COMMON_REFERENCES, *papers, *problems):
         assert all(reference(key) for key in keys)
     assert [name for name, kind in METHODS.items() if not kind.papers] == ["full-fine-tuning", "linear-probe"]
     assert [name for name, kind in RULES.items() if not kind.papers] == ["write_verify"]

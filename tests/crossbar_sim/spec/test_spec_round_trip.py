@@ -17,7 +17,9 @@ import peft_methods
 from benchmarks.estimates.estimate import Workload
 from benchmarks.experiments.comparison import Comparison
 from benchmarks.experiments.experiment import Experiment
+from benchmarks.problems.fetching import known_packages
 from benchmarks.problems.model_file import LayerShape, ModelFile
+from benchmarks.problems.problem_file import ProblemFile, TaskFile
 from benchmarks.record import Record
 from benchmarks.studies.recalibration import Damage, Recalibration
 from crossbar_sim import DeviceModel, Hardware
@@ -39,6 +41,7 @@ NOT_BUILT = {
     "TrainedPair",
     "GradientFree",
     "PoolMethod",
+    "TargetedMethod",
     "UpdateRule",
     "BlindRule",
     "StatedSteps",
@@ -68,6 +71,14 @@ SPECIMENS: list[Spec] = [
     Comparison(name="one", methods=({"name": "lora", "rank": 4},), tasks=("fliplr+dim",)),
     Workload(tokens=3),
     ModelFile(name="m", layers=(LayerShape(name="q", inputs=3, outputs=4, tokens=5),), targets=("q",)),
+    ProblemFile(
+        name="reviews",
+        model="my_bert",
+        task_type="text-classification",
+        tasks=(TaskFile(name="films", train="train.csv", test="test.csv", labels=("bad", "good")),),
+        shots_per_class=16,
+    ),
+    known_packages(),
     Activity(changed_share=0.5, levels={"deploy": (0.5, 0.5)}, changes=((0, 1, 0.25),)),
 ]
 
