@@ -69,10 +69,16 @@ CUSTOMARY: dict[str, Customary] = {
 def customary(model: nn.Module) -> Customary | None:
     """The customary targets of the model, or of the first part of it that has a configuration; None: it has none that
     is known here."""
+    part = configured_part(model)
+    return None if part is None else CUSTOMARY.get(part[1])
+
+
+def configured_part(model: nn.Module) -> tuple[nn.Module, str] | None:
+    """The first part of the model that has a configuration of Hugging Face, and its `model_type`."""
     for module in model.modules():
         kind = getattr(getattr(module, "config", None), "model_type", None)
         if isinstance(kind, str):
-            return CUSTOMARY.get(kind)
+            return module, kind
     return None
 
 

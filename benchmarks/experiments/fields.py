@@ -68,7 +68,7 @@ def its_shots(data: Stated) -> int | None:
 def its_targets(data: Stated) -> tuple[str, ...]:
     """The tasks that no module of the problem's pool was trained on; all, if there are none such."""
     problem: Problem = data["problem"]
-    return tuple(task.name for task in problem.targets() or problem.tasks)
+    return tuple(task.name for task in problem.targets())
 
 
 def its_first_target(data: Stated) -> str:

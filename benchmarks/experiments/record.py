@@ -197,7 +197,7 @@ def record_run(kind: type[Run], chip: Chip, history: History, task_writes: Write
     task = wear(np.concatenate([counts.reshape(-1) for counts in task_writes.values()]))
     return kind(
         cells=writes.cells,
-        cells_written_per_step=float(np.mean(history.cells_written or [0])),
+        cells_written_per_step=float(np.mean(history.cells_written)),
         adapt_cells_written=ledger.writes("adapt"),
         pool_cells_written=ledger.writes("pool"),
         deploy_cells_written=ledger.writes("deploy"),

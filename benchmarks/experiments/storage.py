@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
-
-import numba
-import torch
 
 from benchmarks.experiments.claim import claim
 from benchmarks.record import SeedRecord
 from crossbar_sim import CrossbarError
 from crossbar_sim.runtime.files import write_json
+from crossbar_sim.runtime.threads import one_thread
 
 RUNS = Path("runs")
 
@@ -86,16 +83,3 @@ class SeedFiles(Generic[R]):
 def folder_of(runs: str | Path, *parts: object) -> Path:
     """runs/<first 16 digits of the SHA-256 of the parts>."""
     return Path(runs) / hashlib.sha256(" ".join(map(str, parts)).encode()).hexdigest()[:16]
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Torch and numba on one thread, so that results do not depend on the machine's core count."""
-    torch_threads, numba_threads = torch.get_num_threads(), numba.get_num_threads()
-    torch.set_num_threads(1)
-    numba.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(torch_threads)
-        numba.set_num_threads(numba_threads)

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
+from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, Dataset
 
 from peft_methods.errors import DataError
@@ -102,5 +102,4 @@ def _padded(name: str, values: Sequence[Tensor]) -> Tensor:
         return torch.stack(list(values))
     if {len(shape) for shape in shapes} != {1}:
         raise DataError(f"the {name} have shapes {sorted(map(tuple, shapes))[:3]}; only sequences can be padded")
-    longest, filler = max(shape[0] for shape in shapes), PADDING.get(name, 0)
-    return torch.stack([functional.pad(value, (0, longest - len(value)), value=filler) for value in values])
+    return pad_sequence(list(values), batch_first=True, padding_value=PADDING.get(name, 0))

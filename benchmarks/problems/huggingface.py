@@ -10,13 +10,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
-from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from benchmarks.problems.optional import optional
 from benchmarks.problems.problem import ProblemError, Task
 from benchmarks.problems.problem_file import ProblemFile, TaskType
 from benchmarks.problems.tables import Row, column
@@ -192,7 +192,7 @@ class ImageClassification(Setup):
         return classes(column(list(rows), self.file.label, path))
 
     def samples(self, rows: list[Row], labels: tuple[str, ...], path: Path) -> Samples:
-        image = _module("PIL.Image", "Pillow")
+        image = optional("PIL.Image", "Pillow")
         processor = transformers().AutoImageProcessor.from_pretrained(self.source, trust_remote_code=False)
         pixels = []
         for name in column(rows, self.file.image, path):
@@ -306,7 +306,7 @@ def tokenizer_of(source: str) -> Any:
 
 def transformers() -> Any:
     """Hugging Face's transformers; ProblemError if it is not installed."""
-    return _module("transformers", "crossbar-sim[hf]")
+    return optional("transformers")
 
 
 @contextmanager
@@ -320,13 +320,6 @@ def _quiet(hub: Any) -> Iterator[None]:
     finally:
         if shown:
             logging.enable_progress_bar()
-
-
-def _module(name: str, package: str) -> Any:
-    try:
-        return import_module(name)
-    except ImportError:
-        raise ProblemError(f'this problem needs {name.partition(".")[0]}; pip install "{package}"') from None
 
 
 def _unavailable(source: str, error: Exception) -> ProblemError:

@@ -8,7 +8,6 @@ from functools import cache, partial
 import torch
 from torch import nn
 
-from benchmarks.problems.drawing import draw
 from benchmarks.problems.fetching import cache_folder, check_fetched
 from benchmarks.problems.pool_training import PoolTraining
 from benchmarks.problems.problem import Problem, Task, TaskData
@@ -18,13 +17,13 @@ from benchmarks.problems.sentence_encoder import (
     SentenceClassifier,
     encoder,
     encoder_digest,
-    padded,
     tokenizer,
     tokenizer_digest,
+    with_mask,
 )
 from benchmarks.problems.text_tasks import TEXT_TASKS, Labelled, TextTask
 from peft_methods import LoRA
-from peft_methods.training.samples import MASK, Samples
+from peft_methods.training.samples import Samples
 
 NAME = "minilm_text"
 SHOTS = 16
@@ -80,10 +79,7 @@ def _task(task: TextTask) -> Task:
 
 
 def _data(name: str, shots: int | None, seed: int) -> TaskData:
-    whole = _samples(name)
-    if shots is None:
-        return whole
-    return TaskData(whole.train.take(draw(whole.train, shots, seed)), whole.validation, whole.test)
+    return _samples(name).few(shots, seed)
 
 
 def _digest(task: TextTask) -> str:
@@ -103,5 +99,4 @@ def tokenised(rows: list[Labelled], labels: tuple[str, ...]) -> Samples:
     """Token ids, their mask, and the number of every label."""
     encode = tokenizer(NAME).encode
     ids = [encode(" ".join(text.split()[:MOST_TOKENS])).ids for text, _ in rows]  # a word is a token or more
-    inputs = {"input_ids": padded(ids, 0), MASK: padded([[1] * len(row) for row in ids], 0)}
-    return Samples(inputs, torch.tensor([labels.index(label) for _, label in rows]))
+    return Samples(with_mask(ids), torch.tensor([labels.index(label) for _, label in rows]))

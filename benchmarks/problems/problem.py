@@ -6,7 +6,7 @@ import copy
 import hashlib
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -39,6 +39,10 @@ class TaskData:
     train: Samples
     validation: Samples
     test: Samples
+
+    def few(self, shots: int | None, seed: int) -> TaskData:
+        """The same with so many training samples of each class, as `drawing.draw` chooses them; None: with all."""
+        return self if shots is None else replace(self, train=self.train.take(draw(self.train, shots, seed)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,8 +97,7 @@ class HeldData:
 
     def data(self, shots: int | None, seed: int) -> TaskData:
         """As `Task.data`."""
-        train, validation = self.parts
-        return TaskData(train if shots is None else train.take(draw(train, shots, seed)), validation, self.test)
+        return TaskData(*self.parts, self.test).few(shots, seed)
 
     def digest(self) -> str:
         """SHA-256 over all tensors."""
@@ -163,9 +166,9 @@ class Problem:
         tasks = [{"name": task.name, "kind": task.kind} for task in self.tasks]
         return {"name": self.name, "score": self.scoring.name, "tasks": tasks}
 
-    def targets(self) -> list[Task]:
-        """The tasks that no module of the pool was trained on."""
-        return [task for task in self.tasks if task.kind != "source"]
+    def targets(self) -> tuple[Task, ...]:
+        """The tasks that no module of the pool was trained on; all, if there are none such."""
+        return tuple(task for task in self.tasks if task.kind != "source") or self.tasks
 
     def fresh_model(self, task: Task) -> nn.Module:
         """A copy of the pre-trained model for a task, in evaluation mode."""

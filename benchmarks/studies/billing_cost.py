@@ -15,7 +15,6 @@ from itertools import pairwise
 from time import perf_counter
 from typing import Any
 
-from benchmarks.experiments.storage import one_thread
 from benchmarks.problems.pools import POOL_FOLDER, with_folder
 from benchmarks.problems.tasks import few_shot, get_task
 from benchmarks.record import Record
@@ -24,6 +23,7 @@ from benchmarks.studies.digits import deploy_digits
 from crossbar_sim import Hardware
 from crossbar_sim.ledger.billing import MatrixBill
 from crossbar_sim.ledger.ledger import Ledger
+from crossbar_sim.runtime.threads import one_thread
 from peft_methods import fine_tune
 from peft_methods.methods import read_method
 from peft_methods.training.loop import History

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmarks.experiments.storage import one_thread
 from benchmarks.problems.in_context import (
     LinearPrompts,
     excess_error,
@@ -21,6 +20,7 @@ from benchmarks.problems.in_context import (
 from benchmarks.record import Record
 from benchmarks.studies.base import Findings, Study
 from crossbar_sim import Hardware, map_model
+from crossbar_sim.runtime.threads import one_thread
 
 LENGTHS = (16, 64, 256, 512)
 SHOWN_EXAMPLES = (0, 4, 8, 16, 39)  # of the transformer's table

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pydantic import computed_field
 from torch import Tensor, nn
 
-from benchmarks.experiments.storage import one_thread
 from benchmarks.experiments.tune import SEEDS as TUNING_SEEDS
 from benchmarks.problems.backbones import load_backbone
 from benchmarks.problems.problem import TaskData
@@ -24,6 +23,7 @@ from benchmarks.problems.tasks import few_shot, get_task
 from benchmarks.record import Record
 from benchmarks.studies.base import Findings, Study
 from crossbar_sim import SpecError
+from crossbar_sim.runtime.threads import one_thread
 from crossbar_sim.spec.spec import nearest
 from peft_methods import BitFit, FullFineTuning, LinearProbe, LoRA, Method, accuracy, fine_tune
 from peft_methods.ntk.fit import NTKFit, TangentKernel, tangent_kernel

@@ -10,12 +10,12 @@ from typing import Literal
 
 import torch
 
-from benchmarks.experiments.storage import one_thread
 from benchmarks.problems.backbones import load_backbone
 from benchmarks.problems.tasks import few_shot, get_task
 from benchmarks.record import Record
 from benchmarks.studies.base import Findings, Study
 from crossbar_sim import DeviceModel, Hardware, map_model
+from crossbar_sim.runtime.threads import one_thread
 from peft_methods.ntk.device_pulses import DevicePulses
 from peft_methods.ntk.pulses import PulseRule, chip_limits, chip_steps, pulse_training
 

@@ -17,12 +17,12 @@ from torch import nn
 
 from benchmarks.experiments.experiment import Experiment, simulate
 from benchmarks.experiments.record import BilledRun, record_run
-from benchmarks.experiments.storage import one_thread
 from benchmarks.problems.tasks import few_shot, get_task
 from benchmarks.record import Record
 from benchmarks.studies.base import Findings, Study
 from benchmarks.studies.digits import deploy_digits
 from crossbar_sim import Chip, Hardware
+from crossbar_sim.runtime.threads import one_thread
 from crossbar_sim.spec.units import engineering
 from peft_methods import FullFineTuning, LinearProbe, LoRA, LoRAFA, Method, accuracy
 from peft_methods.methods.low_rank import LowRankAdapter

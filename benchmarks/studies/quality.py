@@ -13,6 +13,6 @@ def problem_quality(
 ) -> Quality:
     """Put the model of a problem on tiles, calibrate as an experiment does, and measure on as many samples that it was
     not calibrated with. hardware: None: the problem's own. task: None: its first target."""
-    chosen = (problem.targets() or list(problem.tasks))[0] if task is None else problem.task(task)
+    chosen = problem.targets()[0] if task is None else problem.task(task)
     model, _ = deploy(problem, chosen, hardware or Hardware.load(problem.hardware), seed)
     return quality(model, problem.held_out(chosen).inputs, each=each, seed=seed)

@@ -11,13 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmarks.experiments.storage import one_thread
 from benchmarks.problems.tasks import few_shot, get_task
 from benchmarks.record import Record
 from benchmarks.studies.base import Findings, Study
 from benchmarks.studies.digits import deploy_digits
 from crossbar_sim import Hardware, SpecError
 from crossbar_sim.hardware.wear_levelling import WearLevelling
+from crossbar_sim.runtime.threads import one_thread
 from crossbar_sim.spec.spec import nearest
 from crossbar_sim.spec.units import engineering
 from crossbar_sim.wear.statistics import wear

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -93,3 +94,16 @@ def openmp_region() -> Any:
 def _threads(process: int, count: int) -> ThreadPoolExecutor:
     """Kept from call to call, since starting threads costs as much as a small product; a forked process has its own."""
     return ThreadPoolExecutor(count, thread_name_prefix="crossbar-sim")
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch and numba on one thread, so that results do not depend on the machine's core count."""
+    torch_threads, numba_threads = torch.get_num_threads(), numba.get_num_threads()
+    torch.set_num_threads(1)
+    numba.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(torch_threads)
+        numba.set_num_threads(numba_threads)

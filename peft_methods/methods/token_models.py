@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from peft_methods.adapted_layer import AdaptedLayer
+from peft_methods.customary import configured_part
 from peft_methods.errors import MethodError
 
 TEXT = ("bert", "roberta", "xlm-roberta", "camembert", "electra")
@@ -53,11 +54,8 @@ class HuggingFaceTokens:
 def hugging_face_tokens(model: nn.Module) -> HuggingFaceTokens | None:
     """The tokens of the model, or of the first part of it that has a configuration; None if it is no encoder that is
     known here."""
-    for module in model.modules():
-        kind = getattr(getattr(module, "config", None), "model_type", None)
-        if isinstance(kind, str):
-            return HuggingFaceTokens(model, module) if kind in TEXT + IMAGES else None
-    return None
+    part = configured_part(model)
+    return HuggingFaceTokens(model, part[0]) if part is not None and part[1] in TEXT + IMAGES else None
 
 
 class Flow:
