@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Protocol, Self, TypeVar
 
@@ -15,7 +16,6 @@ from torch import nn
 
 from crossbar_sim import SpecError
 from crossbar_sim.chip.chip import simulated_chip
-from crossbar_sim.chip.digital import DigitalChip
 from crossbar_sim.chip.interface import AnyChip, TiledChip
 from crossbar_sim.chip.matrix import Matrix
 from crossbar_sim.layers.fast_path import close_fast_paths, open_fast_paths
@@ -23,17 +23,18 @@ from crossbar_sim.layers.hung_on import computed_weight, has_hooks
 from crossbar_sim.layers.in_use import leave, use, user_of
 from crossbar_sim.spec.spec import Spec
 from peft_methods.adapted_layer import AdaptedLayer
+from peft_methods.attaching import attach_with
 from peft_methods.errors import MethodError
 from peft_methods.model_parts import READ_BY_OWNER, difference, head_of
 from peft_methods.model_state import ModelState
 from peft_methods.phases import UPDATE
 from peft_methods.placement import PlacedMatrix, Placement, place
+from peft_methods.tasks import KeptTask, Start, Tasks
 from peft_methods.tuning import Range, Ranges
 from peft_methods.updates import AnyRule
 from peft_methods.updates.base import Writer
 from peft_methods.updates.write_verify import WriteVerify
 
-LARGEST_SEED = 2**63 - 1
 MOST_STEPS = 10_000_000
 """Of a training, and samples of one step."""
 MOST_RANK = 16_384
@@ -144,45 +145,6 @@ class Method(Spec, ABC):
         """What `attach` does for this method."""
 
 
-def attach_with(
-    make: Callable[[nn.Module, AnyChip, int], AnyAdapter], model: nn.Module, chip: AnyChip | None, seed: int
-) -> AnyAdapter:
-    """`Method.attach`, with what makes the adapter."""
-    chip = chip_for(model, chip)
-    if not 0 <= seed <= LARGEST_SEED:
-        raise MethodError(f"the seed is {seed:.6g}; choose a whole number from 0 to 2**63 - 1")
-    before = ModelState(model)
-    try:
-        with chip.all_or_nothing():
-            adapter = make(model, chip, seed)
-    except BaseException:
-        before.restore_layers()
-        before.restore()
-        raise
-    adapter.settle(before)
-    return adapter
-
-
-def chip_for(model: nn.Module, chip: AnyChip | None) -> AnyChip:
-    """The chip that a method on `model` is billed to: the one of its layers, or `chip`; MethodError where the layers of
-    the model are on another one."""
-    on_tiles = any(isinstance(module, Matrix) for module in model.modules())
-    if not on_tiles:
-        if chip is not None and chip.matrices:
-            raise MethodError(
-                f"the chip holds {len(chip.matrices)} matrices ({next(iter(chip.matrices))}, ...) and none of them is "
-                f"of this {type(model).__name__}, which is digital; map_model(model, chip) it, or leave the chip out"
-            )
-        return DigitalChip() if chip is None else chip
-    own = TiledChip.of(model)
-    if chip is not None and chip is not own:
-        raise MethodError(
-            f"the layers of this {type(model).__name__} are on another chip than the one given; give the chip that "
-            "map_model returned for it, or leave it out"
-        )
-    return own
-
-
 @dataclass(frozen=True)
 class TrainedGroup:
     """Parameters that are trained with the same settings."""
@@ -214,11 +176,13 @@ class Adapter:
             )
         self._replaced: list[tuple[nn.Module, str, nn.Module | None]] = []
         self._backbone = set(model.parameters())
-        self._originals: dict[nn.Parameter, torch.Tensor] = {}
+        self.originals: dict[nn.Parameter, torch.Tensor] = {}
         self._tiles_before = set(chip.matrices)
         self._labels_before = dict(chip.ledger.labels)
         self._before = chip.mark_writes()
         self._state: ModelState | None = None
+        self._tasks: Tasks | None = None
+        self._largest: dict[str, float | None] = {}
         chip.ledger.labels["method"] = method.display_name
         model.requires_grad_(False)
         if method.train_head:
@@ -238,6 +202,7 @@ class Adapter:
     def settle(self, before: ModelState) -> None:
         """Nothing can be refused any more: `detach` will put back what was `before`."""
         self._state = before
+        self._tasks = Tasks(self, before)
         close_fast_paths(self.model, AdaptedLayer)
         use(self.model, self.method.display_name)
 
@@ -252,7 +217,7 @@ class Adapter:
         parameters = [parameter for parameter in parameters if id(parameter) not in known]
         for parameter in parameters:
             if parameter in self._backbone:
-                self._originals[parameter] = parameter.detach().clone()
+                self.originals[parameter] = parameter.detach().clone()
             parameter.requires_grad_(True)
         if parameters:
             self.groups.append(TrainedGroup(parameters, learning_rate, weight_decay))
@@ -263,7 +228,13 @@ class Adapter:
         """A new matrix of this adapter, on tiles or in SRAM; arguments as in `placement.place`."""
         matrix = place(name, weight, placement, self.chip, largest)
         self.placed.append((matrix, placement))
+        self._largest[name] = largest
         return matrix
+
+    def place_again(self, matrix: Matrix, name: str, weight: torch.Tensor) -> PlacedMatrix:
+        """A matrix like one of this adapter on tiles of its own, programmed with `weight`."""
+        self._largest[name] = self._largest[matrix.name]
+        return place(name, weight, "crossbar", self.chip, self._largest[name])
 
     def train_matrix(self, matrix: PlacedMatrix) -> nn.Parameter:
         """Register a placed matrix as trained: `write()` will program it if it is on tiles. Returns its master."""
@@ -323,6 +294,39 @@ class Adapter:
             self.writers = [self.method.update_rule.writer(matrix) for matrix in self.matrices]
             self.write()
 
+    @property
+    def tasks(self) -> Tasks:
+        """Its tasks, one after the other; MethodError once it is detached."""
+        if self._tasks is None:
+            raise MethodError(f"{self.method.display_name} is not attached any more; method.attach(model) again")
+        return self._tasks
+
+    def next_task(self, head: nn.Module | None = None, *, own_tiles: bool = False, start: Start = "initial") -> None:
+        """Get ready to learn another task on the same chip: what is frozen stays programmed, a pool above all, and what
+        is trained starts anew (`start`: from the values of `attach`, or 'previous': from what the task before learned).
+
+        head: that of the next task, if tasks have heads of their own. Trained matrices on tiles are overwritten,
+        cell by cell where a level changes; own_tiles: they stay, and the next task gets tiles of its own. Billed to
+        'adapt/update'. MethodError, and nothing is changed, for a head of other layers, and for tiles of their own
+        where the model's are trained.
+        """
+        self.tasks.next(head, own_tiles, start)
+
+    def keep_task(self, *, own_tiles: bool = False) -> KeptTask:
+        """What `switch_to` needs to bring the present task back: copied to memory and billed. own_tiles: the next task
+        gets its own, so that what is on tiles needs no copy."""
+        return self.tasks.keep(own_tiles)
+
+    def switch_to(self, kept: KeptTask) -> None:
+        """Bring a kept task back: digital values are copied, and of the tiles those are programmed that hold another
+        task. Billed to 'adapt/update'; nothing is done where the task is there already."""
+        self.tasks.switch_to(kept)
+
+    def looking_at(self, kept: KeptTask) -> AbstractContextManager[None]:
+        """Inside, the model has the digital values of a kept task, and the tiles as they are: what the chip still knows
+        of it without any write. Nothing is billed, counted or changed."""
+        return self.tasks.looking_at(kept)
+
     def task_writes(self) -> dict[str, NDArray[np.int64]]:
         """By matrix of the chip, how often each cell (planes, rows, columns) was written since the method was attached;
         what is programmed once and never changes, a pool, does not count."""
@@ -370,18 +374,18 @@ class Adapter:
         for owner, child, original in reversed(self._replaced):
             setattr(owner, child, original)
         open_fast_paths(self.model)
-        for parameter, value in self._originals.items():
+        for parameter, value in self.originals.items():
             parameter.copy_(value)
         with self.chip.ledger.phase(UPDATE):
             for matrix in self.matrices:
                 matrix.keep_factors(False)
-                if matrix.master in self._originals:
+                if matrix.master in self.originals:
                     matrix.program()
         if isinstance(self.chip, TiledChip):
             for name in set(self.chip.matrices) - self._tiles_before:
                 self.chip.release(name)
         self._state.restore()
-        self._state = None
+        self._state = self._tasks = None
         self.chip.ledger.labels = self._labels_before
         leave(self.model)
 

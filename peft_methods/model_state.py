@@ -24,7 +24,7 @@ class ModelState:
         self._keeps_factors = {module: module.keeps_factors for module in modules if isinstance(module, Matrix)}
         self._gradients = {parameter: (parameter.requires_grad, parameter.grad) for parameter in self.parameters}
         outside = [module for module in modules if not isinstance(module, Matrix)]
-        self._buffers = [
+        self.buffers = [
             (buffer, buffer.clone()) for module in outside for buffer in module.buffers(recurse=False)
         ]  # of a matrix on tiles they are the state of its cells and reads, which stay
 
@@ -46,7 +46,7 @@ class ModelState:
             module.training = training
         for matrix, keeps in self._keeps_factors.items():
             matrix.keep_factors(keeps)
-        for buffer, value in self._buffers:
+        for buffer, value in self.buffers:
             buffer.copy_(value)
         for parameter, (required, gradient) in self._gradients.items():
             parameter.requires_grad_(required)

@@ -8,6 +8,7 @@ from typing import Annotated
 from tyro.conf import arg
 
 Json = Annotated[Path | None, arg(metavar="FILE", help="write records as JSON to FILE ('-' for standard output)")]
+Csv = Annotated[Path | None, arg(metavar="FILE", help="write records as CSV to FILE ('-' for standard output)")]
 FigureFile = Annotated[Path | None, arg(metavar="FILE", help="draw it: .png, .svg or .pdf")]
 Runs = Annotated[Path, arg(metavar="FOLDER", help="where results are kept and looked up")]
 Workers = Annotated[int, arg(metavar="N", help="processes that simulate side by side")]
