@@ -7,6 +7,9 @@ from torch import nn
 
 from crossbar_sim.chip.matrix import Matrix
 
+HELD = (torch.Tensor, tuple, bool, type(None))
+"""What a layer holds a result as, or the lack of one."""
+
 
 class ModelState:
     """The layers, modes, buffers, gradients and requires_grad flags of `model` at one moment.
@@ -51,3 +54,24 @@ class ModelState:
         for parameter, (required, gradient) in self._gradients.items():
             parameter.requires_grad_(required)
             parameter.grad = gradient
+
+
+class Computed:
+    """What the layers of `model` have computed and hold beside their parameters, such as norms, and their modes.
+
+    Tensors are held, not copied: whoever computes anew puts another one in their place.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        outside = [module for module in model.modules() if not isinstance(module, Matrix)]
+        self._buffers = [(module, dict(module._buffers)) for module in outside]
+        self._attributes = [
+            (module, {name: one for name, one in vars(module).items() if isinstance(one, HELD)}) for module in outside
+        ]
+
+    def put_back(self) -> None:
+        """As it was."""
+        for module, buffers in self._buffers:
+            module._buffers.update(buffers)
+        for module, attributes in self._attributes:
+            vars(module).update(attributes)

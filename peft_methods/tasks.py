@@ -15,7 +15,7 @@ from crossbar_sim.layers.model import head_name
 from peft_methods.adapted_layer import AdaptedLayer
 from peft_methods.errors import MethodError
 from peft_methods.model_parts import head_of
-from peft_methods.model_state import ModelState
+from peft_methods.model_state import Computed, ModelState
 from peft_methods.phases import UPDATE
 from peft_methods.placement import bill_sram
 
@@ -156,7 +156,7 @@ class Tasks:
         with torch.no_grad(), adapter.chip.probing():
             now = {name: value.detach().clone() for name, value in adapter.trained_by_name().items()}
             buffers = {place: buffer.clone() for place, (buffer, _) in enumerate(self.buffers)}
-            head, matrices = self._head(), list(adapter.matrices)
+            head, matrices, computed = self._head(), tuple(adapter.matrices), Computed(adapter.model)
             adapter.resume()
             self._put_buffers(kept.buffers)
             if kept.head is not None:
@@ -167,15 +167,13 @@ class Tasks:
             try:
                 yield
             finally:
-                adapter.resume()
                 self._put_buffers(buffers)
                 if head is not None:
                     self._put_head(head)
-                self._put_matrices(tuple(matrices))
+                self._put_matrices(matrices)
                 for name, parameter in adapter.trained_by_name().items():
                     parameter.copy_(now[name])
-                adapter.after_write()
-                adapter.finish()
+                computed.put_back()
 
     def _is_at(self, kept: KeptTask) -> bool:
         """Whether the adapter is what it was when this task was kept."""
@@ -198,12 +196,12 @@ class Tasks:
 
     def _check_head(self, head: nn.Module) -> None:
         adapter = self._adapter
-        present = head_of(adapter.model)
-        if isinstance(present, AdaptedLayer):
+        if isinstance(self._head(), AdaptedLayer):
             raise MethodError(
                 f"{adapter.method.display_name} changes the head itself, so that no task can bring another; name "
                 "targets without the head"
             )
+        present = head_of(adapter.model)
         if set(dict(present.named_parameters())) != set(dict(head.named_parameters())):
             raise MethodError(
                 f"the head of the next task has the parameters {sorted(dict(head.named_parameters()))}, that of this "

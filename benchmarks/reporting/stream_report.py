@@ -27,7 +27,8 @@ FIGURES: tuple[tuple[Callable[[Sequence[StreamResult]], Figure], str, str], ...]
         "wide",
         "Left: what programming has cost so far, the pool of a method included, on a logarithmic axis; the shaded zone "
         "holds methods that program nothing but the model. A flat line programs its pool once and nothing per task. "
-        "Right: how well each task was learned. Lines are means over seeds, bands one standard deviation.",
+        "Right: how well the tasks so far were learned, each right after it. Lines are means over seeds, bands one "
+        "standard deviation.",
     ),
     (
         figures.forgetting_over_tasks,

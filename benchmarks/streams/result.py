@@ -24,7 +24,8 @@ class StreamResult:
     @property
     def name(self) -> str:
         """Of the method, in tables and figures."""
-        return self.stream.method.display_name + (" (own tiles)" if self.stream.own_tiles else "")
+        name = self.stream.method.display_name
+        return name.replace("(tiles)", "(tiles per task)") if self.stream.own_tiles else name
 
     @property
     def tasks_learned(self) -> int:
@@ -38,6 +39,18 @@ class StreamResult:
             (statistics.fmean(column), statistics.stdev(column) if len(column) > 1 else 0.0)
             for column in columns
             if None not in column
+        ]
+
+    def score_so_far(self) -> list[tuple[float, float]]:
+        """Mean over the tasks learned so far of their score right after learning, after each task: mean and sample
+        standard deviation over the seeds; 0 for one seed."""
+        each = [
+            [statistics.fmean(step.accuracy for step in seed.steps[: place + 1]) for place in range(len(seed.steps))]
+            for seed in self.seeds
+        ]
+        return [
+            (statistics.fmean(column), statistics.stdev(column) if len(column) > 1 else 0.0)
+            for column in zip(*each, strict=False)
         ]
 
     def spent_on_programming(self) -> list[float]:

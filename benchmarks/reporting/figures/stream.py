@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -21,7 +21,8 @@ def looks_of(results: Sequence[StreamResult]) -> dict[str, Look]:
 
 
 def programming_over_tasks(results: Sequence[StreamResult]) -> Figure:
-    """Energy of programming so far, pool included, and accuracy on the task just learned, against the tasks learned.
+    """Energy of programming so far, pool included, and mean accuracy of the tasks so far, each right after learning,
+    against the tasks learned.
 
     Lines are means over the seeds, bands one standard deviation.
     """
@@ -30,8 +31,8 @@ def programming_over_tasks(results: Sequence[StreamResult]) -> Figure:
         figure = new_figure("programming-over-tasks", PAGE, 3.1)
         left, right = figure.subplots(1, 2)
         _energy(left, results, look)
-        _curves(right, results, look, "accuracy", {})
-        right.set_ylabel(f"{results[0].stream.problem.scoring.name} on the task just learned")
+        _curves(right, {one.name: one.score_so_far() for one in results}, look)
+        right.set_ylabel(f"mean {results[0].stream.problem.scoring.name} of the tasks so far")
         for axis in (left, right):
             axis.set_xlabel("tasks learned")
         _legend(figure, look, 3)
@@ -52,8 +53,8 @@ def forgetting_over_tasks(results: Sequence[StreamResult]) -> Figure:
         for axis in axes[len(results) :]:
             axis.set_axis_off()
         for axis, one in zip(axes, results, strict=False):
-            _curves(axis, [one], look, "accuracy", {})
-            _curves(axis, [one], look, "accuracy_of_earlier", {"linestyle": DASHES}, first=2)
+            _curves(axis, {one.name: one.curve("accuracy")}, look)
+            _curves(axis, {one.name: one.curve("accuracy_of_earlier")}, look, dashed=True, first=2)
             axis.set_title(one.name)
             axis.set_xlabel("tasks learned")
         for axis in axes[::columns]:
@@ -75,10 +76,10 @@ def wear_over_tasks(results: Sequence[StreamResult]) -> Figure:
         axes = list(figure.subplots(1, 2 if fails else 1, squeeze=False).flat)
         worst = [value for one in results for value, _ in one.curve("max_writes_per_cell")]
         log_axis(axes[0], "y", worst, "")
-        _curves(axes[0], results, look, "max_writes_per_cell", {})
+        _curves(axes[0], {one.name: one.curve("max_writes_per_cell") for one in results}, look)
         axes[0].set_ylabel("writes of the worst cell")
         if fails:
-            _curves(axes[1], results, look, "failed_cells", {})
+            _curves(axes[1], {one.name: one.curve("failed_cells") for one in results}, look)
             axes[1].set_ylabel("failed cells")
         for axis in axes:
             axis.set_xlabel("tasks learned")
@@ -101,27 +102,27 @@ def _energy(axis: Axes, results: Sequence[StreamResult], look: dict[str, Look]) 
             marker=marker,
             markersize=3,
         )
-    axis.set_ylabel("energy of programming so far, pool included")
+    axis.set_ylabel("programming energy so far, with pool")
     _whole_ticks(axis, max(map(len, spent.values())))
 
 
 def _curves(
     axis: Axes,
-    results: Sequence[StreamResult],
-    look: dict[str, Look],
-    key: str,
-    style_of: dict[str, object],
+    curves: Mapping[str, list[tuple[float, float]]],
+    look: Mapping[str, Look],
+    *,
+    dashed: bool = False,
     first: int = 1,
 ) -> None:
+    """(mean, standard deviation) after each task, from the task `first` on."""
     longest = 1
-    for one in results:
-        colour, marker = look[one.name]
-        curve = one.curve(key)
+    for name, curve in curves.items():
+        colour, marker = look[name]
         places = list(range(first, first + len(curve)))
         longest = max([longest, *places])
         mean = [value for value, _ in curve]
-        axis.plot(places, mean, color=colour, marker=marker, markersize=3, **style_of)  # type: ignore[arg-type]
-        if len(one.seeds) > 1:
+        axis.plot(places, mean, color=colour, marker=marker, markersize=3, linestyle=DASHES if dashed else "-")
+        if any(sd for _, sd in curve):
             low, high = [value - sd for value, sd in curve], [value + sd for value, sd in curve]
             axis.fill_between(places, low, high, color=colour, alpha=0.15, linewidth=0)
     _whole_ticks(axis, longest)
