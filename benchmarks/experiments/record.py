@@ -14,7 +14,7 @@ from crossbar_sim.wear.statistics import wear
 from peft_methods.phases import GROUPS
 from peft_methods.training.loop import History, programming_energy
 
-FORMAT = 4
+FORMAT = 5
 """Version of stored records: a part of the name of their folder. Raise it when the same specification gives other
 numbers or keys than older code gave: records of older code are then not found, and simulated anew."""
 
