@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import Protocol, TypeVar
 
 from torch import nn
 
@@ -13,16 +13,22 @@ from crossbar_sim.chip.matrix import Matrix
 from peft_methods.errors import MethodError
 from peft_methods.model_state import ModelState
 
-if TYPE_CHECKING:
-    from peft_methods.base import Adapter
-
 LARGEST_SEED = 2**63 - 1
-AnyAdapter = TypeVar("AnyAdapter", bound="Adapter")
+
+
+class Settling(Protocol):
+    """What is attached."""
+
+    def settle(self, before: ModelState) -> None:
+        """Nothing can be refused any more."""
+
+
+Attached = TypeVar("Attached", bound=Settling)
 
 
 def attach_with(
-    make: Callable[[nn.Module, AnyChip, int], AnyAdapter], model: nn.Module, chip: AnyChip | None, seed: int
-) -> AnyAdapter:
+    make: Callable[[nn.Module, AnyChip, int], Attached], model: nn.Module, chip: AnyChip | None, seed: int
+) -> Attached:
     """`Method.attach`, with what makes the adapter."""
     chip = chip_for(model, chip)
     if not 0 <= seed <= LARGEST_SEED:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Protocol, Self, TypeVar
 
@@ -29,7 +28,6 @@ from peft_methods.model_parts import READ_BY_OWNER, difference, head_of
 from peft_methods.model_state import ModelState
 from peft_methods.phases import UPDATE
 from peft_methods.placement import PlacedMatrix, Placement, place
-from peft_methods.tasks import KeptTask, Start, Tasks
 from peft_methods.tuning import Range, Ranges
 from peft_methods.updates import AnyRule
 from peft_methods.updates.base import Writer
@@ -155,6 +153,7 @@ class Adapter:
     """A method attached to a model: its trained parameters, its matrices, and the way back.
 
     left_out: layers that the method would change by default and cannot, since their owner reads them itself.
+    start_values: what is trained, by name, as it was when the method was attached.
     """
 
     def __init__(self, method: Method, model: nn.Module, chip: AnyChip) -> None:
@@ -178,7 +177,7 @@ class Adapter:
         self._labels_before = dict(chip.ledger.labels)
         self._before = chip.mark_writes()
         self._state: ModelState | None = None
-        self._tasks: Tasks | None = None
+        self.start_values: dict[str, torch.Tensor] = {}
         self._largest: dict[str, float | None] = {}
         chip.ledger.labels["method"] = method.display_name
         model.requires_grad_(False)
@@ -199,7 +198,10 @@ class Adapter:
     def settle(self, before: ModelState) -> None:
         """Nothing can be refused any more: `detach` will put back what was `before`."""
         self._state = before
-        self._tasks = Tasks(self, before)
+        self.start_values = {
+            name: self.originals[one] if one in self.originals else one.detach().clone()
+            for name, one in self.trained_by_name().items()
+        }
         close_fast_paths(self.model, AdaptedLayer)
         use(self.model, self.method.display_name)
 
@@ -292,37 +294,11 @@ class Adapter:
             self.write()
 
     @property
-    def tasks(self) -> Tasks:
-        """Its tasks, one after the other; MethodError once it is detached."""
-        if self._tasks is None:
+    def before(self) -> ModelState:
+        """What the model was when the method was attached; MethodError once it is detached."""
+        if self._state is None:
             raise MethodError(f"{self.method.display_name} is not attached any more; method.attach(model) again")
-        return self._tasks
-
-    def next_task(self, head: nn.Module | None = None, *, own_tiles: bool = False, start: Start = "initial") -> None:
-        """Get ready to learn another task on the same chip: what is frozen stays programmed, a pool above all, and what
-        is trained starts anew (`start`: from the values of `attach`, or 'previous': from what the task before learned).
-
-        head: that of the next task, if tasks have heads of their own. Trained matrices on tiles are overwritten,
-        cell by cell where a level changes; own_tiles: they stay, and the next task gets tiles of its own. Billed to
-        'adapt/update'. MethodError, and nothing is changed, for a head of other layers, and for tiles of their own
-        where the model's are trained.
-        """
-        self.tasks.next(head, own_tiles, start)
-
-    def keep_task(self, *, own_tiles: bool = False) -> KeptTask:
-        """What `switch_to` needs to bring the present task back: copied to memory and billed. own_tiles: the next task
-        gets its own, so that what is on tiles needs no copy."""
-        return self.tasks.keep(own_tiles)
-
-    def switch_to(self, kept: KeptTask) -> None:
-        """Bring a kept task back: digital values are copied, and of the tiles those are programmed that hold another
-        task. Billed to 'adapt/update'; nothing is done where the task is there already."""
-        self.tasks.switch_to(kept)
-
-    def looking_at(self, kept: KeptTask) -> AbstractContextManager[None]:
-        """Inside, the model has the digital values of a kept task, and the tiles as they are: what the chip still knows
-        of it without any write. Nothing is billed, counted or changed."""
-        return self.tasks.looking_at(kept)
+        return self._state
 
     def task_writes(self) -> dict[str, NDArray[np.int64]]:
         """By matrix of the chip, how often each cell (planes, rows, columns) was written since the method was attached;
@@ -366,8 +342,7 @@ class Adapter:
         back to their levels, with the programming error of a new write; all others were never touched. MethodError if
         it was called before.
         """
-        if self._state is None:
-            raise MethodError(f"{self.method.display_name} is not attached any more; method.attach(model) again")
+        before = self.before
         for owner, child, original in reversed(self._replaced):
             setattr(owner, child, original)
         open_fast_paths(self.model)
@@ -381,8 +356,8 @@ class Adapter:
         if isinstance(self.chip, TiledChip):
             for name in set(self.chip.matrices) - self._tiles_before:
                 self.chip.release(name)
-        self._state.restore()
-        self._state = self._tasks = None
+        before.restore()
+        self._state = None
         self.chip.ledger.labels = self._labels_before
         leave(self.model)
 

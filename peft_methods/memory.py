@@ -21,7 +21,7 @@ def memory_of(adapter: Adapter) -> dict[str, int]:
         for matrix, placement in adapter.placed
         if placement == "sram" and id(matrix.master) not in trained
     )
-    before = {id(buffer) for buffer, _ in adapter.tasks.buffers}
+    before = {id(buffer) for buffer, _ in adapter.before.buffers}
     tables = sum(
         buffer.numel()
         for module in adapter.model.modules()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import torch
 from torch import nn
@@ -13,14 +13,12 @@ from torch import nn
 from crossbar_sim.chip.matrix import Matrix
 from crossbar_sim.layers.model import head_name
 from peft_methods.adapted_layer import AdaptedLayer
+from peft_methods.base import Adapter
 from peft_methods.errors import MethodError
 from peft_methods.model_parts import head_of
-from peft_methods.model_state import Computed, ModelState
+from peft_methods.model_state import Computed
 from peft_methods.phases import UPDATE
 from peft_methods.placement import bill_sram
-
-if TYPE_CHECKING:
-    from peft_methods.base import Adapter
 
 Start = Literal["initial", "previous"]
 """Where training of the next task starts: the values of `attach`, or what the task before has learned."""
@@ -53,25 +51,29 @@ class KeptTask:
 
 
 class Tasks:
-    """What `Adapter.next_task`, `keep_task`, `switch_to` and `looking_at` do.
+    """The tasks of one adapter, one after the other on the same chip: learn, `keep`, `next`, learn, ... `switch_to`.
 
-    buffers: those that the model had before the method was attached, and what they were.
+    What is frozen stays programmed, a pool above all. What is trained and not on tiles is kept for every task in
+    memory; what is trained on tiles is overwritten by the next task, or each task gets tiles of its own. Everything is
+    billed to 'adapt/update'. Every call raises MethodError once the method is detached.
     """
 
-    def __init__(self, adapter: Adapter, before: ModelState) -> None:
+    def __init__(self, adapter: Adapter) -> None:
         self._adapter = adapter
-        self.buffers = before.buffers
+        self._start = dict(adapter.start_values)
         self._count = 1
         self._first_head = self._head()
         self._replaced_head = False
-        self._start = {
-            name: adapter.originals[parameter] if parameter in adapter.originals else parameter.detach().clone()
-            for name, parameter in adapter.trained_by_name().items()
-        }
 
-    def next(self, head: nn.Module | None, own_tiles: bool, start: Start) -> None:
-        """As `Adapter.next_task`."""
-        adapter = self._adapter
+    def next(self, head: nn.Module | None = None, *, own_tiles: bool = False, start: Start = "initial") -> None:
+        """Get ready to learn another task: what is trained starts anew (`start`: from the values of `attach`, or
+        'previous': from what the task before has learned).
+
+        head: that of the next task, if tasks have heads of their own. Of trained matrices on tiles those cells are
+        written whose level changes; own_tiles: they stay, and the next task gets tiles of its own. MethodError, and
+        nothing is changed, for a head of other layers, and for tiles of their own where the model's are trained.
+        """
+        adapter = self._attached()
         if own_tiles:
             self._check_own_tiles()
         if head is not None:
@@ -95,16 +97,17 @@ class Tasks:
         self._count += 1
 
     @torch.no_grad()
-    def keep(self, own_tiles: bool) -> KeptTask:
-        """As `Adapter.keep_task`."""
-        adapter = self._adapter
+    def keep(self, *, own_tiles: bool = False) -> KeptTask:
+        """What `switch_to` needs to bring the present task back, copied to memory. own_tiles: the next task gets its
+        own, so that what is on tiles needs no copy."""
+        adapter = self._attached()
         values = {name: value.detach().clone() for name, value in adapter.trained_by_name().items()}
         on_tiles = sum(matrix.master.numel() for matrix in adapter.matrices)
         head = self._head()
         trained = set(map(id, adapter.trained_parameters()))
         buffers = {
             place: buffer.clone()
-            for place, (buffer, before) in enumerate(self.buffers)
+            for place, (buffer, before) in enumerate(adapter.before.buffers)
             if not torch.equal(buffer, before)
         }
         own_head = (
@@ -128,8 +131,9 @@ class Tasks:
 
     @torch.no_grad()
     def switch_to(self, kept: KeptTask) -> None:
-        """As `Adapter.switch_to`."""
-        adapter = self._adapter
+        """Bring a kept task back: digital values are copied, and of the tiles those are programmed that hold another
+        task. Nothing is done where the task is there already."""
+        adapter = self._attached()
         if self._is_at(kept):
             return
         with adapter.chip.all_or_nothing():
@@ -151,11 +155,12 @@ class Tasks:
 
     @contextmanager
     def looking_at(self, kept: KeptTask) -> Iterator[None]:
-        """As `Adapter.looking_at`."""
-        adapter = self._adapter
+        """Inside, the model has the digital values of a kept task, and the tiles as they are: what the chip still knows
+        of it without any write. Nothing is billed, counted or changed."""
+        adapter = self._attached()
         with torch.no_grad(), adapter.chip.probing():
             now = {name: value.detach().clone() for name, value in adapter.trained_by_name().items()}
-            buffers = {place: buffer.clone() for place, (buffer, _) in enumerate(self.buffers)}
+            buffers = {place: buffer.clone() for place, (buffer, _) in enumerate(adapter.before.buffers)}
             head, matrices, computed = self._head(), tuple(adapter.matrices), Computed(adapter.model)
             adapter.resume()
             self._put_buffers(kept.buffers)
@@ -174,6 +179,14 @@ class Tasks:
                 for name, parameter in adapter.trained_by_name().items():
                     parameter.copy_(now[name])
                 computed.put_back()
+
+    def _attached(self) -> Adapter:
+        """The adapter; MethodError once it is detached."""
+        if not self._adapter.attached:
+            raise MethodError(
+                f"{self._adapter.method.display_name} is not attached any more; method.attach(model) again"
+            )
+        return self._adapter
 
     def _is_at(self, kept: KeptTask) -> bool:
         """Whether the adapter is what it was when this task was kept."""
@@ -231,7 +244,7 @@ class Tasks:
         head.train(before.training)
 
     def _put_buffers(self, values: Mapping[int, torch.Tensor]) -> None:
-        for place, (buffer, before) in enumerate(self.buffers):
+        for place, (buffer, before) in enumerate(self._adapter.before.buffers):
             buffer.copy_(values.get(place, before))
 
     def _put_digital(self, kept: KeptTask) -> None:

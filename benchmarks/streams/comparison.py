@@ -18,7 +18,7 @@ from benchmarks.experiments.fields import (
     its_shots,
     its_targets,
 )
-from benchmarks.streams.stream import MOST_TASKS, Stream, TaskNames
+from benchmarks.streams.stream import MOST_TASKS, LookBack, Stream, TaskNames
 from crossbar_sim import SpecError
 from crossbar_sim.spec.spec import Spec, nearest
 from peft_methods import METHODS
@@ -44,6 +44,7 @@ class StreamComparison(Spec):
     pool: str | None = None
     own_tiles: tuple[str, ...] = ()
     start: Start = "initial"
+    look_back: LookBack = "each"
     until_failure: Annotated[float, Field(gt=0)] | None = None
     shots_per_class: Shots = Field(default_factory=its_shots)
     seeds: Seeds = (0, 1, 2)
@@ -69,6 +70,7 @@ class StreamComparison(Spec):
                 rounds=self.rounds,
                 own_tiles=own,
                 start=self.start,
+                look_back=self.look_back,
                 until_failure=self.until_failure,
                 shots_per_class=self.shots_per_class,
                 seeds=self.seeds,

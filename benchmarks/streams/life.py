@@ -20,7 +20,7 @@ from crossbar_sim.wear.statistics import wear
 from peft_methods import Adapter, fine_tune
 from peft_methods.memory import memory_of
 from peft_methods.phases import GROUPS
-from peft_methods.tasks import KeptTask
+from peft_methods.tasks import KeptTask, Tasks
 from peft_methods.training.loop import programming_energy
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ class Life:
     model: nn.Module
     chip: Chip
     adapter: Adapter
+    tasks: Tasks
     learned: dict[str, Learned] = field(default_factory=dict)
 
     @property
@@ -58,12 +59,14 @@ class Life:
         data = task.data(stream.shots_per_class, seed + place)
         train = data.train
         fine_tune(
-            self.model, self.adapter, train.inputs, train.labels, loss=self.problem.loss_function, seed=seed + index
+            self.model, self.adapter, train.inputs, train.labels, loss=self.problem.loss_function, seed=seed + place
         )
         accuracy = judge(self.problem, self.model, data.test, self.chip).value
-        earlier = {name: self._seen_now(one) for name, one in self.learned.items() if name != task.name}
-        before = {name: self.learned[name].accuracy for name in earlier}
-        kept = self.adapter.keep_task(own_tiles=stream.own_tiles)
+        last = index == stream.rounds * len(stream.tasks) - 1
+        looks = stream.look_back == "each" or (last and stream.look_back == "end")
+        before = {name: one for name, one in self.learned.items() if looks and name != task.name}
+        earlier = {name: self._seen_now(one) for name, one in before.items()}
+        kept = self.tasks.keep(own_tiles=stream.own_tiles)
         self.learned[task.name] = Learned(kept, data, accuracy)
         return TaskStep(
             task=task.name,
@@ -71,19 +74,19 @@ class Life:
             accuracy=accuracy,
             accuracies_of_earlier=earlier,
             accuracy_of_earlier=statistics.fmean(earlier.values()) if earlier else None,
-            forgetting=statistics.fmean(before[name] - earlier[name] for name in earlier) if earlier else None,
+            forgetting=statistics.fmean(before[name].accuracy - earlier[name] for name in earlier) if earlier else None,
             **self.spent(),
         )
 
     def _seen_now(self, learned: Learned) -> float:
-        with self.adapter.looking_at(learned.kept):
+        with self.tasks.looking_at(learned.kept):
             return judge(self.problem, self.model, learned.data.test).value
 
     def answer(self, name: str, index: int) -> RequestStep:
         """Bring a learned task back and classify its test samples."""
         learned, ledger = self.learned[name], self.chip.ledger
         energy, writes = ledger.energy(), ledger.writes("adapt")
-        self.adapter.switch_to(learned.kept)
+        self.tasks.switch_to(learned.kept)
         energy, writes = ledger.energy() - energy, ledger.writes("adapt") - writes
         accuracy = judge(self.problem, self.model, learned.data.test, self.chip).value
         return RequestStep(
@@ -128,14 +131,15 @@ def live(stream: Stream, seed: int) -> StreamSeed:
     heads = heads_of(problem, tasks)
     model, chip = deploy(problem, tasks[0], stream.hardware, seed)
     method = with_folder(stream.method, stream.pool_folder)
-    life = Life(stream, model, chip, method.attach(model, chip, seed))
+    adapter = method.attach(model, chip, seed)
+    life = Life(stream, model, chip, adapter, Tasks(adapter))
     steps: list[TaskStep] = []
     failed = False
     for index in range(stream.rounds * len(tasks)):
         task = tasks[index % len(tasks)]
         if index:
             head = copy.deepcopy(heads.get(task.name))
-            life.adapter.next_task(head, own_tiles=stream.own_tiles, start=stream.start)
+            life.tasks.next(head, own_tiles=stream.own_tiles, start=stream.start)
         steps.append(life.learn(task, index, seed))
         first = steps[index % len(tasks)].accuracy
         worse = (first - steps[-1].accuracy) * (1 if problem.scoring.higher_is_better else -1)

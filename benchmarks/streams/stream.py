@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -32,6 +32,8 @@ from peft_methods.tasks import Start
 FORMAT = 1
 """Version of stored streams: a part of the name of their folder. Raise it when the same stream gives other numbers."""
 MOST_TASKS = 100_000
+LookBack = Literal["each", "end", "never"]
+"""When all tasks learned before are looked at: after each task, after the last one, or not at all."""
 TaskNames = Annotated[tuple[str, ...], Field(max_length=MOST_TASKS)]
 
 
@@ -42,9 +44,10 @@ class Stream(Spec):
     Frozen matrices, a pool above all, are programmed once. What is trained for a task and is not on tiles is kept for
     it in memory. What is trained on tiles is overwritten by the next task, and programmed again when a request asks for
     it; own_tiles: every task gets tiles of its own. start: from which values a task is learned, those of `attach`
-    ('initial') or those of the task before ('previous'). until_failure: the stream ends once a task is learned this
+    ('initial') or those of the task before ('previous'). look_back: when the tasks learned before are looked at, which
+    takes a pass over the test samples of each. until_failure: the stream ends once a task is learned this
     much worse than in the first round; None: never. A task of the first round draws other training samples than any
-    before it; later rounds draw the same again.
+    before it; later rounds draw the same again, in the same order.
     """
 
     method: AnyMethod
@@ -56,6 +59,7 @@ class Stream(Spec):
     rounds: Annotated[int, Field(ge=1, le=MOST_TASKS)] = 1
     own_tiles: bool = False
     start: Start = "initial"
+    look_back: LookBack = "each"
     until_failure: Annotated[float, Field(gt=0)] | None = None
     shots_per_class: Shots = Field(default_factory=its_shots)
     seeds: Seeds = (0, 1, 2)
