@@ -161,7 +161,8 @@ class Tasks:
         with torch.no_grad(), adapter.chip.probing():
             now = {name: value.detach().clone() for name, value in adapter.trained_by_name().items()}
             buffers = {place: buffer.clone() for place, (buffer, _) in enumerate(adapter.before.buffers)}
-            head, matrices, computed = self._head(), tuple(adapter.matrices), Computed(adapter.model)
+            head, matrices = self._head(), tuple(adapter.matrices)
+            computed = Computed(adapter.model)
             adapter.resume()
             self._put_buffers(kept.buffers)
             if kept.head is not None:

@@ -16,8 +16,9 @@ from benchmarks.reporting.page import page
 from benchmarks.reporting.sections import ChipSection, Drawing, Work, drawn, works_behind
 from benchmarks.reporting.summary import ReportError
 from benchmarks.reporting.text_table import aligned
+from benchmarks.streams.break_even import break_even
 from benchmarks.streams.record import StreamRecord, StreamSeed
-from benchmarks.streams.result import StreamResult, break_even
+from benchmarks.streams.stream import StreamResult
 from crossbar_sim.runtime.files import write_text
 from crossbar_sim.spec.units import engineering
 

@@ -18,7 +18,8 @@ from benchmarks.experiments.fields import (
     its_shots,
     its_targets,
 )
-from benchmarks.streams.stream import MOST_TASKS, LookBack, Stream, TaskNames
+from benchmarks.streams.life import LookBack
+from benchmarks.streams.stream import MOST_TASKS, Stream, TaskNames
 from crossbar_sim import SpecError
 from crossbar_sim.spec.spec import Spec, nearest
 from peft_methods import METHODS

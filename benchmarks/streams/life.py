@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import statistics
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import nn
@@ -14,17 +15,46 @@ from benchmarks.experiments.experiment import deploy, judge
 from benchmarks.problems.pools import with_folder
 from benchmarks.problems.problem import Problem, ProblemError, Task, TaskData
 from benchmarks.streams.record import RequestStep, StreamSeed, TaskStep
-from crossbar_sim import Chip
+from crossbar_sim import Chip, Hardware
 from crossbar_sim.layers.model import head_name
 from crossbar_sim.wear.statistics import wear
-from peft_methods import Adapter, fine_tune
+from peft_methods import Adapter, Method, fine_tune
 from peft_methods.memory import memory_of
 from peft_methods.phases import GROUPS
-from peft_methods.tasks import KeptTask, Tasks
+from peft_methods.tasks import KeptTask, Start, Tasks
 from peft_methods.training.loop import programming_energy
 
-if TYPE_CHECKING:
-    from benchmarks.streams.stream import Stream
+LookBack = Literal["each", "end", "never"]
+"""When all tasks learned before are looked at: after each task, after the last one, or not at all."""
+
+
+class Plan(Protocol):
+    """What is asked of a life; the fields of `benchmarks.streams.stream.Stream`."""
+
+    @property
+    def method(self) -> Method: ...
+    @property
+    def problem(self) -> Problem: ...
+    @property
+    def hardware(self) -> Hardware: ...
+    @property
+    def pool_folder(self) -> Path | None: ...
+    @property
+    def tasks(self) -> tuple[str, ...]: ...
+    @property
+    def requests(self) -> tuple[str, ...]: ...
+    @property
+    def rounds(self) -> int: ...
+    @property
+    def own_tiles(self) -> bool: ...
+    @property
+    def start(self) -> Start: ...
+    @property
+    def look_back(self) -> LookBack: ...
+    @property
+    def until_failure(self) -> float | None: ...
+    @property
+    def shots_per_class(self) -> int | None: ...
 
 
 @dataclass
@@ -40,7 +70,7 @@ class Learned:
 class Life:
     """One chip while it lives: what was learned so far, and how good each task was in the first round."""
 
-    stream: Stream
+    stream: Plan
     model: nn.Module
     chip: Chip
     adapter: Adapter
@@ -121,7 +151,7 @@ class Life:
         }
 
 
-def live(stream: Stream, seed: int) -> StreamSeed:
+def live(stream: Plan, seed: int) -> StreamSeed:
     """One chip from its deployment to the last request; everything in the record comes from it.
 
     Raises ProblemError where the tasks of the problem are not fine-tuned from one backbone.

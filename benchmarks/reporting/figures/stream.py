@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from benchmarks.reporting.figures.style import COLUMN, INK, PAGE, Look, log_axis, look_of, looks, new_figure, style
-from benchmarks.streams.result import StreamResult
+from benchmarks.streams.stream import StreamResult
 
 NO_WRITE = "0 J\n(no write)"
 DASHES = (0, (3, 1.5))

@@ -13,10 +13,10 @@ from benchmarks.experiments.running import run_all
 from benchmarks.problems.problem import Problem, ProblemError, Task
 from benchmarks.reporting.stream_report import StreamReport
 from benchmarks.reporting.summary import ReportError
+from benchmarks.streams.break_even import break_even
 from benchmarks.streams.choosing import choose, with_endurance
 from benchmarks.streams.comparison import StreamComparison
-from benchmarks.streams.result import StreamResult, break_even
-from benchmarks.streams.stream import Stream
+from benchmarks.streams.stream import Stream, StreamResult
 from benchmarks.streams.suites import load_streams
 from crossbar_sim import Hardware, SpecError
 from crossbar_sim.hardware.components import COMPONENTS
