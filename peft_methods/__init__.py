@@ -8,6 +8,7 @@ from peft_methods.methods import METHODS
 from peft_methods.methods.bitfit import BitFit
 from peft_methods.methods.bottleneck import Bottleneck
 from peft_methods.methods.dora import DoRA
+from peft_methods.methods.frozen import Frozen
 from peft_methods.methods.full_fine_tuning import FullFineTuning
 from peft_methods.methods.ia3 import IA3
 from peft_methods.methods.linear_probe import LinearProbe
@@ -38,6 +39,7 @@ __all__ = [
     "BitFit",
     "Bottleneck",
     "DoRA",
+    "Frozen",
     "FullFineTuning",
     "LinearProbe",
     "LoRA",

@@ -72,7 +72,6 @@ class Method(Spec, ABC):
     needs_values: ClassVar[bool] = False
     searched: ClassVar[Ranges] = {"learning_rate": Range(1e-4, 1e-1)}
     searched_on_tiles: ClassVar[Ranges] = {}
-    unstated: ClassVar[frozenset[str]] = frozenset()
 
     learning_rate: Annotated[float, Field(gt=0)]
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
@@ -102,9 +101,7 @@ class Method(Spec, ABC):
 
     @model_serializer(mode="wrap")
     def _without_unstated(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        fields = type(self).model_fields
-        usual = {key for key in self.unstated if self.__dict__[key] == fields[key].default}
-        return {key: value for key, value in handler(self).items() if key not in usual}
+        return self.stated(handler(self))
 
     @property
     def display_name(self) -> str:

@@ -11,6 +11,7 @@ from torch import nn
 from crossbar_sim.chip.digital import DigitalChip
 from crossbar_sim.chip.interface import AnyChip, TiledChip
 from crossbar_sim.chip.matrix import Matrix
+from crossbar_sim.hardware.digital import DigitalWork
 
 Placement = Literal["crossbar", "sram"]
 DIGITAL = DigitalChip()
@@ -59,17 +60,19 @@ def place(
 
 def bill_sram(chip: AnyChip, place: str, *, reads: int = 0, writes: int = 0) -> None:
     """Bill 32-bit SRAM words."""
-    energy = reads * chip.digital.sram_read + writes * chip.digital.sram_write
-    chip.ledger.add("SRAM", place, energy, reads + writes)
+    _bill(chip, place, chip.digital.sram(reads, writes))
 
 
 def bill_arithmetic(chip: AnyChip, place: str, *, adds: int = 0, multiplies: int = 0) -> None:
     """Bill additions and multiplications at the design's precision."""
-    energy = adds * chip.digital.add_energy + multiplies * chip.digital.multiply_energy
-    chip.ledger.add("arithmetic", place, energy, adds + multiplies)
+    _bill(chip, place, chip.digital.arithmetic(adds, multiplies))
 
 
 def bill_activations(chip: AnyChip, values: int, access: Literal["read", "write"]) -> None:
     """Bill the activations of one step, read or written once; nothing where the design gives them no memory."""
-    for component, events, energy in chip.digital.activation_terms(values, access):
-        chip.ledger.add(component, "activations", energy, events)
+    for work in chip.digital.activations(values, access):
+        _bill(chip, "activations", work)
+
+
+def _bill(chip: AnyChip, place: str, work: DigitalWork) -> None:
+    chip.ledger.add(work.component, place, work.energy, work.events, work.time)

@@ -104,8 +104,9 @@ class Counted:
 
     @property
     def steps(self) -> int:
-        """Training steps."""
-        return self.workload.steps or self.adapter.method.steps
+        """Training steps; of a method that has none, none."""
+        own = self.adapter.method.steps
+        return self.workload.steps or own if own else 0
 
     @property
     def batch(self) -> int:
@@ -194,21 +195,28 @@ def count(
 
 def run(counted: Counted, sample: Sample) -> None:
     """Bill training and inference; one step stands for all, which cost the same."""
+    model, inferences = counted.model, counted.workload.inferences
+    counted.adapter.resume()
+    if counted.steps:
+        _train(counted, sample)
+    counted.adapter.finish()
+    model.eval()
+    if inferences:
+        _evaluate(model, counted.chip, sample(inferences), inferences, "infer")
+
+
+def _train(counted: Counted, sample: Sample) -> None:
+    """One step, billed as often as there are steps."""
     model, adapter = counted.model, counted.adapter
     chip, workload = counted.chip, counted.workload
-    method, before = adapter.method, chip.ledger.writes("adapt")
-    adapter.resume()
+    before = chip.ledger.writes("adapt")
     model.train()
     with chip.ledger.repeated(counted.steps):
-        if isinstance(method, GradientFree):
+        if isinstance(adapter.method, GradientFree):
             _evaluate(model, chip, sample(workload.train_samples), workload.train_samples, "adapt/forward")
         else:
             _step(model, adapter, chip, sample, counted.batch)
     counted.cells_per_step = (chip.ledger.writes("adapt") - before) / counted.steps
-    adapter.finish()
-    model.eval()
-    if workload.inferences:
-        _evaluate(model, chip, sample(workload.inferences), workload.inferences, "infer")
 
 
 def output_of(model: nn.Module, given: Inputs) -> torch.Tensor:

@@ -14,7 +14,7 @@ from crossbar_sim.wear.statistics import wear
 from peft_methods.phases import GROUPS
 from peft_methods.training.loop import History, programming_energy
 
-FORMAT = 4
+FORMAT = 5
 """Version of stored records: a part of the name of their folder. Raise it when the same specification gives other
 numbers or keys than older code gave: records of older code are then not found, and simulated anew."""
 
@@ -70,7 +70,7 @@ class BilledRun(SeedRecord):
     cells: int
     """Cells of the chip that hold a weight."""
     cells_written_per_step: float
-    """Mean over the steps, without the first programming of an adapter."""
+    """Mean over the steps, without the first programming of an adapter; 0 without steps."""
     adapt_cells_written: int
     """Cell writes of the adaptation, the first programming of a trained adapter included."""
     pool_cells_written: int
@@ -197,7 +197,7 @@ def record_run(kind: type[Run], chip: Chip, history: History, task_writes: Write
     task = wear(np.concatenate([counts.reshape(-1) for counts in task_writes.values()]))
     return kind(
         cells=writes.cells,
-        cells_written_per_step=float(np.mean(history.cells_written)),
+        cells_written_per_step=float(np.mean(history.cells_written or [0])),
         adapt_cells_written=ledger.writes("adapt"),
         pool_cells_written=ledger.writes("pool"),
         deploy_cells_written=ledger.writes("deploy"),

@@ -77,7 +77,7 @@ def validation_accuracy(experiments: Sequence[Experiment], runs: Path, workers: 
 
 
 def tune(method: Method, suite: str, trials: int, runs: Path, workers: int) -> list[Trial]:
-    """Every trial of one method, best first."""
+    """Every trial of one method, best first; of one with nothing to search, its only one."""
     comparison = load_comparison(suite)
     higher = comparison.problem.scoring.higher_is_better
     study = optuna.create_study(
@@ -86,7 +86,7 @@ def tune(method: Method, suite: str, trials: int, runs: Path, workers: int) -> l
     space = search_space(method)
     study.enqueue_trial({key: getattr(method, key) for key in space})
     done: list[Trial] = []
-    for _ in range(trials):
+    for _ in range(trials if space else 1):
         trial = study.ask(space)
         tried = method.replace(**trial.params)
         experiments = comparison.replace(methods=(tried,), seeds=SEEDS).experiments()

@@ -140,7 +140,7 @@ def measured(shape: Shape, hardware: str, train: Literal["nothing", "lora", "all
     else:
         adapter = _step(model, chip, tokens, train)
     gc.collect()
-    arrays = held(chip, backbone)
+    arrays, after = held(chip, backbone), resident()
     return Memory(
         shape=shape,
         hardware=hardware,
@@ -150,8 +150,8 @@ def measured(shape: Shape, hardware: str, train: Literal["nothing", "lora", "all
         held=arrays,
         map_seconds=seconds,
         before_bytes=before,
-        after_bytes=resident(),
-        peak_bytes=peak(),
+        after_bytes=after,
+        peak_bytes=max(peak(), before, after),  # the system's own peak lags behind by some pages
     )
 
 

@@ -38,7 +38,7 @@ from peft_methods import METHODS, fine_tune
 from peft_methods.methods import find_method
 from peft_methods.training.loop import programming_energy
 
-FORMAT = 3
+FORMAT = 4
 """Version of stored records, as `experiments.record.FORMAT`."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-Group = Literal["programming", "reading", "other"]
+Group = Literal["programming", "reading", "digital", "other"]
 Billed = Literal[
     "always", "passive array", "write circuits", "architecture", "activation memory", "DRAM", "leaking architecture"
 ]
@@ -40,10 +40,10 @@ LEDGER_COMPONENTS = (
     LedgerComponent("activation", "reading", "architecture"),
     LedgerComponent("control", "reading", "architecture"),
     LedgerComponent("off-chip link", "reading", "architecture"),
-    LedgerComponent("SRAM", "other", "always"),
-    LedgerComponent("activation memory", "other", "activation memory"),
-    LedgerComponent("DRAM", "other", "DRAM"),
-    LedgerComponent("arithmetic", "other", "always"),
+    LedgerComponent("SRAM", "digital", "always"),
+    LedgerComponent("activation memory", "digital", "activation memory"),
+    LedgerComponent("DRAM", "digital", "DRAM"),
+    LedgerComponent("arithmetic", "digital", "always"),
     LedgerComponent("leakage", "other", "leaking architecture"),
 )
 """The order is that of tables and figures."""
@@ -56,3 +56,5 @@ def _names(group: Group) -> tuple[str, ...]:
 COMPONENTS = tuple(component.name for component in LEDGER_COMPONENTS)
 PROGRAMMING = _names("programming")
 READING = _names("reading")
+DIGITAL = _names("digital")
+"""What the digital unit does."""

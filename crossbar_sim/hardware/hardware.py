@@ -14,7 +14,7 @@ from crossbar_sim.hardware.adc_energy import ADC_ENERGY_SOURCES
 from crossbar_sim.hardware.architecture import Architecture, WriteCircuits
 from crossbar_sim.hardware.components import COMPONENTS, LEDGER_COMPONENTS, Billed
 from crossbar_sim.hardware.converters import ADC, DAC
-from crossbar_sim.hardware.digital import Digital
+from crossbar_sim.hardware.digital import Digital, DigitalUnit
 from crossbar_sim.hardware.non_idealities import NON_IDEALITIES, Parts
 from crossbar_sim.hardware.tile import WIRE_RESISTANCES, TileSpec
 from crossbar_sim.hardware.wear_levelling import WearLevelling
@@ -184,6 +184,8 @@ class Hardware(Spec):
         }
         if self.digital.activation_memory is not None:
             parts["activation memory"] = self.digital.activation_memory
+        if self.digital.unit is not None:
+            parts["digital unit"] = self.digital.unit
         if self.write_circuits is not None:
             parts["write_circuits"] = self.write_circuits
         if self.architecture is not None:
@@ -251,6 +253,7 @@ class Hardware(Spec):
                 f"{engineering(self.adc.energy, 'J')} per conversion",
                 f"  SRAM         {engineering(self.digital.sram_read, 'J')} read, "
                 f"{engineering(self.digital.sram_write, 'J')} write per 32-bit word",
+                f"  digital      {self.digital.precision}, {_speed_of(self.digital.unit)}",
                 f"  backward     {self.backward}",
                 *([f"  wear         {levelling.policy}, interval {levelling.interval}"] if levelling else []),
                 f"  accounting   {self.accounting}; ADC energy: {self.adc.energy_model}",
@@ -273,6 +276,14 @@ def _wire_lines(tile: TileSpec) -> list[str]:
         f"{', driven at both ends' * tile.double_sided}",
         "               exact effective matrix; read-noise variance through it to first order",
     ]
+
+
+def _speed_of(unit: DigitalUnit | None) -> str:
+    if unit is None:
+        return "takes no time: no digital.unit is stated"
+    rate = engineering(unit.units * min(unit.add_rate, unit.multiply_rate), "MAC/s")
+    memory = engineering(unit.units * unit.memory_bandwidth, "bit/s")
+    return f"{unit.units} units, in all {rate} in float32, memory {memory}"
 
 
 def hardware_names() -> list[str]:

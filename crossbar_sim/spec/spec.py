@@ -66,6 +66,8 @@ class Spec(BaseModel):
     """What files that state it are called; None: it is no file of its own."""
     named_as_published: ClassVar[bool] = False
     """Whether `name` is that of a published thing, so that a changed copy needs another."""
+    unstated: ClassVar[frozenset[str]] = frozenset()
+    """Fields that a table, and so the digest, leaves out at their default: they came later than stored results."""
 
     @model_validator(mode="wrap")
     @classmethod
@@ -129,6 +131,12 @@ class Spec(BaseModel):
             raise SpecError(f"{where}: {error}") from None
         except TypeError as error:
             raise SpecError(f"{where}: {error}") from None
+
+    def stated(self, content: dict[str, Any]) -> dict[str, Any]:
+        """The table `content` of this spec without what is `unstated` and at its default."""
+        fields = type(self).model_fields
+        usual = {key for key in self.unstated if self.__dict__[key] == fields[key].default}
+        return {key: value for key, value in content.items() if key not in usual}
 
     def to_toml(self) -> str:
         """The spec as TOML text, readable by `from_toml`; None (a switched-off effect) is left out."""

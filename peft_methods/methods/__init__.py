@@ -28,6 +28,7 @@ import_members(
         "pasta",
         "lorahub",
         "lorafusion",
+        "frozen",
     ),
 )
 

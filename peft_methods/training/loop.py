@@ -65,8 +65,9 @@ def fine_tune(
     loss: (outputs of the model, labels) -> scalar; the cross-entropy unless another is given. What the model itself
     draws, such as dropout, follows `seed`, and torch's own random state is left alone. `on_step(step, history)` is
     called before the first step (step 0) and after each one; what it reads is neither billed nor remembered. A
-    GradientFree method searches instead, one candidate per step. Raises TrainingError when the loss stops being finite,
-    DataError for data that does not fit the model and MethodError for an adapter that is not attached to it.
+    GradientFree method searches instead, one candidate per step, and a method without steps leaves the model as it is.
+    Raises TrainingError when the loss stops being finite, DataError for data that does not fit the model and
+    MethodError for an adapter that is not attached to it.
     """
     method = adapter.method
     samples = Samples(inputs, labels)
@@ -89,7 +90,7 @@ def fine_tune(
         report(0)
         if isinstance(method, GradientFree):
             _search(method, model, adapter, samples, loss, seed, (history, report))
-        else:
+        elif method.steps:
             _descend(model, adapter, samples, loss, seed, (history, report))
     adapter.finish()
     return history

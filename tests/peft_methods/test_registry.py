@@ -10,7 +10,8 @@ from peft_methods.methods import find_method, read_method
 from peft_methods.updates.base import UpdateRule
 
 ORDER = (
-    """full-fine-tuning linear-probe bitfit lora lora-fa dora vera wegeft ia3 adapters vpt pasta lorahub lorafusion"""
+    "full-fine-tuning linear-probe bitfit lora lora-fa dora vera wegeft ia3 adapters vpt pasta lorahub lorafusion "
+    "frozen"
 )
 
 

@@ -68,5 +68,5 @@ def quickened(comparison: Comparison) -> Comparison:
     kinds: dict[str, str] = {}
     for task in comparison.tasks:
         kinds.setdefault(comparison.problem.task(task).kind, task)
-    methods = tuple(method.replace(steps=QUICK_STEPS) for method in comparison.methods)
+    methods = tuple(one.replace(steps=QUICK_STEPS) if one.steps else one for one in comparison.methods)
     return comparison.replace(methods=methods, tasks=tuple(kinds.values()), seeds=comparison.seeds[:1])

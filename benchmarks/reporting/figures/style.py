@@ -82,6 +82,7 @@ METHOD_LOOKS: tuple[tuple[Look, ...], ...] = (
     (("#1B7837", "*"),),
     (("#66A61E", "o"),),
     (("#009E73", "o"),),
+    (("#BBBBBB", "s"),),
 )
 """One row per method in the order of METHODS, one look per variant (`variants`). The colours start with those of Okabe
 and Ito, which stay apart under the common kinds of colour blindness; markers tell them apart in grey."""

@@ -79,7 +79,9 @@ def test_a_model_from_a_file(tmp_path: Path) -> None:
     record = estimate(str(path), "lora", HARDWARE, {"placement": "sram"}, workload=workload)
     assert record.backbone_weights == 2 * 2 * 20 * 70 and record.trained_values == 4 * 2 * 90
     assert record.reads_by_phase["infer"] == 4 * (5 + 3 + 3 + 3)
-    assert record.inference_latency_s == pytest.approx(14 * 150e-9)  # 14 vectors in turn
+    words = 14 * 2 * 90
+    digital = (2 * 1000 + words) / 256e9 + 32 * words / 32768e9
+    assert record.inference_latency_s == pytest.approx(14 * 150e-9 + digital)  # 14 vectors in turn
     assert record.pipelined_interval_s == pytest.approx(5 * 150e-9) and record.pipelined_slowest == "blocks.0.up"
     assert record.reads_by_phase["adapt/backward"] == 3 * 2 * (3 + 3 + 3)  # the first layer's input is data
     for broken, message in (

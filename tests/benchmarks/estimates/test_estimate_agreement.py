@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,7 +18,8 @@ from crossbar_sim import Chip, Hardware, map_model
 from crossbar_sim.cells.written import Written
 from crossbar_sim.chip.simulated import SimulatedMatrix
 from crossbar_sim.counting.activity import Activity
-from crossbar_sim.hardware.components import PROGRAMMING
+from crossbar_sim.hardware.components import DIGITAL, PROGRAMMING
+from crossbar_sim.ledger.ledger import Ledger
 from peft_methods import METHODS, Method, accuracy, fine_tune
 from peft_methods.methods.gradient_free import GradientFree
 from peft_methods.methods.pooled import with_pool
@@ -44,6 +46,7 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("lorahub", {}),
     ("lorafusion", {}),
     ("lorafusion", {"magnitude": "none", "fusion": "modules"}),
+    ("frozen", {}),
 ]
 
 
@@ -126,9 +129,16 @@ def counted_bill(method: Method, hardware: Hardware, activity: Activity) -> Coun
     )
 
 
+def digital_time(ledger: Ledger, phase: str) -> float:
+    """Seconds of the digital unit in a phase."""
+    entries = ledger.by("phase", "component").items()
+    return math.fsum(entry.time for (at, component), entry in entries if at == phase and component in DIGITAL)
+
+
 @pytest.mark.parametrize(("name", "settings"), CASES, ids=[f"{n} {s or ''}" for n, s in CASES])
 def test_every_method(name: str, settings: dict[str, Any], milo: Hardware, monkeypatch: pytest.MonkeyPatch) -> None:
-    method = METHODS[name](**{"learning_rate": 0.02, "steps": STEPS, "batch_size": BATCH, **settings})
+    trained = {} if name == "frozen" else {"learning_rate": 0.02, "steps": STEPS, "batch_size": BATCH}
+    method = METHODS[name](**{**trained, **settings})
     chip, watched, trained_cells = simulate(method, milo, monkeypatch)
     activity = watched.activity(chip, trained_cells)
     rough = counted_bill(method, milo, activity)
@@ -139,8 +149,10 @@ def test_every_method(name: str, settings: dict[str, Any], milo: Hardware, monke
         ours, theirs = ledger.by_component(phase), simulated.by_component(phase)
         for component in EXACT:
             assert ours[component] == pytest.approx(theirs[component], rel=1e-9), (phase, component)
+        assert digital_time(ledger, phase) == pytest.approx(digital_time(simulated, phase), rel=1e-9), phase
         programming = [sum(bill[component] for component in PROGRAMMING) for bill in (ours, theirs)]
         assert programming[0] == pytest.approx(programming[1], rel=0.01), phase
+    assert digital_time(ledger, "infer") > 0
     assert ledger.energy() == pytest.approx(simulated.energy(), rel=0.01)
     assert ledger.energy(None, ("cell reads",)) == pytest.approx(simulated.energy(None, ("cell reads",)), rel=0.01)
     assert ledger.writes() == pytest.approx(simulated.writes(), abs=len(counted.matrices))
@@ -149,4 +161,5 @@ def test_every_method(name: str, settings: dict[str, Any], milo: Hardware, monke
         assert ledger.time(phase) == pytest.approx(simulated.time(phase), rel=0.15), phase
     # rows wait for their slowest cell, and in small matrices the cells that change are not spread evenly
     assert ledger.time("adapt") == pytest.approx(simulated.time("adapt"), rel=0.35)
-    assert counted.adapter.trained_values > 0 and isinstance(method, GradientFree) == (name == "lorahub")
+    assert (counted.adapter.trained_values > 0) == (name != "frozen")
+    assert isinstance(method, GradientFree) == (name == "lorahub")

@@ -16,7 +16,7 @@ from benchmarks.experiments.record import RunRecord
 from benchmarks.experiments.suites import load_comparison, load_experiment, suite_names
 from crossbar_sim import Hardware, SpecError
 from crossbar_sim.hardware.components import PROGRAMMING
-from peft_methods import LinearProbe, LoRA, LoRAFusion
+from peft_methods import Frozen, LinearProbe, LoRA, LoRAFusion
 from peft_methods.training.loop import learning_rate_factor
 
 QUICK = {"seeds": (0, 1), "curve_points": 2}
@@ -52,6 +52,16 @@ def test_the_bill_adds_up(result: Result) -> None:
         endurance = Hardware.load("milo2021_128x128").device.endurance
         assert record.adaptations_until_wearout == endurance // record.max_task_writes_per_cell
         assert max(map(max, record.worn_tile.writes)) == record.max_task_writes_per_cell
+
+
+def test_the_frozen_model_is_a_row_of_zeros_beside_what_it_reaches(tmp_path: Path) -> None:
+    found = quick(method=Frozen(), seeds=(0,)).run(tmp_path)
+    row, (run,) = found.record(), found.seeds
+    zeros = (row.trained_values, row.cells_written_per_step, row.adapt_cells_written, row.reprogramming_energy_J)
+    assert zeros == (0, 0, 0, 0) and row.energy_by_phase_J["adapt"] == 0
+    assert row.adaptations_until_wearout is None and row.accuracy_mean > 0.1 and not run.loss
+    assert [point.step for point in run.curve] == [0] and run.curve[0].validation_accuracy == run.validation_accuracy
+    assert Result.load(found.experiment.folder(tmp_path) / "result.json") == found
 
 
 def test_records_for_scripts_have_the_promised_keys(result: Result) -> None:

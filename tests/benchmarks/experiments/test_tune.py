@@ -46,7 +46,7 @@ def test_every_method_has_something_to_search_and_starts_inside() -> None:
     for name, kind in METHODS.items():
         method = kind()
         space = tune.search_space(method)
-        assert "learning_rate" in space
+        assert ("learning_rate" in space) == (name != "frozen")
         for key, distribution in space.items():
             assert distribution._contains(distribution.to_internal_repr(getattr(method, key))), (name, key)
 

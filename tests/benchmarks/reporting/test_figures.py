@@ -205,6 +205,7 @@ KNOWN = {
     "VPT (deep)": ("#762A83", "P"),
     "VPT (shallow)": ("#AF8DC3", "X"),
     "PASTA": ("#1B7837", "*"),
+    "frozen": ("#BBBBBB", "s"),
 }
 
 

@@ -78,7 +78,7 @@ def test_one_write_is_one_write(milo: Hardware) -> None:
     assert 0 < record.reprogramming_energy_J < record.energy_by_phase_J["adapt"]
 
 
-@pytest.mark.slow
+@pytest.mark.whole
 def test_kernels_reach_fine_tuning_where_the_embeddings_stay() -> None:
     """Two seeds of fliplr+dim, five images per class, digital: head, LoRA and blocks within 3 points of fine-tuning or
     above it; the kernel of all parameters, which the embeddings dominate, is further below than that of the blocks."""

@@ -84,19 +84,21 @@ def test_a_file_that_is_no_ledger(tmp_path: Path, text: str) -> None:
     assert not (tmp_path / "ledger.json").exists()
 
 
-def test_a_pipeline_is_as_fast_as_its_slowest_matrix() -> None:
+def test_a_pipeline_is_as_fast_as_its_slowest_stage_and_all_digital_work_is_one() -> None:
     ledger = filled(
         [
             ("infer", "cell reads", "a", 1.0, 4, 2.0),
             ("infer", "ADC", "a", 1.0, 4, 1.0),
             ("infer", "cell reads", "b", 1.0, 4, 5.0),
             ("infer", "arithmetic", "c", 1.0, 4, 0.0),
+            ("infer", "arithmetic", "a", 1.0, 4, 1.0),
+            ("infer", "SRAM", "d", 1.0, 4, 3.0),
             ("deploy", "cell reads", "a", 1.0, 4, 99.0),
         ]
     )
     stages = pipeline(ledger, 2)
-    assert stages.stages == {"a": 1.5, "b": 2.5}
-    assert (stages.latency, stages.interval, stages.slowest) == (4.0, 2.5, "b")
+    assert stages.stages == {"a": 1.5, "b": 2.5, "digital unit": 2.0}
+    assert (stages.latency, stages.interval, stages.slowest) == (6.0, 2.5, "b")
     for samples, phase in ((0, "infer"), (2, "pool")):
         with pytest.raises(SpecError, match="read at least one sample"):
             pipeline(ledger, samples, phase)

@@ -69,7 +69,7 @@ def test_keys_of_the_report_exist() -> None:
     problems = [find_problem(name).papers for name in problem_names()]
     for keys in (COMMON_REFERENCES, *papers, *problems):
         assert all(reference(key) for key in keys)
-    assert [name for name, kind in METHODS.items() if not kind.papers] == ["full-fine-tuning", "linear-probe"]
+    assert [name for name, kind in METHODS.items() if not kind.papers] == ["full-fine-tuning", "linear-probe", "frozen"]
     assert [name for name, kind in RULES.items() if not kind.papers] == ["write_verify"]
 
 

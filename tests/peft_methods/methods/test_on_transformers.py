@@ -85,7 +85,7 @@ def same(before: Any, after: Any) -> bool:
 def test_a_method_trains_a_transformer_and_gives_it_back_or_says_why_not(family: Family, name: str) -> None:
     model = family.model()
     before = state(model)
-    method = with_pool(METHODS[name]().replace(steps=2), lambda: pool_of(model))
+    method = with_pool(METHODS[name]() if name == "frozen" else METHODS[name](steps=2), lambda: pool_of(model))
     if (family.name, name) in REFUSED:
         with pytest.raises(MethodError, match=REFUSED[family.name, name]):
             method.attach(model)
@@ -93,8 +93,8 @@ def test_a_method_trains_a_transformer_and_gives_it_back_or_says_why_not(family:
         adapter = method.attach(model)
         inputs, labels = family.data()
         history = fine_tune(model, adapter, inputs, labels, loss=family.loss)
-        assert len(history.loss) == 2 and all(map(math.isfinite, history.loss))
-        assert adapter.trained_values > 0
+        assert len(history.loss) == method.steps and all(map(math.isfinite, history.loss))
+        assert (adapter.trained_values > 0) == (name != "frozen")
         adapter.detach()
     assert same(before, state(model))
 

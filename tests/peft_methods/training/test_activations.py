@@ -22,7 +22,8 @@ X = torch.rand(12, 4, 4, generator=torch.Generator().manual_seed(0))
 
 
 def with_memory(hardware: Hardware, memory: ActivationMemory | None = MEMORY, **changes: object) -> Hardware:
-    return hardware.replace(digital=hardware.digital.replace(activation_memory=memory, **changes))
+    changes = {"unit": None, "activation_memory": memory, **changes}
+    return hardware.replace(digital=hardware.digital.replace(**changes))
 
 
 @given(st.integers(0, 200), st.sampled_from(["float32", "float16", "int8"]))
@@ -30,18 +31,19 @@ def test_words_as_far_as_they_fit_and_bits_beyond(milo: Hardware, values: int, p
     digital = with_memory(milo, dram=8e-12, precision=precision).digital
     bits = values * {"float32": 32, "float16": 16, "int8": 8}[precision]
     held = min(bits, 800)
-    terms = {name: (events, joule) for name, events, joule in digital.activation_terms(values, "write")}
+    terms = {work.component: (work.events, work.energy) for work in digital.activations(values, "write")}
     words = (held + 63) // 64
     assert terms["activation memory"] == (words, words * 2e-12)
     assert terms.get("DRAM", (0, 0.0)) == (bits - held, (bits - held) * 8e-12)
     alone = with_memory(milo, None, dram=8e-12).digital
-    assert alone.activation_terms(values, "read") == ([("DRAM", 32 * values, 32 * values * 8e-12)] if values else [])
+    moved = [("DRAM", 32 * values, 32 * values * 8e-12, 0.0)] if values else []
+    assert alone.activations(values, "read") == moved
 
 
 def test_what_fits_nowhere_is_refused_and_what_has_no_memory_is_free(milo: Hardware) -> None:
     with pytest.raises(SpecError, match="4 bytes beyond its 100; enlarge its capacity, state digital.dram"):
-        with_memory(milo).digital.activation_terms(26, "write")
-    assert milo.digital.activation_terms(10**9, "read") == [] and not milo.digital.keeps_activations
+        with_memory(milo).digital.activations(26, "write")
+    assert milo.digital.activations(10**9, "read") == [] and not milo.digital.keeps_activations
     assert {"activation memory", "DRAM"} <= set(milo.unbilled)
     assert not {"activation memory", "DRAM"} & set(with_memory(milo, dram=1e-12).unbilled)
 
