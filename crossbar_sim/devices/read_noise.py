@@ -80,7 +80,7 @@ ReadNoise = Annotated[
 
 
 def within(law: ConductancePolynomial | FlickerNoise, conductances: Floats, largest: float) -> bool:
-    """Whether the spread at these conductances (siemens) is at most `largest` (siemens), of cells that are OLDEST too."""
+    """Whether the spread at these conductances (siemens) is at most `largest` (siemens), OLDEST cells too."""
     with np.errstate(all="ignore"):
         spread = law(conductances) if isinstance(law, ConductancePolynomial) else law(conductances, OLDEST)
     return bool((spread <= largest).all())
