@@ -9,9 +9,10 @@ from typing import Protocol, TypeVar
 from tqdm import tqdm
 
 from benchmarks.experiments.parallel import check_workers, run_parallel
-from benchmarks.experiments.storage import RUNS, SeedFiles
+from benchmarks.experiments.storage import INTERRUPTED, RUNS, SeedFiles
 from benchmarks.record import SeedRecord
 from crossbar_sim.runtime.files import check_folder
+from crossbar_sim.runtime.interrupts import interrupts_say
 
 R = TypeVar("R", bound=SeedRecord)
 Out = TypeVar("Out", covariant=True)
@@ -37,6 +38,7 @@ class SeedRuns(Protocol[R, Out]):
         """The result of the records of all seeds."""
 
 
+@interrupts_say(INTERRUPTED)
 def run_all(
     questions: Sequence[SeedRuns[R, Out]], *, workers: int = 2, runs: str | Path = RUNS, progress: bool = True
 ) -> list[Out]:

@@ -7,7 +7,9 @@ Its weights come from a GGUF file in which the matrices of the blocks are rounde
 from __future__ import annotations
 
 import hashlib
+from contextlib import redirect_stderr
 from functools import cache
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +33,7 @@ TIED_HEAD = "lm_head"
 def language_model(problem: str) -> nn.Module:
     """The model in float32; ProblemError if it is not fetched, or if transformers or gguf is not installed."""
     hub, file = _from_gguf(problem)
-    with quiet(hub):
+    with quiet(hub), redirect_stderr(StringIO()):  # the bar of the conversion
         model: nn.Module = hub.AutoModelForCausalLM.from_pretrained(
             file.parent, gguf_file=file.name, dtype=torch.float32, local_files_only=True
         )

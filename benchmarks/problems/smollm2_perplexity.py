@@ -8,7 +8,7 @@ from torch import nn
 
 from benchmarks.problems.fetching import check_fetched
 from benchmarks.problems.problem import Problem, Task, TaskData
-from benchmarks.problems.sentence_encoder import with_mask
+from benchmarks.problems.sentence_encoder import HARDWARE, with_mask
 from benchmarks.problems.smollm2 import TIED_HEAD, digest, language_model, parts_of, token_ids, weights_digest
 from benchmarks.problems.text_tasks import TEXT_TASKS, Labelled, TextTask
 from peft_methods.training.losses import IGNORED, next_token
@@ -31,6 +31,7 @@ def problem() -> Problem:
         score=PERPLEXITY,
         shots_per_class=64,
         exclude=(TIED_HEAD,),
+        hardware=HARDWARE,
         papers=("benallal2025", "hutto2014"),
         about="SmolLM2-135M-Instruct (4-bit weights) and how well it foretells the tokens of sentences",
         weights_digest=weights_digest,

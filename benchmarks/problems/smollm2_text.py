@@ -17,7 +17,7 @@ from benchmarks.problems.drawing import draw
 from benchmarks.problems.fetching import check_fetched
 from benchmarks.problems.huggingface import PromptedClassifier
 from benchmarks.problems.problem import Problem, ProblemError, Task, TaskData
-from benchmarks.problems.sentence_encoder import with_mask
+from benchmarks.problems.sentence_encoder import HARDWARE, with_mask
 from benchmarks.problems.smollm2 import TIED_HEAD, digest, language_model, parts_of, token_ids, weights_digest
 from benchmarks.problems.text_tasks import TEXT_TASKS, Labelled, TextTask
 from peft_methods.training.samples import Samples
@@ -60,6 +60,7 @@ def problem() -> Problem:
         tasks=tuple(_task(task, context) for context in (False, True) for task in chosen),
         shots_per_class=SHOTS,
         exclude=(f"language_model.{TIED_HEAD}",),
+        hardware=HARDWARE,
         papers=("benallal2025", "hutto2014", "li2002"),
         about="SmolLM2-135M-Instruct (4-bit weights), asked for the sentiment of texts and the types of questions",
         weights_digest=weights_digest,

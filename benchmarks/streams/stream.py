@@ -22,11 +22,12 @@ from benchmarks.experiments.fields import (
     its_shots,
     its_targets,
 )
-from benchmarks.experiments.storage import RUNS, SeedFiles, folder_of
+from benchmarks.experiments.storage import INTERRUPTED, RUNS, SeedFiles, folder_of
 from benchmarks.problems.pools import folder_for, pool_digest
 from benchmarks.streams.life import LookBack, live
 from benchmarks.streams.record import StreamRecord, StreamSeed, TaskStep
 from crossbar_sim import SpecError
+from crossbar_sim.runtime.interrupts import interrupts_say
 from crossbar_sim.spec.spec import Spec
 from crossbar_sim.spec.units import engineering
 from peft_methods.tasks import Start
@@ -91,6 +92,7 @@ class Stream(Spec):
         """Where the record of each seed is kept."""
         return SeedFiles(self.folder(runs), StreamSeed)
 
+    @interrupts_say(INTERRUPTED)
     def run(self, runs: str | Path = RUNS) -> StreamResult:
         """Run what is not on disk yet, one seed after the other, and return the result."""
         return self.collect([self.run_seed(seed, runs) for seed in self.seeds], runs)
@@ -104,7 +106,8 @@ class Stream(Spec):
         return self.files(runs).record_if_free(seed, lambda: live(self, seed))
 
     def collect(self, records: Sequence[StreamSeed], runs: str | Path = RUNS) -> StreamResult:
-        """The result of the records of all seeds."""
+        """The result of the records of all seeds; hidden files of killed processes go."""
+        self.files(runs).sweep()
         return StreamResult(self, tuple(records))
 
 
