@@ -195,8 +195,8 @@ class Report:
         """Figures, datasheet and provenance of one hardware."""
         summaries = [summary for summary in self.summaries if summary.hardware == name]
         results = [result for summary in summaries for result in summary.results]
-        drawn = [drawn(draw, layout, caption, results, index) for draw, layout, caption in FIGURES]
-        return ChipSection(name, summaries[0].design, tuple(drawn))
+        shown = [drawn(draw, layout, caption, results, index) for draw, layout, caption in FIGURES]
+        return ChipSection(name, summaries[0].design, tuple(shown))
 
     def _references(self, hardware: Sequence[Hardware]) -> list[Work]:
         """Every work behind the numbers, once."""
