@@ -19,7 +19,8 @@ from unittest import mock
 
 import pytest
 
-from benchmarks.cli.app import app, main
+from benchmarks.cli import main
+from benchmarks.cli.app import app
 from benchmarks.estimates.counted import Workload
 from benchmarks.problems.model_file import LayerShape, ModelFile
 from crossbar_sim import DeviceModel, Hardware
