@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import cached_property
 from pathlib import Path
 
-from benchmarks.problems.huggingface import SETUPS, Setup
+from benchmarks.problems.from_file.huggingface import SETUPS, Setup
+from benchmarks.problems.from_file.problem_file import ProblemFile, TaskFile
+from benchmarks.problems.from_file.tables import Row, read_table
 from benchmarks.problems.problem import HeldData, Problem, ProblemError, Task, TaskData
-from benchmarks.problems.problem_file import ProblemFile, TaskFile
-from benchmarks.problems.tables import Row, read_table
 from crossbar_sim.spec.documents import read_toml
 from peft_methods.training.samples import Samples
 
@@ -60,15 +60,17 @@ class _FileTask:
         """The examples of a file."""
         return read_table(self.folder / name)
 
-    def samples(self, name: str) -> Samples:
-        """The examples of a file as the model takes them."""
-        return self.setup.samples(self.rows(name), self.labels, self.folder / name)
-
     @cached_property
     def held(self) -> HeldData:
-        """All examples."""
-        validation = None if self.file.validation is None else self.samples(self.file.validation)
-        return HeldData(self.samples(self.file.train), self.samples(self.file.test), validation)
+        """All examples as the model takes them."""
+        file = self.file
+        setup, left = self.setup.shown(self.rows(file.train), self.folder / file.train)
+
+        def samples(name: str, rows: list[Row]) -> Samples:
+            return setup.samples(rows, self.labels, self.folder / name)
+
+        validation = None if file.validation is None else samples(file.validation, self.rows(file.validation))
+        return HeldData(samples(file.train, left), samples(file.test, self.rows(file.test)), validation)
 
     def data(self, shots: int | None, seed: int) -> TaskData:
         """As `Task.data`."""
