@@ -28,7 +28,7 @@ def compare(
     from benchmarks.experiments.comparison import run_all
     from benchmarks.reporting.report import Report
 
-    check_outputs(report, json)
+    check_outputs(report, json, None if figures is None else figures / "any.svg")
     comparison = suites.load_comparison(suite, hardware=hardware, quick=quick)
     results = Report(run_all(comparison.experiments(), workers=workers, runs=runs))
     show(results.records(), results.table(), json)

@@ -11,7 +11,14 @@ Json = Annotated[Path | None, arg(metavar="FILE", help="write records as JSON to
 FigureFile = Annotated[Path | None, arg(metavar="FILE", help="draw it: .png, .svg or .pdf")]
 Runs = Annotated[Path, arg(metavar="FOLDER", help="where results are kept and looked up")]
 Workers = Annotated[int, arg(metavar="N", help="processes that simulate side by side")]
-Model = Annotated[str, arg(metavar="NAME|TOML", help="flan-t5-large, llama-7b, ..., or a file of layer shapes")]
+Model = Annotated[
+    str,
+    arg(
+        metavar="MODEL",
+        help="flan-t5-large, llama-7b, ..., a problem, a file of layer shapes, a config.json or folder of "
+        "transformers, owner/name of a hub, or module:function",
+    ),
+]
 MethodName = Annotated[str, arg(metavar="NAME", help="a method of `xbar methods`")]
 HardwareName = Annotated[str, arg(metavar="NAME|TOML", help="the chip design")]
 OwnHardware = Annotated[str | None, arg(metavar="NAME|TOML", help="the chip design; default: the problem's own")]

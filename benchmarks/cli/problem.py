@@ -30,7 +30,7 @@ def problem(
 
     if action == "list":
         found = [sheet.ProblemSheet.of(find_problem(one)) for one in problem_names()]
-        show(found, "\n".join(f"{one.name:<16}{one.about}" for one in found), json)
+        show(found, "\n".join(f"{one.name:<20}{one.about}" for one in found), json)
         return
     chosen = find_problem(name)
     if action == "show":

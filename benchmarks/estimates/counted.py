@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 from pydantic import Field
@@ -15,6 +16,7 @@ from crossbar_sim.chip.counted import CountedChip, CountedMatrix
 from crossbar_sim.counting.activity import Activity
 from crossbar_sim.spec.spec import Spec, nearest
 from peft_methods import Adapter, Method
+from peft_methods.customary import configured_part
 from peft_methods.methods.gradient_free import GradientFree
 from peft_methods.phases import PHASES, Phase
 from peft_methods.training.activations import KeptActivations
@@ -145,9 +147,11 @@ def attach(
     for phase in () if activity is None else activity.levels:
         if phase not in PHASES:
             raise SpecError(f"levels: no phase '{phase}'{nearest(phase, list(PHASES))}")
-    exclude = None if digital is None else [name for name in digital if name in dict(model.named_modules())]
+    names = [name for name, _ in model.named_modules()]
+    exclude = None if digital is None else [pattern for pattern in digital if fnmatch.filter(names, pattern)]
     chip = map_model(model, CountedChip(hardware, activity=activity), exclude=exclude)
     _drop_values(model)
+    _keep_masks_out(model)
     backbone = frozenset(chip.matrices)
     if workload.calibration:
         model.train()
@@ -171,6 +175,17 @@ def _drop_values(model: nn.Module) -> None:
             module._parameters[name] = owner._parameters[own_name]
 
 
+def _keep_masks_out(model: nn.Module) -> None:
+    """Let no mask without values into the part of transformers: it looks into them, and they change no count."""
+    part = configured_part(model)
+    if part is not None:
+        part[0].register_forward_pre_hook(_without_mask, with_kwargs=True)
+
+
+def _without_mask(_: nn.Module, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    return args, {name: one for name, one in kwargs.items() if name != MASK or not one.is_meta}
+
+
 def count(
     model: nn.Module,
     method: Method,
@@ -185,8 +200,9 @@ def count(
 
     model: any torch model whose forward works on the meta device; weights it still has give the levels of its cells,
     and are then dropped. sample(n): the model's input for n samples on the meta device, one argument or a dict of
-    keyword arguments, whose attention mask is left out: it changes no count. activity: what depends on data; digital:
-    layers that stay off the tiles; None: those that map_model keeps off. Raises what map_model and the method raise.
+    keyword arguments; an attention mask stays out of parts of transformers, since it changes no count. activity: what
+    depends on data; digital: layers that stay off the tiles; None: those that map_model keeps off. Raises what
+    map_model and the method raise.
     """
     counted = attach(model, method, hardware, sample, workload=workload, activity=activity, digital=digital)
     run(counted, sample)
@@ -220,11 +236,8 @@ def _train(counted: Counted, sample: Sample) -> None:
 
 
 def output_of(model: nn.Module, given: Inputs) -> torch.Tensor:
-    """The model's output; of several, the first tensor. A mask without values is not given: models look into it."""
-    if isinstance(given, Mapping):
-        output = model(**{name: one for name, one in given.items() if name != MASK or not one.is_meta})
-    else:
-        output = model(given)
+    """The model's output; of several, the first tensor."""
+    output = model(**given) if isinstance(given, Mapping) else model(given)
     if isinstance(output, torch.Tensor):
         return output
     values = output.values() if isinstance(output, Mapping) else output

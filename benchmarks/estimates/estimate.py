@@ -8,27 +8,22 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.estimates.counted import Counted, Sample, Workload, attach, run
+from benchmarks.estimates.models import find_shape
 from benchmarks.estimates.record import EstimateRecord
-from benchmarks.problems.model_file import read_model
-from benchmarks.problems.shapes import EncoderShape, ModelShape, get_shape, pool_shape
+from benchmarks.problems.shapes import EncoderShape, ModelShape, pool_shape
 from crossbar_sim import Hardware, SpecError
 from crossbar_sim.counting.activity import Activity
 from crossbar_sim.hardware.components import PROGRAMMING
 from crossbar_sim.ledger.datasheet import datasheet
 from crossbar_sim.ledger.pipeline import pipeline
-from peft_methods import METHODS, LinearProbe, Method, Pool
+from peft_methods import METHODS, LinearProbe, LoRA, Method, Pool
 from peft_methods.methods import find_method
 from peft_methods.methods.pooled import with_pool
-from peft_methods.model_parts import linear_layers
+from peft_methods.model_parts import linear_layers, weight_of
 from peft_methods.phases import GROUPS, PHASES
 
 AREA_NOTE = "tiles in use, each with its share of the chip"
 NO_AREA = "the hardware states no areas"
-
-
-def find_shape(model: str) -> ModelShape:
-    """A model by its name in benchmarks.problems.shapes or by the path of its TOML file."""
-    return read_model(model) if model.endswith(".toml") else get_shape(model)
 
 
 def make_method(shape: ModelShape, method: str, settings: Mapping[str, Any] | None = None) -> Method:
@@ -64,12 +59,14 @@ def attach_shape(
         network.add_head((workload or Workload()).classes)
 
     def make_pool() -> Pool:
-        layers = linear_layers(network, shape.targets)
-        sizes = {name: (layer.weight.shape[0], layer.weight.shape[1]) for name, layer in layers.items()}
+        targets = LoRA(targets=shape.targets).named(network, "targets", "updates") or None
+        layers = linear_layers(network, targets)
+        sizes = {name: (weight_of(layer).shape[0], weight_of(layer).shape[1]) for name, layer in layers.items()}
         return pool_shape(sizes, shape)
 
     method = with_pool(method, make_pool)
-    return attach(network, method, hardware, sampler(shape, workload), workload=workload, activity=activity)
+    sample = sampler(shape, workload)
+    return attach(network, method, hardware, sample, workload=workload, activity=activity, digital=shape.digital)
 
 
 def count_shape(
@@ -102,7 +99,7 @@ def estimate(
 ) -> EstimateRecord:
     """The bill of a method on a model that is too large to simulate, as one record.
 
-    model: a name of `problems.shapes` or the path of a TOML file; method: a key of METHODS; hardware: a name, TOML path
+    model: whatever `models.find_shape` takes; method: a key of METHODS; hardware: a name, TOML path
     or Hardware; settings: of the method, in place of those that the model's shape brings along.
     """
     shape = find_shape(model)

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 from benchmarks.estimates.counted import Counted, Workload
-from benchmarks.estimates.estimate import attach_shape, find_shape, make_method
+from benchmarks.estimates.estimate import attach_shape, make_method
+from benchmarks.estimates.models import find_shape
 from benchmarks.record import Record
 from crossbar_sim import Hardware, SpecError
 
@@ -150,7 +151,7 @@ class FloorPlan:
 
 
 def plan_of(model: str, method: str, hardware: str | Path | Hardware, tiles_per_chip: int | None = None) -> FloorPlan:
-    """The floor plan of a method on a model of `problems.shapes` or of a TOML file; SpecError for unknown names."""
+    """The floor plan of a method on a model that `models.find_shape` takes; SpecError for unknown names."""
     if tiles_per_chip is not None and tiles_per_chip < 1:
         raise SpecError(f"tiles_per_chip must be at least 1, got {tiles_per_chip}")
     shape = find_shape(model)

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.estimates.counted import Workload
-from benchmarks.estimates.estimate import count_shape, find_shape, make_method
+from benchmarks.estimates.estimate import count_shape, make_method
+from benchmarks.estimates.models import find_shape
 from benchmarks.record import Record
 from crossbar_sim import CrossbarError, Hardware, SpecError
 from crossbar_sim.counting.activity import Activity

@@ -23,8 +23,9 @@ from benchmarks.experiments.fields import (
 )
 from benchmarks.experiments.parallel import check_workers, run_parallel
 from benchmarks.experiments.record import RunRecord
-from benchmarks.experiments.storage import RUNS
+from benchmarks.experiments.storage import INTERRUPTED, RUNS
 from crossbar_sim.runtime.files import check_folder
+from crossbar_sim.runtime.interrupts import interrupts_say
 from crossbar_sim.spec.spec import Spec
 
 
@@ -57,6 +58,7 @@ class Comparison(Spec):
         ]
 
 
+@interrupts_say(INTERRUPTED)
 def run_all(
     experiments: Sequence[Experiment], *, workers: int = 2, runs: str | Path = RUNS, progress: bool = True
 ) -> list[Result]:

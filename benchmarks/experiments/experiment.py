@@ -16,6 +16,7 @@ import torch
 from pydantic import Field, ValidationInfo, field_validator
 from torch import nn
 
+from benchmarks.experiments.claim import claim
 from benchmarks.experiments.fields import (
     AnyHardware,
     AnyMethod,
@@ -29,13 +30,14 @@ from benchmarks.experiments.fields import (
     its_shots,
 )
 from benchmarks.experiments.record import FORMAT, CurvePoint, LedgerRow, ResultRecord, RunRecord, record_run, worn_tile
-from benchmarks.experiments.storage import RUNS, SeedFiles, folder_of
+from benchmarks.experiments.storage import INTERRUPTED, RUNS, SeedFiles, folder_of
 from benchmarks.problems.pools import folder_for, pool_digest, with_folder
 from benchmarks.problems.problem import Problem, Task
 from benchmarks.record import read_json_object
 from crossbar_sim import Chip, CrossbarError, Hardware, map_model
 from crossbar_sim.chip.interface import AnyChip
 from crossbar_sim.runtime.files import write_json
+from crossbar_sim.runtime.interrupts import interrupts_say
 from crossbar_sim.spec.spec import Spec
 from crossbar_sim.spec.units import engineering
 from peft_methods import evaluate, fine_tune
@@ -81,6 +83,7 @@ class Experiment(Spec):
         """Where the record of each seed is kept."""
         return SeedFiles(self.folder(runs), RunRecord)
 
+    @interrupts_say(INTERRUPTED)
     def run(self, runs: str | Path = RUNS) -> Result:
         """Run what is not on disk yet, one seed after the other, and return the result."""
         return self.collect([self.run_seed(seed, runs) for seed in self.seeds], runs)
@@ -94,11 +97,13 @@ class Experiment(Spec):
         return self.files(runs).record_if_free(seed, lambda: simulate(self, seed))
 
     def collect(self, records: Sequence[RunRecord], runs: str | Path = RUNS) -> Result:
-        """Put the records of all seeds in runs/<digest>/result.json."""
+        """Put the records of all seeds in runs/<digest>/result.json; hidden files of killed processes go."""
         result = Result(self, self.problem.task(self.task).kind, self.method.display_name, tuple(records), versions())
         path = self.folder(runs) / "result.json"
         if not _is_result(path, result):
-            write_json(path, result.as_json())
+            with claim(path, wait=True):
+                write_json(path, result.as_json())
+        self.files(runs).sweep()
         return result
 
 

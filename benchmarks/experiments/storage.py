@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from benchmarks.experiments.claim import claim
+from benchmarks.experiments.claim import claim, sweep
 from benchmarks.record import SeedRecord
 from crossbar_sim import CrossbarError
 from crossbar_sim.runtime.files import write_json
 from crossbar_sim.runtime.threads import one_thread
 
 RUNS = Path("runs")
+INTERRUPTED = "interrupted; finished runs are kept, running the same again resumes"
 
 R = TypeVar("R", bound=SeedRecord)
 
@@ -70,6 +71,10 @@ class SeedFiles(Generic[R]):
             with claim(self.path(seed), wait=False) as free:
                 record = self._made(seed, simulate) if free else None
         return record
+
+    def sweep(self) -> None:
+        """Remove what killed processes left in the folder under hidden names."""
+        sweep(self.folder)
 
     def _made(self, seed: int, simulate: Callable[[], R]) -> R:
         record = self.stored(seed, tell=True)

@@ -17,6 +17,8 @@ SHIPPED: dict[str, str] = {
     "digits_vit": "benchmarks.problems.digits_vit:problem",
     "minilm_text": "benchmarks.problems.minilm_text:problem",
     "wnut_ner": "benchmarks.problems.wnut_ner:problem",
+    "smollm2_text": "benchmarks.problems.smollm2_text:problem",
+    "smollm2_perplexity": "benchmarks.problems.smollm2_perplexity:problem",
 }
 """Where the function is that makes each problem, by its name."""
 

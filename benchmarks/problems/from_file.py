@@ -60,15 +60,17 @@ class _FileTask:
         """The examples of a file."""
         return read_table(self.folder / name)
 
-    def samples(self, name: str) -> Samples:
-        """The examples of a file as the model takes them."""
-        return self.setup.samples(self.rows(name), self.labels, self.folder / name)
-
     @cached_property
     def held(self) -> HeldData:
-        """All examples."""
-        validation = None if self.file.validation is None else self.samples(self.file.validation)
-        return HeldData(self.samples(self.file.train), self.samples(self.file.test), validation)
+        """All examples as the model takes them."""
+        file = self.file
+        setup, left = self.setup.shown(self.rows(file.train), self.folder / file.train)
+
+        def samples(name: str, rows: list[Row]) -> Samples:
+            return setup.samples(rows, self.labels, self.folder / name)
+
+        validation = None if file.validation is None else samples(file.validation, self.rows(file.validation))
+        return HeldData(samples(file.train, left), samples(file.test, self.rows(file.test)), validation)
 
     def data(self, shots: int | None, seed: int) -> TaskData:
         """As `Task.data`."""

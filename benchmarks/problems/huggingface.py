@@ -6,6 +6,7 @@ model or a tokenizer is needed; `pip install "crossbar-sim[hf]"` brings it.
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -58,6 +59,8 @@ class Setup(ABC):
     """By its name in LOSSES."""
     score: ClassVar[Score]
     exclude: ClassVar[tuple[str, ...] | None] = None
+    cut: ClassVar[str] = "right"
+    """Where texts of too many tokens are cut."""
 
     def __init__(self, file: ProblemFile, source: str, folder: Path) -> None:
         self.file = file
@@ -71,7 +74,7 @@ class Setup(ABC):
     def loaded(self, **settings: Any) -> nn.Module:
         """The model of the folder or of the hub, in float32; ProblemError if it cannot be had."""
         hub = transformers()
-        with torch.random.fork_rng(devices=[]), _quiet(hub):
+        with torch.random.fork_rng(devices=[]), quiet(hub):
             torch.manual_seed(self.file.seed)
             try:
                 config = hub.AutoConfig.from_pretrained(self.source, trust_remote_code=False, **settings)
@@ -94,6 +97,10 @@ class Setup(ABC):
     def labels(self, rows: Sequence[Row], path: Path) -> tuple[str, ...]:
         """The names of the classes, from the training examples."""
 
+    def shown(self, rows: list[Row], path: Path) -> tuple[Setup, list[Row]]:
+        """This set-up for a task with these training examples, and those that are left to train on."""
+        return self, rows
+
     @abstractmethod
     def samples(self, rows: list[Row], labels: tuple[str, ...], path: Path) -> Samples:
         """Examples as the model takes them."""
@@ -101,7 +108,7 @@ class Setup(ABC):
     def tokens(self, texts: list[Any], **options: Any) -> dict[str, Tensor]:
         """Token ids and masks of texts, padded at the end to the longest."""
         tokenizer = tokenizer_of(self.source)
-        tokenizer.padding_side = "right"
+        tokenizer.padding_side, tokenizer.truncation_side = "right", self.cut
         if tokenizer.pad_token is None:
             tokenizer.pad_token = tokenizer.eos_token
         encoded = tokenizer(
@@ -224,11 +231,14 @@ class CausalLanguageModelling(Setup):
 
 
 class PromptedClassification(CausalLanguageModelling):
-    """A text in a template, and a word of the verbaliser that stands for its class."""
+    """A text in a template, perhaps behind solved examples, and a word of the verbaliser that stands for its class."""
 
     loss = "classification"
     score = ACCURACY
     exclude = ("language_model.lm_head",)
+    cut = "left"
+    before = ""
+    """Solved examples."""
 
     def model(self, task: Task) -> nn.Module:
         return PromptedClassifier(self.loaded(), self.words(task.labels))
@@ -249,8 +259,43 @@ class PromptedClassification(CausalLanguageModelling):
         return classes(column(list(rows), self.file.label, path))
 
     def samples(self, rows: list[Row], labels: tuple[str, ...], path: Path) -> Samples:
-        texts = [self.file.template.replace("{text}", str(text)) for text in column(rows, self.file.text, path)]
+        texts = [self.before + self.prompt(text) for text in column(rows, self.file.text, path)]
+        if self.before:
+            self.check_length(texts, path)
         return Samples(self.tokens(texts), numbers(column(rows, self.file.label, path), labels, path))
+
+    def prompt(self, text: Any) -> str:
+        """The template with a text in it."""
+        return self.file.template.replace("{text}", str(text))
+
+    def shown(self, rows: list[Row], path: Path) -> tuple[Setup, list[Row]]:
+        """The first examples of each class stand in every prompt; ProblemError if there are not more than these."""
+        number = self.file.examples_in_prompt
+        if not number:
+            return self, rows
+        labels = [str(label).strip() for label in column(rows, self.file.label, path)]
+        self.words(classes(labels))
+        places = {name: [place for place, label in enumerate(labels) if label == name] for name in classes(labels)}
+        for name, own in places.items():
+            if len(own) <= number:
+                raise ProblemError(
+                    f"{path}: class '{name}' has {len(own)} examples, and examples_in_prompt = {number} must leave some"
+                )
+        turns = [own[turn] for turn in range(number) for own in places.values()]
+        texts = column(rows, self.file.text, path)
+        asked = copy.copy(self)
+        said = [self.prompt(texts[one]) + " " + self.file.verbaliser[labels[one]].strip() for one in turns]
+        asked.before = "".join(f"{one}\n\n" for one in said)
+        return asked, [row for place, row in enumerate(rows) if place not in turns]
+
+    def check_length(self, texts: list[str], path: Path) -> None:
+        """ProblemError if a prompt is longer than max_tokens: an example would be cut away."""
+        longest = max(len(ids) for ids in tokenizer_of(self.source)(texts)[IDS])
+        if longest > self.file.max_tokens:
+            raise ProblemError(
+                f"{path}: with its examples the longest prompt has {longest} tokens, and max_tokens is "
+                f"{self.file.max_tokens}; raise max_tokens to {longest}, or take fewer examples_in_prompt"
+            )
 
 
 class PromptedClassifier(nn.Module):
@@ -310,7 +355,7 @@ def transformers() -> Any:
 
 
 @contextmanager
-def _quiet(hub: Any) -> Iterator[None]:
+def quiet(hub: Any) -> Iterator[None]:
     """Without the bars that transformers shows while it reads weights."""
     logging = hub.utils.logging
     shown = logging.is_progress_bar_enabled()

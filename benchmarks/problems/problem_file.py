@@ -38,7 +38,9 @@ class ProblemFile(Spec):
 
     model: a local folder, or a name on the hub. task_type: what the model does. text, label, tokens, tags, image: the
     columns of the files. template and verbaliser: of prompted classification; {text} stands for the text, and a class
-    is the first token of its word. max_tokens: longer texts are cut. dropout: of the model while it is trained.
+    is the first token of its word; examples_in_prompt: so many of each class stand solved in every prompt, the first of
+    the training file, and are not trained on. max_tokens: longer texts are cut, prompts at their beginning. dropout: of
+    the model while it is trained.
     """
 
     kind_of_file: ClassVar[str | None] = "problem"
@@ -54,6 +56,7 @@ class ProblemFile(Spec):
     image: str = "image"
     template: str = "{text}"
     verbaliser: dict[str, str] = {}  # noqa: RUF012
+    examples_in_prompt: Annotated[int, Field(ge=0, le=1000)] = 0
     max_tokens: Annotated[int, Field(ge=1, le=1 << 16)] = 64
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     shots_per_class: Annotated[int, Field(ge=1)] | None = None
@@ -69,6 +72,8 @@ class ProblemFile(Spec):
         prompted = self.task_type == "prompted-classification"
         if prompted != bool(self.verbaliser):
             raise SpecError("a verbaliser (class = 'word') goes with 'prompted-classification', and only with it")
+        if self.examples_in_prompt and not prompted:
+            raise SpecError("examples_in_prompt goes with 'prompted-classification'; leave it out")
         if prompted and "{text}" not in self.template:
             raise SpecError("template: it must say where the text goes: 'Review: {text} Sentiment:'")
         return self

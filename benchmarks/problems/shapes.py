@@ -22,19 +22,21 @@ from peft_methods.checkpoints.weights import LoRAWeights
 class ModelShape:
     """How to make a model without weights, what one sample is, and the adapter setting of the method papers for it.
 
-    sample: of (samples, tokens), the input of the model; tokens: in one sample, unless told otherwise; targets: name
-    suffixes that adapters change (None: every linear layer inside a block); rank and pool_size: of its LoRA
-    modules; settings: what methods need beside, by their name in METHODS.
+    sample: of (samples, tokens), the input of the model; tokens: in one sample, unless told otherwise (None: there is
+    no choice); targets: name suffixes that adapters change (None: what each method changes by default); rank and
+    pool_size: of its LoRA modules; settings: what methods need beside, by their name in METHODS; digital: layers that
+    stay off the tiles (None: those that map_model keeps off).
     """
 
     build: Callable[[], nn.Module]
-    sample: Callable[..., torch.Tensor]
-    tokens: int
+    sample: Callable[..., torch.Tensor | Mapping[str, torch.Tensor]]
+    tokens: int | None
     targets: tuple[str, ...] | None
     rank: int
     alpha: float
     pool_size: int = 20
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
+    digital: tuple[str, ...] | None = None
 
 
 class GatedFeedForward(nn.Module):

@@ -26,12 +26,13 @@ from benchmarks.experiments.fields import (
     its_hardware,
     its_shots,
 )
-from benchmarks.experiments.storage import RUNS, SeedFiles, folder_of
+from benchmarks.experiments.storage import INTERRUPTED, RUNS, SeedFiles, folder_of
 from benchmarks.problems.find import find_problem
 from benchmarks.problems.pools import folder_for, pool_digest, with_folder
 from benchmarks.problems.problem import Task
 from benchmarks.record import Record, SeedRecord
 from crossbar_sim import DeviceModel, Hardware, SpecError
+from crossbar_sim.runtime.interrupts import interrupts_say
 from crossbar_sim.spec.spec import Spec
 from peft_methods import METHODS, fine_tune
 from peft_methods.methods import find_method
@@ -165,9 +166,11 @@ class Recalibration(Spec):
         """The record of one seed: from its file if it is there, else simulated and written."""
         return self.files(runs).record(seed, lambda: recalibrate(self, seed))
 
+    @interrupts_say(INTERRUPTED)
     def run(self, runs: Path = RUNS) -> RecalibrationRecord:
         """Means over the seeds: accuracy of the digital backbone, of the damaged chip and of the recalibrated one."""
         records = [self.run_seed(seed, runs) for seed in self.seeds]
+        self.files(runs).sweep()
 
         def mean(key: str) -> float:
             return statistics.fmean(getattr(record, key) for record in records)

@@ -20,7 +20,7 @@ from crossbar_sim.devices.pulse_law import Polarity, PulseLaw
 from crossbar_sim.devices.pulse_response import StepLaw
 from crossbar_sim.devices.pulse_response.base import Steps
 from crossbar_sim.devices.pulse_response.labelled import LABELS, labelled_steps, travelled
-from crossbar_sim.devices.read_noise import FlickerNoise, ReadNoise, TelegraphNoise
+from crossbar_sim.devices.read_noise import FlickerNoise, ReadNoise, TelegraphNoise, within
 from crossbar_sim.devices.retention import Arrhenius, Retention
 from crossbar_sim.library import shelf_names, shelf_path
 from crossbar_sim.spec.errors import SpecError
@@ -42,6 +42,8 @@ LEAST_FACTOR = 0.05
 """Of a cell, with a normal spread of steps from device to device."""
 FINEST = 1e-6
 """Of g_max: what a verify read is at least asked to tell; pulses are simulated ten times finer."""
+WIDEST = 1e3
+"""Times g_max: the largest standard deviation of a conductance."""
 ENTRY_POINTS = "crossbar_sim.devices"
 LAWS = (
     "programming_error",
@@ -157,6 +159,7 @@ class DeviceModel(SourcedSpec):
         self._check_verify()
         self._check_disturbance()
         self._check_pulse_response()
+        self._check_spreads()
         if (self.stuck_at_lrs or 0.0) + (self.stuck_at_hrs or 0.0) > 1:
             raise SpecError("DeviceModel: stuck_at_lrs and stuck_at_hrs add up to more than 1; lower one")
         return self
@@ -215,6 +218,13 @@ class DeviceModel(SourcedSpec):
                     f"DeviceModel: {key} must lie between 0.01 and 8 in size (got {label:g}); "
                     "leave it out for a straight pulse response"
                 )
+
+    def _check_spreads(self) -> None:
+        """No spread so wide that conductances leave the numbers that are computed with."""
+        conductances = np.linspace(self.g_min, self.g_max, 65)
+        for key, law in (("programming_error", self.programming_error), ("read_noise", self.read_noise)):
+            if law is not None and not within(law, conductances, WIDEST * self.g_max):
+                raise SpecError(f"DeviceModel: {key} exceeds {WIDEST:g} g_max within the window; correct its numbers")
 
     @cached_property
     def window(self) -> float:

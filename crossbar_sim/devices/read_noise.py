@@ -14,6 +14,8 @@ from crossbar_sim.runtime.draws import DRAWS_PER_WRITE, TELEGRAPH_DRAW
 from crossbar_sim.spec.units import One, Second, Siemens
 
 Floats = NDArray[np.float64]
+OLDEST = 1e12
+"""Seconds, more than 30,000 years."""
 
 
 class FlickerNoise(SourcedLaw):
@@ -75,3 +77,10 @@ ReadNoise = Annotated[
     Annotated[ConductancePolynomial, Tag("polynomial")] | Annotated[FlickerNoise, Tag("flicker")],
     Discriminator(_kind_of),
 ]
+
+
+def within(law: ConductancePolynomial | FlickerNoise, conductances: Floats, largest: float) -> bool:
+    """Whether the spread at these conductances (siemens) is at most `largest` (siemens), OLDEST cells too."""
+    with np.errstate(all="ignore"):
+        spread = law(conductances) if isinstance(law, ConductancePolynomial) else law(conductances, OLDEST)
+    return bool((spread <= largest).all())

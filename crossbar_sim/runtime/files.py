@@ -15,9 +15,8 @@ def check_folder(folder: Path) -> None:
     """FileError for a folder that cannot be made or written; asked before the work whose result goes there."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        handle, probe = tempfile.mkstemp(dir=folder, prefix=".probe.")
-        os.close(handle)
-        os.unlink(probe)
+        with tempfile.TemporaryFile(dir=folder):  # without a name where the system can: a kill leaves nothing
+            pass
     except (OSError, ValueError) as error:
         raise _unwritable(folder, error) from None
 

@@ -66,8 +66,8 @@ def fine_tune(
     draws, such as dropout, follows `seed`, and torch's own random state is left alone. `on_step(step, history)` is
     called before the first step (step 0) and after each one; what it reads is neither billed nor remembered. A
     GradientFree method searches instead, one candidate per step, and a method without steps leaves the model as it is.
-    Raises TrainingError when the loss stops being finite, DataError for data that does not fit the model and MethodError
-    for an adapter that is not attached to it.
+    Raises TrainingError when the loss stops being finite, DataError for data that does not fit the model and
+    MethodError for an adapter that is not attached to it.
     """
     method = adapter.method
     samples = Samples(inputs, labels)

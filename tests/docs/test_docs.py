@@ -19,7 +19,8 @@ from unittest import mock
 
 import pytest
 
-from benchmarks.cli.app import app, main
+from benchmarks.cli import main
+from benchmarks.cli.app import app
 from benchmarks.estimates.counted import Workload
 from benchmarks.problems.model_file import LayerShape, ModelFile
 from crossbar_sim import DeviceModel, Hardware
@@ -57,7 +58,7 @@ NAMES = [page.relative_to(ROOT).as_posix() for page in PAGES]
 FAMILIES: tuple[dict[Any, Any], ...] = (METHODS, RULES, KINDS, CIRCUITS)
 """Tables that an example may add a member to."""
 BLOCK = re.compile(
-    r"(?:<!-- (?P<mark>output|file: \S+) -->\n\s*)?^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.M | re.S
+    r"(?:<!-- (?P<mark>output|file: \S+|needs \w+) -->\n\s*)?^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.M | re.S
 )
 
 
@@ -107,7 +108,10 @@ def test_examples_run_and_print_what_they_say(page: Path, tmp_path: Path, monkey
                 assert printed.strip() == block.text.strip(), f"{page.name}, line {block.line}"
             elif block.mark.startswith("file: "):
                 Path(block.mark.removeprefix("file: ")).write_text(block.text, encoding="utf-8")
-            elif block.language in ("python", "console"):
+                continue
+            if block.mark.startswith("needs "):
+                pytest.importorskip(block.mark.removeprefix("needs "), reason="the rest of this page needs it")
+            if block.language in ("python", "console"):
                 printed = run(block, page, vars(module))
 
 

@@ -43,7 +43,7 @@ def tensor(draw: np.random.Generator, shape: tuple[int, ...]) -> tuple[Tensor, s
     )
     if kind == "zero":
         values.zero_()
-    elif kind == "rows" and values.ndim > 1:
+    elif kind == "rows" and values.ndim > 1 and values.numel():
         values[int(draw.integers(shape[0]))] = 0
         values[:, int(draw.integers(shape[1])) :] = 0
     elif kind in SCALES:

@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from benchmarks.estimates.counted import Workload, attach, count
-from benchmarks.estimates.estimate import attach_shape, estimate, find_shape, make_method, record_of
+from benchmarks.estimates.estimate import attach_shape, estimate, make_method, record_of
+from benchmarks.estimates.models import find_shape
 from crossbar_sim import MappingError, SpecError, map_model
 from crossbar_sim.cells.cells import Cells
 from crossbar_sim.chip.chip import simulated_chip

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from benchmarks.estimates.counted import Counted, Workload
-from benchmarks.estimates.estimate import attach_shape, find_shape, make_method
+from benchmarks.estimates.estimate import attach_shape, make_method
 from benchmarks.estimates.methods import method_records
+from benchmarks.estimates.models import find_shape
 from crossbar_sim import CrossbarError, Hardware
 from peft_methods import METHODS
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.experiments.claim import claim
+from benchmarks.experiments.claim import claim, sweep
 from benchmarks.experiments.storage import SeedFiles
 from benchmarks.record import SeedRecord
 from tests import ROOT
@@ -52,6 +52,25 @@ def test_the_claim_of_a_killed_process_is_free(tmp_path: Path) -> None:
     with claim(path, wait=True) as free:
         assert free
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_process_was_writing_goes_with_the_next_claim_of_the_same_file(tmp_path: Path) -> None:
+    for name in (".seed_0.json.k2_x9abc", ".seed_1.json.k2_x9abc", ".seed_0.json.claim", "seed_10.json"):
+        (tmp_path / name).touch()
+    with claim(tmp_path / "seed_0.json", wait=False) as free:
+        assert free
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".seed_1.json.k2_x9abc", "seed_10.json"]
+
+
+def test_a_sweep_takes_what_the_dead_left_and_nothing_of_the_living(tmp_path: Path) -> None:
+    for name in (".seed_0.json.abc", ".seed_1.json.claim", ".seed_1.json.def", ".hidden", "seed_1.json"):
+        (tmp_path / name).touch()
+    with claim(tmp_path / "seed_0.json", wait=False):
+        (tmp_path / ".seed_0.json.now").touch()
+        sweep(tmp_path)
+        left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == [".hidden", ".seed_0.json.claim", ".seed_0.json.now", "seed_1.json"]
+    sweep(tmp_path / "missing")
 
 
 def test_who_waits_takes_the_record_of_the_other(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from benchmarks.problems.find import find_problem
 from benchmarks.problems.problem import Problem, ProblemError
 from benchmarks.problems.sheet import check
 from crossbar_sim import CrossbarError, Hardware, map_model
-from peft_methods import LinearProbe, LoRA
+from peft_methods import Frozen, LinearProbe, LoRA
 from tests.benchmarks.problems.hugging import write_examples, write_models
 
 TEXT = {"model": "bert", "task_type": "text-classification"}
@@ -84,6 +84,27 @@ def test_on_ideal_hardware_a_problem_equals_its_digital_model(folder: Path, kind
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
 
+def test_a_language_model_is_asked_with_solved_examples_and_without_any_update(folder: Path) -> None:
+    asked = {**ASKED, "max_tokens": 200, "examples_in_prompt": 2, "hardware": "falcone2025_128x128"}
+    problem = find_problem(str(write(folder, asked)))
+    task = problem.task("films")
+    data = task.data(None, 0)
+    assert len(data.train) + len(data.validation) == 60 - 2 * 2
+    ids = data.test.by_name()["input_ids"]
+    shown = int((ids == ids[0]).all(0).long().cumprod(0).sum())
+    yes, no = 14, 15
+    assert [word for word in ids[0, :shown].tolist() if word in (yes, no)] == [no, yes] * 2
+    result = Experiment(method=Frozen(), problem=problem, seeds=(0,)).run(folder / "runs")
+    assert (result.record().trained_values, result.record().adapt_cells_written) == (0, 0)
+
+
+def test_long_prompts_are_cut_at_their_beginning(folder: Path) -> None:
+    problem = find_problem(str(write(folder, {**ASKED, "max_tokens": 8})))
+    samples = problem.task("films").data(None, 0).test
+    ends = samples.by_name()["attention_mask"].sum(1) - 1
+    assert (samples.by_name()["input_ids"][torch.arange(len(ends)), ends - 1] == 16).all()  # the template's last word
+
+
 def test_a_model_of_a_file_is_the_same_each_time_with_its_new_head(folder: Path) -> None:
     problem = of_type(folder, "text-classification")
     first, second = (problem.fresh_model(problem.task("films")).state_dict() for _ in range(2))
@@ -128,6 +149,14 @@ def test_a_change_of_the_data_is_another_result(folder: Path) -> None:
         ({**TEXT, "score": "beauty"}, {}, "score: there is no 'beauty'"),
         ({**ASKED, "template": "x"}, {}, "where the text goes"),
         ({**ASKED, "verbaliser": {"pos": "yes"}}, {}, "no word for the class 'neg'"),
+        ({**ASKED, "verbaliser": {"pos": "yes"}, "examples_in_prompt": 1}, {}, "no word for the class 'neg'"),
+        (
+            {**ASKED, "examples_in_prompt": 30},
+            {},
+            "class 'neg' has 30 examples, and examples_in_prompt = 30",
+        ),
+        ({**ASKED, "examples_in_prompt": 9}, {}, "the longest prompt has .* and max_tokens is 64; raise max_tokens to"),
+        ({**TEXT, "examples_in_prompt": 1}, {}, "goes with 'prompted-classification'"),
         ({**TEXT, "task_type": "token-classification", "tokens": "text", "tags": "label"}, {}, "list of words"),
     ],
 )

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from crossbar_sim import DeviceModel
+from crossbar_sim import DeviceModel, SpecError
 from crossbar_sim.cells.cells import Cells
 from crossbar_sim.devices import device_names
+from crossbar_sim.devices.laws import ConductancePolynomial
 from crossbar_sim.devices.pulse_response.compiled import pulse_energy
+from crossbar_sim.devices.read_noise import FlickerNoise
 from crossbar_sim.runtime.counter_random import stream_key
 
 CONFIDENCE = 0.999_999  # of each of a few hundred intervals
@@ -176,3 +178,30 @@ def test_datasheet_values() -> None:
     assert device.pulses_per_level == pytest.approx(121 / 8)
     assert "50 µS to 225 µS" in str(device)
     assert {"milo2021", "perez2021"} <= set(device.sources())
+
+
+WILD = [  # coefficients that are off by powers of ten
+    ("milo2021", "programming_error", (0.0, 1e9)),
+    ("milo2021", "read_noise", (1e30,)),
+    ("legallo2023_2pcm", "programming_error", (0.166, 4.7, -8.5, 4.7e17)),
+    ("wan2022", "programming_error", (1e30, 1e30)),
+]
+
+
+@pytest.mark.parametrize(("name", "key", "coefficients"), WILD)
+def test_a_spread_that_leaves_every_window_is_refused(name: str, key: str, coefficients: tuple[float, ...]) -> None:
+    device = DeviceModel.load(name)
+    law = ConductancePolynomial(
+        coefficients=coefficients, conductance_scale=1e-6, sigma_scale=1e-6, source="assumption", kind="assumed"
+    )
+    with pytest.raises(SpecError, match=f"{key} exceeds 1000 g_max"):
+        device.replace(**{key: law})
+    device.replace(**{key: law.replace(coefficients=(0.5,), sigma_scale=999 * device.g_max)})
+
+
+def test_flicker_noise_that_leaves_every_window_is_refused() -> None:
+    device = DeviceModel.load("joshi2020")
+    noise = device.read_noise
+    assert isinstance(noise, FlickerNoise)
+    with pytest.raises(SpecError, match="read_noise exceeds"):
+        device.replace(read_noise=noise.replace(sigma_scale=1.0))

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks.estimates.estimate import Counted, Workload, attach_shape, count_shape, find_shape, make_method
+from benchmarks.estimates.estimate import Counted, Workload, attach_shape, count_shape, make_method
+from benchmarks.estimates.models import find_shape
 from crossbar_sim import CrossbarError, Hardware
 from crossbar_sim.ledger.ledger import Ledger
 
