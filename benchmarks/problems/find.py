@@ -14,11 +14,11 @@ from crossbar_sim.spec.spec import nearest
 GROUP = "crossbar_sim.problems"
 """Entry points of this group name functions that return a Problem."""
 SHIPPED: dict[str, str] = {
-    "digits_vit": "benchmarks.problems.digits_vit:problem",
-    "minilm_text": "benchmarks.problems.minilm_text:problem",
-    "wnut_ner": "benchmarks.problems.wnut_ner:problem",
-    "smollm2_text": "benchmarks.problems.smollm2_text:problem",
-    "smollm2_perplexity": "benchmarks.problems.smollm2_perplexity:problem",
+    "digits_vit": "benchmarks.problems.shipped.digits_vit:problem",
+    "minilm_text": "benchmarks.problems.shipped.minilm_text:problem",
+    "wnut_ner": "benchmarks.problems.shipped.wnut_ner:problem",
+    "smollm2_text": "benchmarks.problems.shipped.smollm2_text:problem",
+    "smollm2_perplexity": "benchmarks.problems.shipped.smollm2_perplexity:problem",
 }
 """Where the function is that makes each problem, by its name."""
 
@@ -31,7 +31,7 @@ def problem_names() -> list[str]:
 def find_problem(name: str) -> Problem:
     """The problem of a name, or of a TOML file; ProblemError names the nearest."""
     if name.endswith(".toml"):
-        from benchmarks.problems.from_file import read_problem
+        from benchmarks.problems.from_file.reading import read_problem
 
         return read_problem(Path(name))
     return _named(name)

@@ -11,7 +11,7 @@ from torch import nn
 from benchmarks.problems.fetching import cache_folder, check_fetched
 from benchmarks.problems.pool_training import PoolTraining
 from benchmarks.problems.problem import Problem, Task, TaskData
-from benchmarks.problems.sentence_encoder import (
+from benchmarks.problems.shipped.sentence_encoder import (
     HARDWARE,
     MOST_TOKENS,
     SentenceClassifier,
@@ -21,7 +21,7 @@ from benchmarks.problems.sentence_encoder import (
     tokenizer_digest,
     with_mask,
 )
-from benchmarks.problems.text_tasks import TEXT_TASKS, Labelled, TextTask
+from benchmarks.problems.shipped.text_tasks import TEXT_TASKS, Labelled, TextTask
 from peft_methods import LoRA
 from peft_methods.training.samples import Samples
 

@@ -16,7 +16,7 @@ from torch import nn
 
 from benchmarks.problems.fetching import check_fetched, digest_of, member
 from benchmarks.problems.problem import Problem, Task, TaskData
-from benchmarks.problems.sentence_encoder import (
+from benchmarks.problems.shipped.sentence_encoder import (
     HARDWARE,
     TokenClassifier,
     encoder,
