@@ -61,7 +61,7 @@ def sensitivity(
     methods: Annotated[tuple[str, ...], arg(metavar="NAME", help="methods to rank; default: all that fit")] = (),
     hardware: HardwareName = DEFAULT_HARDWARE,
     fitted: Annotated[bool, arg(help="vary fitted numbers too, not only assumed ones")] = False,
-    changed_share: ChangedShare = None,
+    changed_share: Annotated[float, arg(metavar="X", help="trained cells whose level changes in a step")] = 1.0,
     figure: FigureFile = None,
     json: Json = None,
 ) -> None:
@@ -71,8 +71,7 @@ def sensitivity(
 
     check_outputs(json, figure)
     kinds = ("assumed", "fitted") if fitted else ("assumed",)
-    activity = None if changed_share is None else Activity(changed_share=changed_share)
-    found = counting.sensitivity(model, hardware, methods, kinds=kinds, activity=activity)
+    found = counting.sensitivity(model, hardware, methods, kinds=kinds, activity=Activity(changed_share=changed_share))
     show(found.record(), found, json, figure, found)
 
 

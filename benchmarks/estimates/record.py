@@ -82,7 +82,20 @@ class EstimateRecord(Record):
 
     def __str__(self) -> str:
         """One line per number, with its unit; groups on one line, zeros left out."""
-        return "\n".join(f"{key:<28}{_shown(key, value)}" for key, value in self.as_json().items())
+        lines = {key: _shown(key, value) for key, value in self.as_json().items()}
+        if not self.cells_written_per_step:
+            lines["cells_written_per_step"] = self._instead_of_writes()
+        return "\n".join(f"{key:<30}{line}" for key, line in lines.items())
+
+    def _instead_of_writes(self) -> str:
+        """What a method that writes no cell costs instead."""
+        pool = engineering(self.pool_programming_energy_J, "J")
+        tables = engineering(self.sram_bytes_by_use["kept"], "B")
+        sram = engineering(self.sram_bytes, "B")
+        return (
+            f"0; instead a pool of {self.pool_cells:,} cells, programmed once for {pool}, {self.tiles:,} tiles in all, "
+            f"{sram} of SRAM, of which {tables} tables"
+        )
 
 
 class MethodRecord(Record):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.estimates.counted import Workload
-from benchmarks.estimates.estimate import count_shape, make_method, share_for
+from benchmarks.estimates.estimate import count_shape, make_method
 from benchmarks.estimates.models import find_shape
 from benchmarks.record import Record
 from crossbar_sim import CrossbarError, Hardware, SpecError
@@ -238,10 +238,7 @@ def sensitivity(
     left_out: dict[str, str] = {}
 
     def energy(name: str, variant: Hardware) -> float:
-        method = make_method(shape, name)
-        share = share_for(method, workload, activity).share
-        seen = (Activity() if activity is None else activity).replace(changed_share=share)
-        counted = count_shape(shape, method, variant, workload, seen)
+        counted = count_shape(shape, make_method(shape, name), variant, workload, activity)
         return counted.chip.ledger.energy("adapt")
 
     usual: dict[str, float] = {}

@@ -13,8 +13,8 @@ ATEN = torch.ops.aten
 
 class ShapesOnly(TorchDispatchMode):
     """While it is active, the operations of RULES on floating meta tensors of one type give an empty tensor of the right
-    shape at once. Torch's own kernels for them are written in Python, and importing and calling them takes most of the
-    time of a count. Everything else, and every argument of another kind, goes to torch."""
+    shape at once: torch's own kernels for them are written in Python and slow. Everything else, and every argument of
+    another kind, goes to torch."""
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
