@@ -27,7 +27,7 @@ from peft_methods import (
 )
 from peft_methods.base import Adapter
 from peft_methods.methods.dora import DoRALinear
-from peft_methods.methods.fused import SummedNorm
+from peft_methods.methods.mixture_norms import SummedNorm
 from peft_methods.training.search import minimise
 from tests.conftest import tiny_net, tiny_pool, tiny_transformer
 
