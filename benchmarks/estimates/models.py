@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmarks.problems.find import find_problem, problem_names
+from benchmarks.problems.catalogue import problem_names
+from benchmarks.problems.find import find_problem
 from benchmarks.problems.from_file.huggingface import transformers
 from benchmarks.problems.model_file import read_model
 from benchmarks.problems.problem import Problem

@@ -8,6 +8,7 @@ from functools import cache, partial
 import torch
 from torch import nn
 
+from benchmarks.problems.catalogue import SHIPPED
 from benchmarks.problems.fetching import cache_folder, check_fetched
 from benchmarks.problems.pool_training import PoolTraining
 from benchmarks.problems.problem import Problem, Task, TaskData
@@ -62,7 +63,7 @@ def problem() -> Problem:
             "lewis1997",
             "cachopo2007",
         ),
-        about="all-MiniLM-L6-v2 (22.7 million weights, 10.6 million on tiles) and sentences of real data sets",
+        about=SHIPPED[NAME].about,
         weights_digest=encoder_digest,
         reference=NAME,
         pool_training=POOL_TRAINING,

@@ -6,6 +6,7 @@ from functools import cache, partial
 
 from torch import nn
 
+from benchmarks.problems.catalogue import SHIPPED
 from benchmarks.problems.fetching import check_fetched
 from benchmarks.problems.problem import Problem, Task, TaskData
 from benchmarks.problems.shipped.sentence_encoder import HARDWARE, with_mask
@@ -33,7 +34,7 @@ def problem() -> Problem:
         exclude=(TIED_HEAD,),
         hardware=HARDWARE,
         papers=("benallal2025", "hutto2014"),
-        about="SmolLM2-135M-Instruct (4-bit weights) and how well it foretells the tokens of sentences",
+        about=SHIPPED[NAME].about,
         weights_digest=weights_digest,
         reference=NAME,
     )

@@ -13,6 +13,7 @@ from functools import cache, partial
 import torch
 from torch import Tensor, nn
 
+from benchmarks.problems.catalogue import SHIPPED
 from benchmarks.problems.drawing import draw
 from benchmarks.problems.fetching import check_fetched
 from benchmarks.problems.from_file.huggingface import PromptedClassifier
@@ -62,7 +63,7 @@ def problem() -> Problem:
         exclude=(f"language_model.{TIED_HEAD}",),
         hardware=HARDWARE,
         papers=("benallal2025", "hutto2014", "li2002"),
-        about="SmolLM2-135M-Instruct (4-bit weights), asked for the sentiment of texts and the types of questions",
+        about=SHIPPED[NAME].about,
         weights_digest=weights_digest,
         reference=NAME,
     )
