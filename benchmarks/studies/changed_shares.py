@@ -13,7 +13,7 @@ import tomli_w
 
 from benchmarks.estimates.changed_share import MeasuredShare, MeasuredShares
 from benchmarks.experiments.suites import load_comparison
-from benchmarks.problems.digits_vit import NAME
+from benchmarks.problems.shipped.digits_vit import NAME
 from benchmarks.problems.tasks import few_shot, get_task
 from benchmarks.record import Record
 from benchmarks.studies.base import Findings, Study

@@ -12,9 +12,9 @@ ATEN = torch.ops.aten
 
 
 class ShapesOnly(TorchDispatchMode):
-    """While it is active, the operations of RULES on floating meta tensors of one type give an empty tensor of the right
-    shape at once: torch's own kernels for them are written in Python and slow. Everything else, and every argument of
-    another kind, goes to torch."""
+    """While it is active, the operations of RULES on floating meta tensors of one type give an empty tensor of the
+    right shape at once: torch's own kernels for them are written in Python and slow. Everything else, and every
+    argument of another kind, goes to torch."""
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
