@@ -363,8 +363,12 @@ class Adapter:
 
 
 class MergeableAdapter(Adapter, ABC):
-    """An adapter whose effect is a change of the backbone's weights."""
+    """An adapter whose effect is a change of the backbone's weights, and perhaps of biases."""
 
     @abstractmethod
     def delta_weights(self) -> dict[str, torch.Tensor]:
         """For every changed linear layer, the merged weight minus the frozen one (outputs, inputs)."""
+
+    def delta_biases(self) -> dict[str, torch.Tensor]:
+        """The same for the biases (outputs,) of the layers whose biases change."""
+        return {}

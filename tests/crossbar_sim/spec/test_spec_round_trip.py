@@ -18,8 +18,8 @@ from benchmarks.estimates.estimate import Workload
 from benchmarks.experiments.comparison import Comparison
 from benchmarks.experiments.experiment import Experiment
 from benchmarks.problems.fetching import known_packages
+from benchmarks.problems.from_file.problem_file import ProblemFile, TaskFile
 from benchmarks.problems.model_file import LayerShape, ModelFile
-from benchmarks.problems.problem_file import ProblemFile, TaskFile
 from benchmarks.record import Record
 from benchmarks.studies.recalibration import Damage, Recalibration
 from crossbar_sim import DeviceModel, Hardware

@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import cached_property
 from pathlib import Path
 
-from benchmarks.problems.huggingface import SETUPS, Setup
+from benchmarks.problems.from_file.huggingface import SETUPS, Setup
+from benchmarks.problems.from_file.problem_file import ProblemFile, TaskFile
+from benchmarks.problems.from_file.tables import Row, read_table
 from benchmarks.problems.problem import HeldData, Problem, ProblemError, Task, TaskData
-from benchmarks.problems.problem_file import ProblemFile, TaskFile
-from benchmarks.problems.tables import Row, read_table
 from crossbar_sim.spec.documents import read_toml
 from peft_methods.training.samples import Samples
 

@@ -6,6 +6,7 @@ import hashlib
 from functools import cache, partial
 
 from benchmarks.problems.backbones import BACKBONE_FOLDER, VisionTransformer, backbone_path, load_backbone
+from benchmarks.problems.catalogue import SHIPPED
 from benchmarks.problems.problem import CALIBRATION_SAMPLES, Problem, Task, TaskData
 from benchmarks.problems.tasks import CLASSES, SHOTS_PER_CLASS_LIMIT, TASKS, DigitTask, base_data, few_shot, source_data
 from peft_methods.training.samples import Samples
@@ -27,7 +28,7 @@ def problem() -> Problem:
         calibration=_calibration,
         home=_task(UNSHIFTED),
         papers=("alpaydin1998", "dosovitskiy2021"),
-        about="8 x 8 digits of scikit-learn under domain shifts; a vision transformer of 103,000 weights",
+        about=SHIPPED[NAME].about,
         weights_digest=_weights_digest,
         reference=NAME,
     )

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from benchmarks.problems.in_context import (
+from benchmarks.problems.pretraining.in_context import (
     LinearPrompts,
     RegressionTransformer,
     excess_error,

@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
+from benchmarks.problems.catalogue import SHIPPED
 from benchmarks.problems.fetching import check_fetched, digest_of, member
 from benchmarks.problems.problem import Problem, Task, TaskData
-from benchmarks.problems.sentence_encoder import (
+from benchmarks.problems.shipped.sentence_encoder import (
     HARDWARE,
     TokenClassifier,
     encoder,
@@ -66,7 +67,7 @@ def problem() -> Problem:
         score=entity_f1(TAGS),
         hardware=HARDWARE,
         papers=("wang2020minilm", "reimers2019", "ritter2011", "strauss2016"),
-        about="all-MiniLM-L6-v2 and named entities in tweets (WNUT 2016, a split of its training part)",
+        about=SHIPPED[NAME].about,
         weights_digest=encoder_digest,
         reference=NAME,
     )

@@ -13,13 +13,14 @@ from functools import cache, partial
 import torch
 from torch import Tensor, nn
 
+from benchmarks.problems.catalogue import SHIPPED
 from benchmarks.problems.drawing import draw
 from benchmarks.problems.fetching import check_fetched
-from benchmarks.problems.huggingface import PromptedClassifier
+from benchmarks.problems.from_file.huggingface import PromptedClassifier
 from benchmarks.problems.problem import Problem, ProblemError, Task, TaskData
-from benchmarks.problems.sentence_encoder import HARDWARE, with_mask
-from benchmarks.problems.smollm2 import TIED_HEAD, digest, language_model, parts_of, token_ids, weights_digest
-from benchmarks.problems.text_tasks import TEXT_TASKS, Labelled, TextTask
+from benchmarks.problems.shipped.sentence_encoder import HARDWARE, with_mask
+from benchmarks.problems.shipped.smollm2 import TIED_HEAD, digest, language_model, parts_of, token_ids, weights_digest
+from benchmarks.problems.shipped.text_tasks import TEXT_TASKS, Labelled, TextTask
 from peft_methods.training.samples import Samples
 
 NAME = "smollm2_text"
@@ -62,7 +63,7 @@ def problem() -> Problem:
         exclude=(f"language_model.{TIED_HEAD}",),
         hardware=HARDWARE,
         papers=("benallal2025", "hutto2014", "li2002"),
-        about="SmolLM2-135M-Instruct (4-bit weights), asked for the sentiment of texts and the types of questions",
+        about=SHIPPED[NAME].about,
         weights_digest=weights_digest,
         reference=NAME,
     )

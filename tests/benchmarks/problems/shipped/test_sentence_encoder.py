@@ -7,7 +7,7 @@ import torch
 
 from benchmarks.problems.optional import optional
 from benchmarks.problems.problem import ProblemError
-from benchmarks.problems.sentence_encoder import SentenceClassifier, TokenClassifier, new_head, padded
+from benchmarks.problems.shipped.sentence_encoder import SentenceClassifier, TokenClassifier, new_head, padded
 
 hub: Any = pytest.importorskip("transformers", reason="needs transformers (pip install crossbar-sim[hf])")
 IDS = torch.tensor([[2, 5, 6, 3], [2, 7, 3, 0]])

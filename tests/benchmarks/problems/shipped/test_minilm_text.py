@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from benchmarks.problems.fetching import CACHE_VARIABLE, missing
-from benchmarks.problems.minilm_text import NAME, problem
 from benchmarks.problems.problem import ProblemError
+from benchmarks.problems.shipped.minilm_text import NAME, problem
 from crossbar_sim.spec.citations import reference
 from peft_methods.model_parts import linear_layers
 from peft_methods.training.samples import MASK
@@ -35,7 +35,7 @@ def test_the_encoder_knows_what_is_similar() -> None:
     assert sum(parameter.numel() for parameter in model.parameters()) == 22_566_146
     layers = linear_layers(model, None)
     assert len(layers) == 36 and sum(layer.weight.numel() for layer in layers.values()) == 10_616_832
-    from benchmarks.problems.minilm_text import tokenised
+    from benchmarks.problems.shipped.minilm_text import tokenised
 
     texts = ["A man is eating food.", "A man eats a meal.", "Stock markets fell sharply on Monday."]
     samples = tokenised([(text, "x") for text in texts], ("x",))

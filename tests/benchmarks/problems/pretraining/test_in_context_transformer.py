@@ -9,14 +9,14 @@ import pytest
 import torch
 
 from benchmarks.cli import main
-from benchmarks.problems.in_context import (
+from benchmarks.problems.pretraining.in_context import (
     IN_CONTEXT_FOLDER,
     LinearPrompts,
     RegressionTransformer,
     excess_error,
     load_regression_transformer,
 )
-from benchmarks.problems.pretrain_in_context import InContextRecipe, pretrain
+from benchmarks.problems.pretraining.pretrain_in_context import InContextRecipe, pretrain
 from benchmarks.problems.weight_files import AssetError
 from benchmarks.reporting.figures.in_context import against_the_posterior
 from benchmarks.reporting.figures.style import svg

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.problems.fetching import missing
-from benchmarks.problems.minilm_text import NAME
-from benchmarks.problems.text_tasks import (
+from benchmarks.problems.shipped.minilm_text import NAME
+from benchmarks.problems.shipped.text_tasks import (
     TEST,
     TEXT_TASKS,
     VALIDATION,

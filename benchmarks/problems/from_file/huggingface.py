@@ -17,10 +17,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from benchmarks.problems.from_file.problem_file import ProblemFile, TaskType
+from benchmarks.problems.from_file.tables import Row, column
 from benchmarks.problems.optional import optional
 from benchmarks.problems.problem import ProblemError, Task
-from benchmarks.problems.problem_file import ProblemFile, TaskType
-from benchmarks.problems.tables import Row, column
 from peft_methods.training.losses import IGNORED, logits_of
 from peft_methods.training.samples import MASK, Samples
 from peft_methods.training.scores import (

@@ -8,10 +8,11 @@ from functools import cache, partial
 import torch
 from torch import nn
 
+from benchmarks.problems.catalogue import SHIPPED
 from benchmarks.problems.fetching import cache_folder, check_fetched
 from benchmarks.problems.pool_training import PoolTraining
 from benchmarks.problems.problem import Problem, Task, TaskData
-from benchmarks.problems.sentence_encoder import (
+from benchmarks.problems.shipped.sentence_encoder import (
     HARDWARE,
     MOST_TOKENS,
     SentenceClassifier,
@@ -21,7 +22,7 @@ from benchmarks.problems.sentence_encoder import (
     tokenizer_digest,
     with_mask,
 )
-from benchmarks.problems.text_tasks import TEXT_TASKS, Labelled, TextTask
+from benchmarks.problems.shipped.text_tasks import TEXT_TASKS, Labelled, TextTask
 from peft_methods import LoRA
 from peft_methods.training.samples import Samples
 
@@ -62,7 +63,7 @@ def problem() -> Problem:
             "lewis1997",
             "cachopo2007",
         ),
-        about="all-MiniLM-L6-v2 (22.7 million weights, 10.6 million on tiles) and sentences of real data sets",
+        about=SHIPPED[NAME].about,
         weights_digest=encoder_digest,
         reference=NAME,
         pool_training=POOL_TRAINING,

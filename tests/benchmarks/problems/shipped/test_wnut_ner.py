@@ -7,7 +7,7 @@ import torch
 
 from benchmarks.problems.fetching import CACHE_VARIABLE, missing
 from benchmarks.problems.problem import ProblemError
-from benchmarks.problems.wnut_ner import NAME, TAGS, TASK, problem, read_tweets, tokenised
+from benchmarks.problems.shipped.wnut_ner import NAME, TAGS, TASK, problem, read_tweets, tokenised
 from crossbar_sim.spec.citations import reference
 from peft_methods.training.losses import IGNORED
 
