@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from crossbar_sim.chip.interface import AnyChip
 from crossbar_sim.spec.documents import read_json
-from peft_methods.base import Adapter, attach_with, chip_for
+from peft_methods.attaching import attach_with, chip_for
+from peft_methods.base import Adapter
 from peft_methods.checkpoints.folder import CONFIG_FILE, PREFIX, read_config, read_tensors
 from peft_methods.checkpoints.lora import lora_of
 from peft_methods.checkpoints.vera import vera_of

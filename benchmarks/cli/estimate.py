@@ -20,7 +20,7 @@ def estimate(
     batch: Annotated[int | None, arg(metavar="N", help="samples per step; default: the method's")] = None,
     tokens: Annotated[int | None, arg(metavar="N", help="tokens per sample; default: the model's")] = None,
     inferences: Annotated[int, arg(metavar="N", help="samples classified after training")] = 100,
-    changed_share: ChangedShare = 1.0,
+    changed_share: ChangedShare = None,
     json: Json = None,
 ) -> None:
     """Count the whole bill of a method on a model of any size, without its weights."""
@@ -35,7 +35,7 @@ def estimate(
         hardware,
         counting.placed(method, placement),
         workload=Workload(steps=steps, batch=batch, tokens=tokens, inferences=inferences),
-        activity=Activity(changed_share=changed_share),
+        activity=None if changed_share is None else Activity(changed_share=changed_share),
     )
     show(record, record, json)
 
@@ -61,7 +61,7 @@ def sensitivity(
     methods: Annotated[tuple[str, ...], arg(metavar="NAME", help="methods to rank; default: all that fit")] = (),
     hardware: HardwareName = DEFAULT_HARDWARE,
     fitted: Annotated[bool, arg(help="vary fitted numbers too, not only assumed ones")] = False,
-    changed_share: ChangedShare = 1.0,
+    changed_share: Annotated[float, arg(metavar="X", help="trained cells whose level changes in a step")] = 1.0,
     figure: FigureFile = None,
     json: Json = None,
 ) -> None:

@@ -16,6 +16,8 @@ from benchmarks.reporting.figures.ntk import lora_kernel_figure, pulse_predictio
 from benchmarks.reporting.figures.quality import mapping_quality
 from benchmarks.reporting.figures.save import save
 from benchmarks.reporting.figures.sensitivity import tornado
+from benchmarks.reporting.figures.stream import programming_over_tasks
+from benchmarks.reporting.stream_report import StreamReport
 from benchmarks.studies.ntk_on_chip import LoRAKernelFindings, PulseFindings
 from crossbar_sim import DeviceModel, SpecError
 from crossbar_sim.devices.fit import Fit
@@ -29,6 +31,7 @@ FIGURES: dict[type, Callable[[Any], Figure]] = {
     Quality: mapping_quality,
     LoRAKernelFindings: lora_kernel_figure,
     PulseFindings: pulse_prediction_figure,
+    StreamReport: lambda report: programming_over_tasks(report.results),
 }
 """What was found -> how it is drawn."""
 
