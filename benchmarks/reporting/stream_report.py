@@ -34,8 +34,8 @@ FIGURES: tuple[tuple[Callable[[Sequence[StreamResult]], Figure], str, str], ...]
     (
         figures.forgetting_over_tasks,
         "wide",
-        "Full: the task just learned. Dashed: all tasks before it, each with its own digital values and with what the "
-        "tiles hold now. Where the dashed line falls, the tiles were overwritten, and a task that comes back has to be "
+        "All tasks learned before. Full: right after each was learned. Dashed: now, each with its own digital values and "
+        "with what the tiles hold. Where the lines part, tiles were overwritten, and a task that comes back has to be "
         "programmed again.",
     ),
     (

@@ -150,6 +150,12 @@ class StreamResult:
             for column in zip(*each, strict=False)
         ]
 
+    def earlier_when_learned(self) -> list[tuple[float, float]]:
+        """Of all tasks before each, the mean score right after they were learned: mean and sample standard deviation
+        over the seeds, from the second task on."""
+        now, lost = self.curve("accuracy_of_earlier"), self.curve("forgetting")
+        return [(value + forgotten, sd) for (value, _), (forgotten, sd) in zip(now, lost, strict=True)]
+
     def spent_on_programming(self) -> list[float]:
         """Joule of programming the method has cost after each task, its pool included; means over the seeds."""
         pool = self.curve("cumulative_pool_energy_J")

@@ -40,7 +40,8 @@ def programming_over_tasks(results: Sequence[StreamResult]) -> Figure:
 
 
 def forgetting_over_tasks(results: Sequence[StreamResult]) -> Figure:
-    """Accuracy on the task just learned (full line) and the mean over all learned before, as the chip is then (dashed).
+    """Mean accuracy of all tasks learned before: right after each was learned (full line), and as the chip is now, without
+    programming any again (dashed). Between the lines is what was forgotten.
 
     One panel per method; lines are means over the seeds, bands one standard deviation.
     """
@@ -53,15 +54,15 @@ def forgetting_over_tasks(results: Sequence[StreamResult]) -> Figure:
         for axis in axes[len(results) :]:
             axis.set_axis_off()
         for axis, one in zip(axes, results, strict=False):
-            _curves(axis, {one.name: one.curve("accuracy")}, look)
+            _curves(axis, {one.name: one.earlier_when_learned()}, look, first=2)
             _curves(axis, {one.name: one.curve("accuracy_of_earlier")}, look, dashed=True, first=2)
             axis.set_title(one.name)
             axis.set_xlabel("tasks learned")
         for axis in axes[::columns]:
             axis.set_ylabel(one.stream.problem.scoring.name)
         lines = [
-            Line2D([], [], color=INK, label="task just learned"),
-            Line2D([], [], color=INK, linestyle=DASHES, label="earlier tasks, without reprogramming"),
+            Line2D([], [], color=INK, label="earlier tasks, right after learning"),
+            Line2D([], [], color=INK, linestyle=DASHES, label="earlier tasks, as the chip is now"),
         ]
         figure.legend(handles=lines, loc="outside lower center", ncols=2)
     return figure
