@@ -34,7 +34,7 @@ FIGURES: tuple[tuple[Callable[[Sequence[StreamResult]], Figure], str, str], ...]
     (
         figures.forgetting_over_tasks,
         "wide",
-        "All tasks learned before. Full: right after each was learned. Dashed: now, each with its own digital values and "
+        "All tasks learned before. Full: right after each was learned. Dashed: now, with its own digital values and "
         "with what the tiles hold. Where the lines part, tiles were overwritten, and a task that comes back has to be "
         "programmed again.",
     ),

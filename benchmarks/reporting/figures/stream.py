@@ -40,7 +40,7 @@ def programming_over_tasks(results: Sequence[StreamResult]) -> Figure:
 
 
 def forgetting_over_tasks(results: Sequence[StreamResult]) -> Figure:
-    """Mean accuracy of all tasks learned before: right after each was learned (full line), and as the chip is now, without
+    """Mean accuracy of all tasks learned before: right after each was learned (full line), and now, without
     programming any again (dashed). Between the lines is what was forgotten.
 
     One panel per method; lines are means over the seeds, bands one standard deviation.
