@@ -176,11 +176,13 @@ def record_of(counted: Counted, model: str, method: str, share: ChangedShare | N
     )
 
 
-def reprogramming_energy(counted: Counted, share: float) -> float:
-    """Joule that programming would cost in the adaptation if each step rewrote this share of the trained cells."""
+def reprogramming_energy(counted: Counted, share: float, used: float | None = None) -> float:
+    """Joule that programming would cost in the adaptation if each step rewrote this share of the trained cells.
+
+    used: the share that its steps are billed with (None: that of the activity; 0: no step is billed)."""
     matrices, steps = counted.adapter.matrices, counted.steps
     counted_ones = [matrix for matrix in matrices if isinstance(matrix, CountedMatrix)]
-    used = counted.chip.activity.changed_share
+    used = counted.chip.activity.changed_share if used is None else used
     rewriting = math.fsum(m.rewriting_energy(share, steps) - m.rewriting_energy(used, steps) for m in counted_ones)
     return max(counted.chip.ledger.energy("adapt", PROGRAMMING) + rewriting, 0.0)
 

@@ -8,8 +8,10 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from benchmarks.estimates.costs import Costs
 from benchmarks.estimates.floor_plan import FloorPlan
 from benchmarks.estimates.sensitivity import Sensitivity
+from benchmarks.reporting.figures.costs import costs_figure
 from benchmarks.reporting.figures.device import fit_figure, response_figure
 from benchmarks.reporting.figures.floor_plan import floor_plan_figure
 from benchmarks.reporting.figures.ntk import lora_kernel_figure, pulse_prediction_figure
@@ -28,6 +30,7 @@ FIGURES: dict[type, Callable[[Any], Figure]] = {
     Fit: fit_figure,
     FloorPlan: floor_plan_figure,
     Sensitivity: tornado,
+    Costs: costs_figure,
     Quality: mapping_quality,
     LoRAKernelFindings: lora_kernel_figure,
     PulseFindings: pulse_prediction_figure,
