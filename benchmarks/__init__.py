@@ -9,13 +9,15 @@ if TYPE_CHECKING:
     from benchmarks.experiments.experiment import Experiment
     from benchmarks.problems.problem import Problem, Task
     from benchmarks.reporting.report import Report
+    from benchmarks.streams.stream import Stream
 
-__all__ = ["Experiment", "Problem", "Report", "Task"]
+__all__ = ["Experiment", "Problem", "Report", "Stream", "Task"]
 
 _HOMES = {
     "Experiment": "experiments.experiment",
     "Problem": "problems.problem",
     "Report": "reporting.report",
+    "Stream": "streams.stream",
     "Task": "problems.problem",
 }
 

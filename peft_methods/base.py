@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Protocol, Self, TypeVar
 
@@ -15,7 +15,6 @@ from torch import nn
 
 from crossbar_sim import SpecError
 from crossbar_sim.chip.chip import simulated_chip
-from crossbar_sim.chip.digital import DigitalChip
 from crossbar_sim.chip.interface import AnyChip, TiledChip
 from crossbar_sim.chip.matrix import Matrix
 from crossbar_sim.layers.fast_path import close_fast_paths, open_fast_paths
@@ -23,6 +22,7 @@ from crossbar_sim.layers.hung_on import computed_weight, has_hooks
 from crossbar_sim.layers.in_use import leave, use, user_of
 from crossbar_sim.spec.spec import Spec
 from peft_methods.adapted_layer import AdaptedLayer
+from peft_methods.attaching import attach_with
 from peft_methods.errors import MethodError
 from peft_methods.model_parts import READ_BY_OWNER, difference, head_of
 from peft_methods.model_state import ModelState
@@ -33,7 +33,6 @@ from peft_methods.updates import AnyRule
 from peft_methods.updates.base import Writer
 from peft_methods.updates.write_verify import WriteVerify
 
-LARGEST_SEED = 2**63 - 1
 MOST_STEPS = 10_000_000
 """Of a training, and samples of one step."""
 MOST_RANK = 16_384
@@ -141,45 +140,6 @@ class Method(Spec, ABC):
         """What `attach` does for this method."""
 
 
-def attach_with(
-    make: Callable[[nn.Module, AnyChip, int], AnyAdapter], model: nn.Module, chip: AnyChip | None, seed: int
-) -> AnyAdapter:
-    """`Method.attach`, with what makes the adapter."""
-    chip = chip_for(model, chip)
-    if not 0 <= seed <= LARGEST_SEED:
-        raise MethodError(f"the seed is {seed:.6g}; choose a whole number from 0 to 2**63 - 1")
-    before = ModelState(model)
-    try:
-        with chip.all_or_nothing():
-            adapter = make(model, chip, seed)
-    except BaseException:
-        before.restore_layers()
-        before.restore()
-        raise
-    adapter.settle(before)
-    return adapter
-
-
-def chip_for(model: nn.Module, chip: AnyChip | None) -> AnyChip:
-    """The chip that a method on `model` is billed to: the one of its layers, or `chip`; MethodError where the layers of
-    the model are on another one."""
-    on_tiles = any(isinstance(module, Matrix) for module in model.modules())
-    if not on_tiles:
-        if chip is not None and chip.matrices:
-            raise MethodError(
-                f"the chip holds {len(chip.matrices)} matrices ({next(iter(chip.matrices))}, ...) and none of them is "
-                f"of this {type(model).__name__}, which is digital; map_model(model, chip) it, or leave the chip out"
-            )
-        return DigitalChip() if chip is None else chip
-    own = TiledChip.of(model)
-    if chip is not None and chip is not own:
-        raise MethodError(
-            f"the layers of this {type(model).__name__} are on another chip than the one given; give the chip that "
-            "map_model returned for it, or leave it out"
-        )
-    return own
-
-
 @dataclass(frozen=True)
 class TrainedGroup:
     """Parameters that are trained with the same settings."""
@@ -193,6 +153,7 @@ class Adapter:
     """A method attached to a model: its trained parameters, its matrices, and the way back.
 
     left_out: layers that the method would change by default and cannot, since their owner reads them itself.
+    start_values: what is trained, by name, as it was when the method was attached.
     """
 
     def __init__(self, method: Method, model: nn.Module, chip: AnyChip) -> None:
@@ -211,11 +172,13 @@ class Adapter:
             )
         self._replaced: list[tuple[nn.Module, str, nn.Module | None]] = []
         self._backbone = set(model.parameters())
-        self._originals: dict[nn.Parameter, torch.Tensor] = {}
+        self.originals: dict[nn.Parameter, torch.Tensor] = {}
         self._tiles_before = set(chip.matrices)
         self._labels_before = dict(chip.ledger.labels)
         self._before = chip.mark_writes()
         self._state: ModelState | None = None
+        self.start_values: dict[str, torch.Tensor] = {}
+        self._largest: dict[str, float | None] = {}
         chip.ledger.labels["method"] = method.display_name
         model.requires_grad_(False)
         if method.train_head:
@@ -235,6 +198,10 @@ class Adapter:
     def settle(self, before: ModelState) -> None:
         """Nothing can be refused any more: `detach` will put back what was `before`."""
         self._state = before
+        self.start_values = {
+            name: self.originals[one] if one in self.originals else one.detach().clone()
+            for name, one in self.trained_by_name().items()
+        }
         close_fast_paths(self.model, AdaptedLayer)
         use(self.model, self.method.display_name)
 
@@ -249,7 +216,7 @@ class Adapter:
         parameters = [parameter for parameter in parameters if id(parameter) not in known]
         for parameter in parameters:
             if parameter in self._backbone:
-                self._originals[parameter] = parameter.detach().clone()
+                self.originals[parameter] = parameter.detach().clone()
             parameter.requires_grad_(True)
         if parameters:
             self.groups.append(TrainedGroup(parameters, learning_rate, weight_decay))
@@ -260,7 +227,13 @@ class Adapter:
         """A new matrix of this adapter, on tiles or in SRAM; arguments as in `placement.place`."""
         matrix = place(name, weight, placement, self.chip, largest)
         self.placed.append((matrix, placement))
+        self._largest[name] = largest
         return matrix
+
+    def place_again(self, matrix: Matrix, name: str, weight: torch.Tensor) -> PlacedMatrix:
+        """A matrix like one of this adapter on tiles of its own, programmed with `weight`."""
+        self._largest[name] = self._largest[matrix.name]
+        return place(name, weight, "crossbar", self.chip, self._largest[name])
 
     def train_matrix(self, matrix: PlacedMatrix) -> nn.Parameter:
         """Register a placed matrix as trained: `write()` will program it if it is on tiles. Returns its master."""
@@ -320,6 +293,13 @@ class Adapter:
             self.writers = [self.method.update_rule.writer(matrix) for matrix in self.matrices]
             self.write()
 
+    @property
+    def before(self) -> ModelState:
+        """What the model was when the method was attached; MethodError once it is detached."""
+        if self._state is None:
+            raise MethodError(f"{self.method.display_name} is not attached any more; method.attach(model) again")
+        return self._state
+
     def task_writes(self) -> dict[str, NDArray[np.int64]]:
         """By matrix of the chip, how often each cell (planes, rows, columns) was written since the method was attached;
         what is programmed once and never changes, a pool, does not count."""
@@ -362,30 +342,33 @@ class Adapter:
         back to their levels, with the programming error of a new write; all others were never touched. MethodError if
         it was called before.
         """
-        if self._state is None:
-            raise MethodError(f"{self.method.display_name} is not attached any more; method.attach(model) again")
+        before = self.before
         for owner, child, original in reversed(self._replaced):
             setattr(owner, child, original)
         open_fast_paths(self.model)
-        for parameter, value in self._originals.items():
+        for parameter, value in self.originals.items():
             parameter.copy_(value)
         with self.chip.ledger.phase(UPDATE):
             for matrix in self.matrices:
                 matrix.keep_factors(False)
-                if matrix.master in self._originals:
+                if matrix.master in self.originals:
                     matrix.program()
         if isinstance(self.chip, TiledChip):
             for name in set(self.chip.matrices) - self._tiles_before:
                 self.chip.release(name)
-        self._state.restore()
+        before.restore()
         self._state = None
         self.chip.ledger.labels = self._labels_before
         leave(self.model)
 
 
 class MergeableAdapter(Adapter, ABC):
-    """An adapter whose effect is a change of the backbone's weights."""
+    """An adapter whose effect is a change of the backbone's weights, and perhaps of biases."""
 
     @abstractmethod
     def delta_weights(self) -> dict[str, torch.Tensor]:
         """For every changed linear layer, the merged weight minus the frozen one (outputs, inputs)."""
+
+    def delta_biases(self) -> dict[str, torch.Tensor]:
+        """The same for the biases (outputs,) of the layers whose biases change."""
+        return {}

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from crossbar_sim.chip.interface import AnyChip
 from crossbar_sim.spec.documents import read_json
-from peft_methods.base import Adapter, attach_with, chip_for
+from peft_methods.attaching import attach_with, chip_for
+from peft_methods.base import Adapter
 from peft_methods.checkpoints.folder import CONFIG_FILE, PREFIX, read_config, read_tensors
 from peft_methods.checkpoints.lora import lora_of
 from peft_methods.checkpoints.vera import vera_of
@@ -30,6 +31,17 @@ FROZEN = ".original_module."
 """What PEFT calls a head beside its trained copy."""
 INSIDE = (".base_layer.", FROZEN, ".modules_to_save.default.", ".modules_to_save.", ".base.")
 """What PEFT, and adapters here, put between a layer and its parameters."""
+IN_FRONT = "puts its prompts in front of the text, which moves every position; no method here does"
+PROMPTS = {
+    "PROMPT_TUNING": f"{IN_FRONT}, VPT's stand behind the class token (checkpoints.prompts.load_prompts reads them)",
+    "MULTITASK_PROMPT_TUNING": IN_FRONT,
+    "P_TUNING": f"{IN_FRONT}, and its prompts come out of a network of its own",
+    "PREFIX_TUNING": "gives every layer keys and values of its own, which no method here has: VPT's deep prompts pass "
+    "the layer's projections",
+    "ADAPTION_PROMPT": "gives the last layers gated keys and values, which no method here has",
+    "CPT": IN_FRONT,
+}
+"""Why adapters of PEFT that add tokens have no law in common with a method here, by their `peft_type`."""
 Values = dict[nn.Parameter, Tensor]
 
 
@@ -79,10 +91,13 @@ def load_adapter(
 
 
 def _peft_type(folder: Path) -> str:
-    """'LORA' or 'VERA'; what else it is `read_config` refuses."""
+    """'LORA' or 'VERA'; prompts are refused here, and what else it is by `read_config`."""
     path = folder / CONFIG_FILE
     config = read_json(path) if path.is_file() else None
-    return "VERA" if isinstance(config, dict) and config.get("peft_type") == "VERA" else "LORA"
+    kind = config.get("peft_type") if isinstance(config, dict) else None
+    if kind in PROMPTS:
+        raise CheckpointError(f"{folder}: {kind} {PROMPTS[kind]}; LoRA, DoRA and VeRA can be loaded")
+    return "VERA" if kind == "VERA" else "LORA"
 
 
 @dataclass(frozen=True)

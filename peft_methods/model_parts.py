@@ -11,6 +11,7 @@ from torch import nn
 
 from crossbar_sim import MappedLinear
 from crossbar_sim.chip.matrix import Matrix
+from crossbar_sim.layers.convolution import MappedConvolution
 from crossbar_sim.layers.linear import is_transposed, rows_of
 from crossbar_sim.layers.model import HEADS, head_name
 from peft_methods.errors import MethodError
@@ -19,6 +20,8 @@ from peft_methods.placement import product_of
 
 LinearLike = nn.Linear | MappedLinear
 """A linear layer; at run time also Hugging Face's Conv1D, whose weight is (inputs, outputs): see `is_linear`."""
+ConvolutionLike = nn.Conv1d | nn.Conv2d | MappedConvolution
+"""A convolution, digital or on tiles."""
 READ_BY_OWNER = "weight a digital nn.MultiheadAttention reads itself"
 LARGEST_TRAINED = 1e9
 """No trained value is larger in size: products of two of them, and the squares of these, stay finite in float32."""
@@ -95,6 +98,28 @@ def linear_layers(model: nn.Module, targets: tuple[str, ...] | None) -> dict[str
             known = sorted({name.rpartition(".")[2] for name in layers})
             raise MethodError(f"no linear layer {like(target)}; the model has {', '.join(known)}")
     return {name: layer for name, layer in layers.items() if any(matches(name, target) for target in targets)}
+
+
+def convolutions(model: nn.Module, targets: tuple[str, ...] | None) -> dict[str, ConvolutionLike]:
+    """The convolutions that targets name; None: none. MethodError for one with groups, whose update has no rank."""
+    layers = {name: layer for name, layer in model.named_modules() if isinstance(layer, ConvolutionLike)}
+    chosen = {name: layer for name, layer in layers.items() if any(matches(name, target) for target in targets or ())}
+    for name, layer in chosen.items():
+        groups = len(layer.of_group) if isinstance(layer, MappedConvolution) else layer.groups
+        if groups > 1:
+            raise MethodError(f"{name} is a convolution of {groups} groups, to which no update goes; leave it out")
+    return chosen
+
+
+def kernels_of(base: ConvolutionLike) -> torch.Tensor:
+    """The float copy (channels out, channels in x kernel area) of a convolution without groups."""
+    if isinstance(base, MappedConvolution):
+        (matrix,) = base.of_group
+        assert isinstance(matrix, Matrix)
+        weight: torch.Tensor = matrix.master
+    else:
+        weight = base.weight.flatten(1)
+    return weight.float() if weight.element_size() < FULL else weight
 
 
 def like(target: str) -> str:

@@ -7,6 +7,9 @@ from torch import nn
 
 from crossbar_sim.chip.matrix import Matrix
 
+HELD = (torch.Tensor, tuple, bool, type(None))
+"""What a layer holds a result as, or the lack of one."""
+
 
 class ModelState:
     """The layers, modes, buffers, gradients and requires_grad flags of `model` at one moment.
@@ -24,7 +27,7 @@ class ModelState:
         self._keeps_factors = {module: module.keeps_factors for module in modules if isinstance(module, Matrix)}
         self._gradients = {parameter: (parameter.requires_grad, parameter.grad) for parameter in self.parameters}
         outside = [module for module in modules if not isinstance(module, Matrix)]
-        self._buffers = [
+        self.buffers = [
             (buffer, buffer.clone()) for module in outside for buffer in module.buffers(recurse=False)
         ]  # of a matrix on tiles they are the state of its cells and reads, which stay
 
@@ -46,8 +49,29 @@ class ModelState:
             module.training = training
         for matrix, keeps in self._keeps_factors.items():
             matrix.keep_factors(keeps)
-        for buffer, value in self._buffers:
+        for buffer, value in self.buffers:
             buffer.copy_(value)
         for parameter, (required, gradient) in self._gradients.items():
             parameter.requires_grad_(required)
             parameter.grad = gradient
+
+
+class Computed:
+    """What the layers of `model` have computed and hold beside their parameters, such as norms, and their modes.
+
+    Tensors are held, not copied: whoever computes anew puts another one in their place.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        outside = [module for module in model.modules() if not isinstance(module, Matrix)]
+        self._buffers = [(module, dict(module._buffers)) for module in outside]
+        self._attributes = [
+            (module, {name: one for name, one in vars(module).items() if isinstance(one, HELD)}) for module in outside
+        ]
+
+    def put_back(self) -> None:
+        """As it was."""
+        for module, buffers in self._buffers:
+            module._buffers.update(buffers)
+        for module, attributes in self._attributes:
+            vars(module).update(attributes)

@@ -45,6 +45,14 @@ def product_of(x: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
 PlacedMatrix = Matrix | SramMatrix
 
 
+def read_back(matrix: PlacedMatrix, x: torch.Tensor) -> torch.Tensor:
+    """x W (vectors, inputs) of vectors x (vectors, outputs): transposed reads of tiles, or of every word in SRAM."""
+    if isinstance(matrix, Matrix):
+        return matrix.read(x, transposed=True)
+    bill_sram(matrix.chip, matrix.name, reads=len(x) * matrix.master.numel())
+    return x.to(matrix.master.dtype) @ matrix.master
+
+
 def place(
     name: str, weight: torch.Tensor, placement: Placement, chip: AnyChip, largest: float | None = None
 ) -> PlacedMatrix:

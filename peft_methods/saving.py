@@ -20,7 +20,8 @@ from crossbar_sim import CrossbarError, SpecError
 from crossbar_sim.chip.interface import AnyChip
 from crossbar_sim.runtime.files import write_bytes, write_text
 from crossbar_sim.spec.documents import check_safetensors_file, read_json
-from peft_methods.base import Adapter, Method, chip_for
+from peft_methods.attaching import chip_for
+from peft_methods.base import Adapter, Method
 from peft_methods.errors import CheckpointError
 from peft_methods.methods import read_method
 from peft_methods.methods.pooled import PoolMethod

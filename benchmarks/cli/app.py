@@ -1,5 +1,5 @@
-"""The command line: xbar compare | run | tune | study | recalibrate | estimate | floorplan | sensitivity | quality |
-device | hardware | methods | problem | pretrain."""
+"""The command line: xbar compare | stream | run | tune | study | recalibrate | estimate | costs | floorplan |
+sensitivity | quality | device | hardware | methods | problem | pretrain."""
 
 from __future__ import annotations
 
@@ -9,19 +9,22 @@ import tyro
 
 from benchmarks.cli.compare import compare, run, tune
 from benchmarks.cli.device import device, hardware, quality
-from benchmarks.cli.estimate import estimate, floorplan, methods, sensitivity
+from benchmarks.cli.estimate import costs, estimate, floorplan, methods, sensitivity
 from benchmarks.cli.pretrain import pretrain
 from benchmarks.cli.problem import problem
+from benchmarks.cli.stream import stream
 from benchmarks.cli.study import recalibrate, run_study, study
 
 app = tyro.extras.SubcommandApp()
 for command in (
     compare,
+    stream,
     run,
     tune,
     study,
     recalibrate,
     estimate,
+    costs,
     floorplan,
     sensitivity,
     quality,

@@ -25,7 +25,7 @@ def compare(
 ) -> None:
     """Fine-tune with every method on every task of a suite; print one table and write one report."""
     from benchmarks.experiments import suites
-    from benchmarks.experiments.comparison import run_all
+    from benchmarks.experiments.running import run_all
     from benchmarks.reporting.report import Report
 
     check_outputs(report, json, None if figures is None else figures / "any.svg")
@@ -46,7 +46,7 @@ def run(
 ) -> None:
     """Run one experiment and print its result."""
     from benchmarks.experiments import suites
-    from benchmarks.experiments.comparison import run_all
+    from benchmarks.experiments.running import run_all
 
     check_outputs(json)
     (result,) = run_all([suites.load_experiment(suite)], workers=workers, runs=runs)

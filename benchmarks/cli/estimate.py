@@ -1,7 +1,8 @@
-"""Commands that count: estimate, floorplan, sensitivity, methods."""
+"""Commands that count: estimate, costs, floorplan, sensitivity, methods."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from tyro.conf import arg
@@ -20,7 +21,7 @@ def estimate(
     batch: Annotated[int | None, arg(metavar="N", help="samples per step; default: the method's")] = None,
     tokens: Annotated[int | None, arg(metavar="N", help="tokens per sample; default: the model's")] = None,
     inferences: Annotated[int, arg(metavar="N", help="samples classified after training")] = 100,
-    changed_share: ChangedShare = 1.0,
+    changed_share: ChangedShare = None,
     json: Json = None,
 ) -> None:
     """Count the whole bill of a method on a model of any size, without its weights."""
@@ -35,9 +36,38 @@ def estimate(
         hardware,
         counting.placed(method, placement),
         workload=Workload(steps=steps, batch=batch, tokens=tokens, inferences=inferences),
-        activity=Activity(changed_share=changed_share),
+        activity=None if changed_share is None else Activity(changed_share=changed_share),
     )
     show(record, record, json)
+
+
+def costs(
+    over: Annotated[str, arg(metavar="AXIS", help="tasks, rank, pool, device, levels, tile, steps or model")] = "tasks",
+    methods: Annotated[tuple[str, ...], arg(metavar="NAME", help="methods of `xbar methods`")] = (
+        "full-fine-tuning",
+        "lora",
+        "lorafusion",
+    ),
+    values: Annotated[tuple[str, ...], arg(metavar="X", help="of the axis; default: usual ones")] = (),
+    model: Model = "digits-vit",
+    hardware: HardwareName = DEFAULT_HARDWARE,
+    *,
+    tasks: Annotated[int, arg(metavar="N", help="adaptations on one chip, unless they are the axis")] = 1,
+    changed_share: ChangedShare = None,
+    csv: Annotated[Path | None, arg(metavar="FILE", help="write the records as CSV")] = None,
+    figure: FigureFile = None,
+    json: Json = None,
+) -> None:
+    """Count what reprogramming costs over tasks, rank, pool, ... for several methods, and where they break even."""
+    from benchmarks.estimates import costs as counting
+
+    check_outputs(json, figure, csv)
+    found = counting.costs(
+        over, methods, values, model=model, hardware=hardware, tasks=tasks, changed_share=changed_share
+    )
+    if csv is not None:
+        found.to_csv(csv)
+    show(found.found, found, json, figure, found)
 
 
 def floorplan(
@@ -61,7 +91,7 @@ def sensitivity(
     methods: Annotated[tuple[str, ...], arg(metavar="NAME", help="methods to rank; default: all that fit")] = (),
     hardware: HardwareName = DEFAULT_HARDWARE,
     fitted: Annotated[bool, arg(help="vary fitted numbers too, not only assumed ones")] = False,
-    changed_share: ChangedShare = 1.0,
+    changed_share: Annotated[float, arg(metavar="X", help="trained cells whose level changes in a step")] = 1.0,
     figure: FigureFile = None,
     json: Json = None,
 ) -> None:

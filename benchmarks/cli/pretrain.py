@@ -21,7 +21,7 @@ class Backbone:
     def run(self) -> None:
         """Write the backbone and print the accuracy it reaches."""
         from benchmarks.problems.backbones import BACKBONE_FOLDER
-        from benchmarks.problems.pretrain import BackboneRecipe, write_backbone
+        from benchmarks.problems.pretraining.pretrain import BackboneRecipe, write_backbone
 
         path = self.output or BACKBONE_FOLDER / "digits_vit.safetensors"
         reached = write_backbone(path, BackboneRecipe(epochs=self.epochs))
@@ -38,7 +38,7 @@ class Pool:
     def run(self) -> None:
         """Write the modules and print the accuracy each reaches."""
         from benchmarks.problems.pools import POOL_FOLDER
-        from benchmarks.problems.pretrain import PoolRecipe, write_pool
+        from benchmarks.problems.pretraining.pretrain import PoolRecipe, write_pool
 
         folder = (self.output or POOL_FOLDER) / self.backbone
         for name, reached in write_pool(folder, PoolRecipe(), self.backbone).items():
@@ -54,8 +54,8 @@ class InContext:
 
     def run(self) -> None:
         """Write the transformer and print its error by number of examples."""
-        from benchmarks.problems.in_context import IN_CONTEXT_FOLDER
-        from benchmarks.problems.pretrain_in_context import InContextRecipe, write
+        from benchmarks.problems.pretraining.in_context import IN_CONTEXT_FOLDER
+        from benchmarks.problems.pretraining.pretrain_in_context import InContextRecipe, write
 
         path = self.output or IN_CONTEXT_FOLDER / "linear_regression.safetensors"
         for examples, ratio in write(path, InContextRecipe(steps=self.steps), log=True).items():

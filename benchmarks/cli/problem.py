@@ -23,13 +23,18 @@ def problem(
 ) -> None:
     """List problems to fine-tune for, show one with its tasks, check that one can be loaded, read and scored, fetch
     what one needs and this package does not ship, or train its pool of LoRA modules."""
+    from benchmarks.problems.catalogue import lines
+
+    if action == "list" and json is None:  # without loading torch
+        print("\n".join(f"{one:<20}{about}" for one, about in lines().items()))
+        return
     from benchmarks.problems import sheet
     from benchmarks.problems.fetching import fetch
-    from benchmarks.problems.find import find_problem, problem_names
+    from benchmarks.problems.find import find_problem
     from benchmarks.problems.train_pool import train_pool
 
     if action == "list":
-        found = [sheet.ProblemSheet.of(find_problem(one)) for one in problem_names()]
+        found = [sheet.ProblemSheet.of(find_problem(one)) for one in lines()]
         show(found, "\n".join(f"{one.name:<20}{one.about}" for one in found), json)
         return
     chosen = find_problem(name)

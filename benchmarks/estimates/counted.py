@@ -14,6 +14,7 @@ from torch import nn
 from crossbar_sim import Hardware, SpecError, map_model
 from crossbar_sim.chip.counted import CountedChip, CountedMatrix
 from crossbar_sim.counting.activity import Activity
+from crossbar_sim.counting.shapes_only import ShapesOnly
 from crossbar_sim.spec.spec import Spec, nearest
 from peft_methods import Adapter, Method
 from peft_methods.customary import configured_part
@@ -153,12 +154,13 @@ def attach(
     _drop_values(model)
     _keep_masks_out(model)
     backbone = frozenset(chip.matrices)
-    if workload.calibration:
-        model.train()
-        with torch.no_grad(), chip.ledger.phase("deploy"):
-            output_of(model, sample(workload.calibration))
-    known = {id(buffer) for buffer in model.buffers()}
-    adapter = method.attach(model, chip)
+    with ShapesOnly():
+        if workload.calibration:
+            model.train()
+            with torch.no_grad(), chip.ledger.phase("deploy"):
+                output_of(model, sample(workload.calibration))
+        known = {id(buffer) for buffer in model.buffers()}
+        adapter = method.attach(model, chip)
     kept = sum(buffer.numel() for buffer in model.buffers() if id(buffer) not in known)
     return Counted(model, chip, adapter, backbone, kept, workload)
 
@@ -213,12 +215,13 @@ def run(counted: Counted, sample: Sample) -> None:
     """Bill training and inference; one step stands for all, which cost the same."""
     model, inferences = counted.model, counted.workload.inferences
     counted.adapter.resume()
-    if counted.steps:
-        _train(counted, sample)
-    counted.adapter.finish()
-    model.eval()
-    if inferences:
-        _evaluate(model, counted.chip, sample(inferences), inferences, "infer")
+    with ShapesOnly():
+        if counted.steps:
+            _train(counted, sample)
+        counted.adapter.finish()
+        model.eval()
+        if inferences:
+            _evaluate(model, counted.chip, sample(inferences), inferences, "infer")
 
 
 def _train(counted: Counted, sample: Sample) -> None:

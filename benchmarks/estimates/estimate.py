@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from benchmarks.estimates.changed_share import ChangedShare, changed_share
 from benchmarks.estimates.counted import Counted, Sample, Workload, attach, run
 from benchmarks.estimates.models import find_shape
 from benchmarks.estimates.record import EstimateRecord
 from benchmarks.problems.shapes import EncoderShape, ModelShape, pool_shape
 from crossbar_sim import Hardware, SpecError
+from crossbar_sim.chip.counted import CountedMatrix
 from crossbar_sim.counting.activity import Activity
 from crossbar_sim.hardware.components import PROGRAMMING
 from crossbar_sim.ledger.datasheet import datasheet
@@ -100,17 +103,30 @@ def estimate(
     """The bill of a method on a model that is too large to simulate, as one record.
 
     model: whatever `models.find_shape` takes; method: a key of METHODS; hardware: a name, TOML path
-    or Hardware; settings: of the method, in place of those that the model's shape brings along.
+    or Hardware; settings: of the method, in place of those that the model's shape brings along. Without a changed_share
+    in `activity` it is the one that was measured for the method (`changed_share.changed_share`).
     """
     shape = find_shape(model)
     design = hardware if isinstance(hardware, Hardware) else Hardware.load(hardware)
-    counted = count_shape(shape, make_method(shape, method, settings), design, workload, activity)
-    return record_of(counted, model, method)
+    made = make_method(shape, method, settings)
+    share = share_for(made, workload, activity)
+    activity = (Activity() if activity is None else activity).replace(changed_share=share.share)
+    return record_of(count_shape(shape, made, design, workload, activity), model, method, share)
 
 
-def record_of(counted: Counted, model: str, method: str) -> EstimateRecord:
-    """What was counted, as one flat record; `model` and `method` are how they were called."""
+def share_for(method: Method, workload: Workload | None, activity: Activity | None) -> ChangedShare:
+    """The share of the trained cells that a step rewrites: what `activity` states, else what was measured."""
+    stated = activity is not None and "changed_share" in activity.model_fields_set
+    steps = (None if workload is None else workload.steps) or method.steps
+    return changed_share(method, steps, activity.changed_share if activity is not None and stated else None)
+
+
+def record_of(counted: Counted, model: str, method: str, share: ChangedShare | None = None) -> EstimateRecord:
+    """What was counted, as one flat record; `model` and `method` are how they were called, `share` is what `counted`
+    was made with; None: what its activity states."""
     chip = counted.chip
+    if share is None:
+        share = changed_share(counted.adapter.method, counted.steps, chip.activity.changed_share)
     ledger = chip.ledger
     sram = counted.sram_bytes
     rows = ledger.rows()
@@ -121,6 +137,7 @@ def record_of(counted: Counted, model: str, method: str) -> EstimateRecord:
     samples = counted.workload.inferences
     stages = pipeline(ledger, samples) if samples else None
     area = area_of(counted)
+    at_low, at_high, at_bound = (reprogramming_energy(counted, one) for one in (share.low, share.high, 1.0))
     return EstimateRecord(
         model=model,
         method=method,
@@ -134,9 +151,13 @@ def record_of(counted: Counted, model: str, method: str) -> EstimateRecord:
         steps=counted.steps,
         batch=counted.batch,
         changed_share=chip.activity.changed_share,
+        changed_share_range=(share.low, share.high),
+        changed_share_source=share.source,
         cells_written_per_step=counted.cells_per_step,
         max_writes_per_cell=1 + (counted.steps if counted.trained_cells and chip.activity.changed_share else 0),
         reprogramming_energy_J=ledger.energy("adapt", PROGRAMMING),
+        reprogramming_energy_range_J=(at_low, at_high),
+        reprogramming_energy_bound_J=at_bound,
         pool_programming_energy_J=ledger.energy("pool", PROGRAMMING),
         total_energy_J=ledger.energy(),
         energy_by_phase_J={group: ledger.energy(group) for group in GROUPS},
@@ -153,6 +174,17 @@ def record_of(counted: Counted, model: str, method: str) -> EstimateRecord:
         area_m2=area,
         area_note=NO_AREA if area is None else AREA_NOTE,
     )
+
+
+def reprogramming_energy(counted: Counted, share: float, used: float | None = None) -> float:
+    """Joule that programming would cost in the adaptation if each step rewrote this share of the trained cells.
+
+    used: the share that its steps are billed with (None: that of the activity; 0: no step is billed)."""
+    matrices, steps = counted.adapter.matrices, counted.steps
+    counted_ones = [matrix for matrix in matrices if isinstance(matrix, CountedMatrix)]
+    used = counted.chip.activity.changed_share if used is None else used
+    rewriting = math.fsum(m.rewriting_energy(share, steps) - m.rewriting_energy(used, steps) for m in counted_ones)
+    return max(counted.chip.ledger.energy("adapt", PROGRAMMING) + rewriting, 0.0)
 
 
 def area_of(counted: Counted) -> float | None:

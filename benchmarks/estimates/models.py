@@ -13,8 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmarks.problems.find import find_problem, problem_names
-from benchmarks.problems.huggingface import transformers
+from benchmarks.problems.catalogue import problem_names
+from benchmarks.problems.find import find_problem
+from benchmarks.problems.from_file.huggingface import transformers
 from benchmarks.problems.model_file import read_model
 from benchmarks.problems.problem import Problem
 from benchmarks.problems.shapes import SHAPES, ModelShape

@@ -35,12 +35,20 @@ class EstimateRecord(Record):
     """Samples per step."""
     changed_share: float
     """Of the trained cells, per step."""
+    changed_share_range: tuple[float, float]
+    """Smallest and largest of the runs that it was measured in; twice the same if it was stated."""
+    changed_share_source: str
+    """Where it comes from: measured, stated, or the bound."""
     cells_written_per_step: float
     """changed_share x trained_cells."""
     max_writes_per_cell: int
     """At most, deployment included."""
     reprogramming_energy_J: float
     """Everything that programming costs in the adaptation."""
+    reprogramming_energy_range_J: tuple[float, float]
+    """The same at both ends of changed_share_range."""
+    reprogramming_energy_bound_J: float
+    """The same if every step rewrote every trained cell."""
     pool_programming_energy_J: float
     """The same for the pool."""
     total_energy_J: float
@@ -74,7 +82,20 @@ class EstimateRecord(Record):
 
     def __str__(self) -> str:
         """One line per number, with its unit; groups on one line, zeros left out."""
-        return "\n".join(f"{key:<28}{_shown(key, value)}" for key, value in self.as_json().items())
+        lines = {key: _shown(key, value) for key, value in self.as_json().items()}
+        if not self.cells_written_per_step:
+            lines["cells_written_per_step"] = self._instead_of_writes()
+        return "\n".join(f"{key:<30}{line}" for key, line in lines.items())
+
+    def _instead_of_writes(self) -> str:
+        """What a method that writes no cell costs instead."""
+        pool = engineering(self.pool_programming_energy_J, "J")
+        tables = engineering(self.sram_bytes_by_use["kept"], "B")
+        sram = engineering(self.sram_bytes, "B")
+        return (
+            f"0; instead a pool of {self.pool_cells:,} cells, programmed once for {pool}, {self.tiles:,} tiles in all, "
+            f"{sram} of SRAM, of which {tables} tables"
+        )
 
 
 class MethodRecord(Record):
@@ -106,6 +127,10 @@ def _shown(key: str, value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {_shown(key, part)}" for name, part in value.items() if part) or "0"
     unit = UNITS.get(key.rpartition("_")[2])
+    if key.startswith("changed_share_range"):
+        return " to ".join(f"{share:.3g}" for share in value) if isinstance(value, list) else str(value)
+    if isinstance(value, list | tuple):
+        return " to ".join(_shown(key, part) for part in value)
     if isinstance(value, int | float):
         return f"{value:,}" if unit is None else engineering(value, unit)
     return str(value)

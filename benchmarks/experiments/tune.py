@@ -7,7 +7,6 @@ killed tuning goes on where it was, by the same command.
 from __future__ import annotations
 
 import logging
-import math
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,6 +25,7 @@ from crossbar_sim import CrossbarError
 from crossbar_sim.runtime.files import check_folder, write_json
 from crossbar_sim.spec.documents import read_toml
 from crossbar_sim.spec.errors import FileError
+from crossbar_sim.spec.spec import LARGEST
 from peft_methods import Method
 from peft_methods.methods import find_method
 from peft_methods.tuning import Range
@@ -42,7 +42,7 @@ class Trial(Record):
     method: AnyMethod
     """With the settings of the suite and those that were tried."""
     validation_accuracy: float
-    """Mean over tasks and tuning seeds, share of the validation images; 0: the training diverged."""
+    """Mean over tasks and tuning seeds; 0, or 1e30 of a score that is better lower: the training diverged."""
 
     def as_json(self) -> dict[str, object]:
         """The table of the method as in a suite, and the accuracy."""
@@ -95,7 +95,7 @@ def tune(method: Method, suite: str, trials: int, runs: Path, workers: int) -> l
         except (WorkersError, FileError):
             raise
         except CrossbarError:
-            reached = 0.0 if higher else math.inf  # this setting diverged
+            reached = 0.0 if higher else LARGEST  # this setting diverged
         study.tell(trial, reached)
         done.append(Trial(method=tried, validation_accuracy=reached))
     return sorted(done, key=lambda trial: trial.validation_accuracy, reverse=higher)

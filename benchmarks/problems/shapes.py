@@ -71,7 +71,8 @@ def attend(
             torch.cat([one, more.expand(len(x), -1, -1)], 1) for one, more in zip((keys, values), further, strict=True)
         )
     groups = queries.shape[-1] // keys.shape[-1]
-    keys, values = keys.repeat(1, 1, groups), values.repeat(1, 1, groups)
+    if groups > 1:
+        keys, values = keys.repeat(1, 1, groups), values.repeat(1, 1, groups)
     mixed: torch.Tensor = owner.get_submodule(names[3])((queries @ keys.transpose(1, 2)) @ values)
     return mixed
 

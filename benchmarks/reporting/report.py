@@ -4,35 +4,23 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
-import jinja2
-from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from benchmarks.experiments.experiment import Result
 from benchmarks.experiments.record import ResultRecord
 from benchmarks.reporting.figures import comparison as figures
 from benchmarks.reporting.figures.save import save
-from benchmarks.reporting.summary import KINDS, MethodSummary, ReportError, summarise
+from benchmarks.reporting.page import page
+from benchmarks.reporting.sections import ChipSection, Work, drawn, works_behind
+from benchmarks.reporting.summary import KINDS, MethodSummary, summarise
+from benchmarks.reporting.text_table import aligned
 from crossbar_sim import Hardware
 from crossbar_sim.runtime.files import write_text
-from crossbar_sim.spec.citations import NO_PAPER, known_keys, reference
 from crossbar_sim.spec.units import engineering
-
-COMMON_REFERENCES = (
-    "andrulis2024adc",
-    "loshchilov2019",
-    "salmon2011",
-    "alpaydin1998",
-    "pedregosa2011",
-    "stillmaker2017",  # energies of digital work at other technology nodes
-    "wen2024",  # endurance of foundry devices
-)
 
 FIGURES: tuple[tuple[Callable[[Sequence[Result]], Figure], str, str], ...] = (
     (
@@ -68,53 +56,11 @@ FIGURES: tuple[tuple[Callable[[Sequence[Result]], Figure], str, str], ...] = (
 
 
 @dataclass(frozen=True)
-class Drawing:
-    """A figure of the page: how wide it is, inline SVG (empty: not drawn), caption."""
-
-    layout: str
-    svg: str
-    caption: str
-
-
-@dataclass(frozen=True)
-class ChipSection:
-    """What the page says about one hardware, under the name that tells it from the others."""
-
-    name: str
-    hardware: Hardware
-    figures: tuple[Drawing, ...]
-
-    @property
-    def datasheet(self) -> str:
-        """In a few lines."""
-        return str(self.hardware)
-
-    @property
-    def provenance(self) -> list[dict[str, str]]:
-        """One row per number."""
-        return self.hardware.provenance()
-
-    @property
-    def counts(self) -> Counter[str]:
-        """Numbers by measured, fitted, assumed."""
-        return Counter(row["kind"] for row in self.provenance)
-
-
-@dataclass(frozen=True)
 class AccuracyLine:
     """A method's accuracy on every task, as text."""
 
     method: str
     each: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Work:
-    """A publication: its citation key, its text and its BibTeX entry (empty: unknown)."""
-
-    key: str
-    text: str
-    bibtex: str
 
 
 @dataclass(frozen=True)
@@ -186,20 +132,8 @@ class Report:
 
     def table(self) -> str:
         """The headline table as aligned text for the terminal."""
-        rows = self.rows()
-        cells = {name: [row[name] for row in rows] for name in rows[0]}
-        widths = {name: max(map(len, [*column, *name.split()])) for name, column in cells.items()}
-        heads = {name: textwrap.wrap(name, widths[name], break_on_hyphens=False) for name in cells}
-        height = max(map(len, heads.values()))
-        lines = [
-            {name: ([""] * (height - len(head)) + head)[line] for name, head in heads.items()} for line in range(height)
-        ]
-        lines += [{name: "-" * width for name, width in widths.items()}, *rows]
-        left = ("method", "hardware")
-        text = [
-            "  ".join(f"{line[n]:{'<' if n in left else '>'}{widths[n]}}" for n in widths).rstrip() for line in lines
-        ]
-        return "\n".join([*text, *(part for note in self.notes() for part in textwrap.wrap(note, 118))])
+        notes = [part for note in self.notes() for part in textwrap.wrap(note, 118)]
+        return "\n".join([aligned(self.rows()), *notes])
 
     def records(self) -> list[ResultRecord]:
         """One flat record per result, in the order given."""
@@ -207,12 +141,9 @@ class Report:
 
     def html(self) -> str:
         """The whole report as one page that needs no network and no script."""
-        environment = jinja2.Environment(
-            autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-        )
-        source = (resources.files("benchmarks.reporting") / "templates" / "report.html").read_text(encoding="utf-8")
         chips = [self._chip(name, index) for index, name in enumerate(self.hardware_names)]
-        return environment.from_string(source).render(
+        return page(
+            "report.html",
             rows=self.rows(),
             notes=self.notes(),
             tasks=self._tasks(),
@@ -264,22 +195,16 @@ class Report:
         """Figures, datasheet and provenance of one hardware."""
         summaries = [summary for summary in self.summaries if summary.hardware == name]
         results = [result for summary in summaries for result in summary.results]
-        drawn = [_drawn(draw, layout, caption, results, index) for draw, layout, caption in FIGURES]
-        return ChipSection(name, summaries[0].design, tuple(drawn))
+        shown = [drawn(draw, layout, caption, results, index) for draw, layout, caption in FIGURES]
+        return ChipSection(name, summaries[0].design, tuple(shown))
 
     def _references(self, hardware: Sequence[Hardware]) -> list[Work]:
-        """Every work behind the numbers, once; a key that the library does not know is listed as such."""
-        known = set(known_keys())
-        keys = {key for chip in hardware for key in chip.sources() if key not in NO_PAPER}
-        for chip in hardware:
-            # a device may be named after its paper, and a remark may name the key of another
-            remarks = [word.strip("().,;:") for row in chip.provenance() for word in row["where"].split()]
-            keys |= known.intersection([chip.device.name, *remarks])
+        """Every work behind the numbers, once."""
+        keys = set[str]()
         for result in self.results:
             experiment = result.experiment
-            keys |= {*experiment.method.papers, *experiment.method.update_rule.papers}
-            keys |= {*experiment.problem.papers}
-        return [_work(key, key in known) for key in sorted({*keys, *COMMON_REFERENCES})]
+            keys |= {*experiment.method.papers, *experiment.method.update_rule.papers, *experiment.problem.papers}
+        return works_behind(hardware, keys)
 
     def _experiments(self) -> list[Repeat]:
         """Which run is behind every row and task."""
@@ -311,26 +236,6 @@ class Report:
     def _inferences(self) -> str:
         """How many test images were classified in the phase 'infer'."""
         return _range({record.inferences for result in self.results for record in result.seeds}, "test image")
-
-
-def _drawn(
-    draw: Callable[[Sequence[Result]], Figure], layout: str, caption: str, results: list[Result], index: int
-) -> Drawing:
-    """One figure as inline SVG, or the sentence that says why it is missing."""
-    try:
-        figure = draw(results)
-    except ReportError as error:
-        return Drawing(layout, "", f"Not drawn: {error}.")
-    figure.set_label(f"{figure.get_label()}-{index}")
-    # text in the SVG has been escaped by matplotlib
-    return Drawing(layout, Markup(figures.svg(figure)), caption)
-
-
-def _work(key: str, known: bool) -> Work:
-    if not known:
-        return Work(key, "a key of the hardware file that references.bib does not know; ask its author", "")
-    work = reference(key)
-    return Work(key, work.text(), work.bibtex)
 
 
 def _range(counts: set[int], thing: str) -> str:

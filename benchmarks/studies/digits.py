@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import nn
 
 from benchmarks.experiments.experiment import deploy
-from benchmarks.problems.digits_vit import NAME
 from benchmarks.problems.find import find_problem
+from benchmarks.problems.shipped.digits_vit import NAME
 from crossbar_sim import Chip, Hardware
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmarks.problems.in_context import (
+from benchmarks.problems.pretraining.in_context import (
     LinearPrompts,
     excess_error,
     load_regression_transformer,

@@ -23,6 +23,7 @@ from crossbar_sim.counting.write_samples import Changes, expected_writing, fresh
 from crossbar_sim.hardware.hardware import Hardware
 from crossbar_sim.ledger.billing import MatrixBill
 from crossbar_sim.ledger.ledger import Ledger
+from crossbar_sim.ledger.write_costs import write_costs
 from crossbar_sim.spec.errors import SpecError
 
 
@@ -118,11 +119,20 @@ class CountedMatrix(Matrix):
 
     def program(self) -> Written:
         """Bill the expected rewrite of the share of the cells that changes."""
-        given = self.activity.changes
-        changes = neighbours(self.levels, self.hardware.device)
-        if given is not None:
-            changes = {(before, after): share for before, after, share in given}
-        return self._write_share(changes, self.activity.changed_share)
+        return self._write_share(self._changes(), self.activity.changed_share)
+
+    def rewriting_energy(self, share: float, times: int) -> float:
+        """Joule of programming it `times` times, each of which rewrites this share of its cells; bills nothing."""
+        if share == 0 or times == 0:
+            return 0.0
+        write = self.costs.of_a_write(self.hardware, self._changes())
+        return write_costs(self.hardware, expected_writing(self.hardware, write, self.layout, share, times)).energy
+
+    def _changes(self) -> Changes:
+        """What a rewrite changes: as stated, else to the next level."""
+        if self.activity.changes is not None:
+            return {(before, after): share for before, after, share in self.activity.changes}
+        return neighbours(self.levels, self.hardware.device)
 
     def read(self, x: torch.Tensor, transposed: bool = False) -> torch.Tensor:
         """One analog read per vector of x (vectors, ...): shapes only."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -13,6 +15,41 @@ from crossbar_sim.spec.errors import MappingError
 Convolution = nn.Conv1d | nn.Conv2d
 
 
+@dataclass(frozen=True)
+class Geometry:
+    """Where the patches of a convolution lie; of one dimension, as of images of one row. edges: what is added before
+    and after, last dimension first, as functional.pad wants it."""
+
+    dimensions: int
+    kernel: tuple[int, int]
+    strides: tuple[int, int]
+    dilations: tuple[int, int]
+    edges: list[int]
+    edge_mode: str
+
+    @classmethod
+    def of(cls, layer: Convolution) -> Geometry:
+        """That of a layer."""
+        kernel, strides, dilations = map(_two, (layer.kernel_size, layer.stride, layer.dilation))
+        mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
+        return cls(len(layer.kernel_size), kernel, strides, dilations, _edges(layer), mode)
+
+    def patches(self, x: torch.Tensor) -> tuple[torch.Tensor, list[int]]:
+        """x (n, channels, [height,] width) -> the patches (n, positions, channels x kernel area) that the kernels meet,
+        and the size of the output's space."""
+        x = functional.pad(x, self.edges, self.edge_mode)
+        if self.dimensions == 1:
+            x = x[:, :, None]
+        space = [
+            (size - dilation * (kernel - 1) - 1) // stride + 1
+            for size, dilation, kernel, stride in zip(
+                x.shape[2:], self.dilations, self.kernel, self.strides, strict=True
+            )
+        ]
+        patches = functional.unfold(x, self.kernel, self.dilations, stride=self.strides).transpose(1, 2)
+        return patches, space[-self.dimensions :]
+
+
 class MappedConvolution(MappedLayer):
     """y = conv(x, K) + b: the kernels K (channels out, channels in x kernel area) are a matrix on tiles, and every
     output position reads it once with its patch of the (padded) input. Each group is a matrix of its own.
@@ -22,10 +59,7 @@ class MappedConvolution(MappedLayer):
         super().__init__(name, layer, {"weight": tuple(groups)})
         self.of_group = nn.ModuleList(groups)
         self.bias = layer.bias
-        self.dimensions = len(layer.kernel_size)
-        self.kernel, self.strides, self.dilations = map(_two, (layer.kernel_size, layer.stride, layer.dilation))
-        self.edges = _edges(layer)
-        self.edge_mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
+        self.geometry = Geometry.of(layer)
         self.in_channels, self.out_channels = layer.in_channels, layer.out_channels
 
     @classmethod
@@ -37,32 +71,24 @@ class MappedConvolution(MappedLayer):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """x (n, channels in, [height,] width) -> (n, channels out, [height,] width); n may be missing."""
-        if x.ndim == self.dimensions + 1:
+        dimensions = self.geometry.dimensions
+        if x.ndim == dimensions + 1:
             alone: torch.Tensor = self(x[None])
             return alone[0]
-        if x.ndim != self.dimensions + 2 or x.shape[1] != self.in_channels:
+        if x.ndim != dimensions + 2 or x.shape[1] != self.in_channels:
             raise MappingError(
-                f"{self.name}: the input must have {self.in_channels} channels and {self.dimensions} dimensions of "
+                f"{self.name}: the input must have {self.in_channels} channels and {dimensions} dimensions of "
                 f"space, got shape {tuple(x.shape)}"
             )
-        x = functional.pad(x, self.edges, self.edge_mode)
-        if self.dimensions == 1:
-            x = x[:, :, None]
-        patches = functional.unfold(x, self.kernel, self.dilations, stride=self.strides).transpose(1, 2)
+        patches, space = self.geometry.patches(x)
         parts = patches.chunk(len(self.of_group), dim=2)
         y = torch.cat([matrix(part) for matrix, part in zip(self.of_group, parts, strict=True)], dim=2)
         if self.bias is not None:
             y = y + self.bias
-        space = [
-            (size - dilation * (kernel - 1) - 1) // stride + 1
-            for size, dilation, kernel, stride in zip(
-                x.shape[2:], self.dilations, self.kernel, self.strides, strict=True
-            )
-        ]
-        return y.transpose(1, 2).reshape(len(x), self.out_channels, *space[-self.dimensions :])
+        return y.transpose(1, 2).reshape(len(x), self.out_channels, *space)
 
     def extra_repr(self) -> str:
-        return f"{self.in_channels}, {self.out_channels}, kernel {self.kernel}, stride {self.stride}"
+        return f"{self.in_channels}, {self.out_channels}, kernel {self.geometry.kernel}, stride {self.geometry.strides}"
 
 
 def _two(values: tuple[int, ...]) -> tuple[int, int]:

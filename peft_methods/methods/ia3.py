@@ -18,11 +18,10 @@ from peft_methods.tuning import Range, Ranges
 
 
 class IA3(TargetedMethod):
-    """y = l o (W x) + b for `targets`, a gain after the ADC; y = W (l o x) + b for `feed_forward`, one before the DAC.
+    """y = l o (W x + b) for `targets`, a gain after the ADC; y = W (l o x) + b for `feed_forward`, one before the DAC.
 
-    l starts at one. An input gain has one value per hidden unit, an output gain one per output. `gain_on_bias`: output
-    gains scale the bias too, y = l o (W x + b), as the paper does, l o K, and PEFT; merged weights hold
-    l o W only.
+    l starts at one. An input gain has one value per hidden unit, an output gain one per output; it scales keys and
+    values whole, l o K, as in the paper and PEFT. `gain_on_bias = false`: y = l o (W x) + b, which merges into W alone.
     """
 
     name: ClassVar[str] = "ia3"
@@ -32,11 +31,10 @@ class IA3(TargetedMethod):
     transposed_reads: ClassVar[bool] = True
     extra_reads: ClassVar[str] = "none"
     searched: ClassVar[Ranges] = {"learning_rate": Range(3e-3, 2e-1)}
-    unstated: ClassVar[frozenset[str]] = TargetedMethod.unstated | {"gain_on_bias"}
 
     targets: tuple[str, ...] = ("key", "value")
     feed_forward: tuple[str, ...] = ("down",)
-    gain_on_bias: bool = False
+    gain_on_bias: bool = True
     learning_rate: Annotated[float, Field(gt=0)] = 2e-2
 
     def placements(self) -> dict[str, Placement]:
@@ -98,3 +96,11 @@ class IA3Adapter(MergeableAdapter):
             change = layer.gain.detach() - 1
             deltas[name] = (change if layer.on_inputs else change[:, None]) * weight_of(layer.base).detach()
         return deltas
+
+    def delta_biases(self) -> dict[str, torch.Tensor]:
+        scaled = {name: layer for name, layer in self.layers.items() if layer.on_bias and not layer.on_inputs}
+        return {
+            name: (layer.gain.detach() - 1) * layer.base.bias.detach()
+            for name, layer in scaled.items()
+            if layer.base.bias is not None
+        }

@@ -8,8 +8,9 @@ import torch
 from torch import nn
 
 from crossbar_sim.chip.interface import AnyChip
-from peft_methods.methods.low_rank import LowRankLinear, TrainedPair
-from peft_methods.model_parts import LinearLike
+from crossbar_sim.layers.convolution import Geometry, MappedConvolution
+from peft_methods.methods.low_rank import LowRankLayer, LowRankLinear, TrainedPair
+from peft_methods.model_parts import ConvolutionLike, LinearLike
 from peft_methods.placement import PlacedMatrix, Placement
 from peft_methods.tuning import Range, Ranges
 
@@ -37,6 +38,9 @@ class LoRA(TrainedPair):
     def layer(self, base: LinearLike, a: PlacedMatrix, b: PlacedMatrix, chip: AnyChip) -> LowRankLinear:
         return LoRALinear(base, a, b, self.scaling)
 
+    def convolution(self, base: ConvolutionLike, a: PlacedMatrix, b: PlacedMatrix) -> LowRankLayer:
+        return LoRAConvolution(base, a, b, self.scaling)
+
 
 class LoRALinear(LowRankLinear):
     """base(x) + s B(A(x))."""
@@ -47,6 +51,35 @@ class LoRALinear(LowRankLinear):
 
     def delta_weight(self) -> torch.Tensor:
         return self.product_delta()
+
+    def magnitudes(self) -> nn.Parameter | None:
+        return None
+
+    def after_write(self) -> None:
+        """Nothing depends on A and B."""
+
+
+class LoRAConvolution(LowRankLayer):
+    """base(x) + s B(A(patches of x)): A is a convolution with the geometry of the layer and `rank` channels out, B one
+    of kernel 1, as in PEFT. Every output position reads both once."""
+
+    base: nn.Module
+
+    def __init__(self, base: ConvolutionLike, a: PlacedMatrix, b: PlacedMatrix, scaling: float) -> None:
+        super().__init__(base, a, b, scaling)
+        self.geometry = base.geometry if isinstance(base, MappedConvolution) else Geometry.of(base)
+        self.weight_shape = (base.out_channels, base.in_channels, *self.geometry.kernel[-self.geometry.dimensions :])
+
+    def adapted(self, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = self.base(x)
+        batch = x if x.ndim == self.geometry.dimensions + 2 else x[None]
+        inputs = batch if self.dropout is None else self.dropout(batch, self.training)
+        patches, _ = self.geometry.patches(inputs)
+        update: torch.Tensor = self.scaling * self.b(self.a(patches))
+        return y + update.transpose(1, 2).reshape(y.shape)
+
+    def delta_weight(self) -> torch.Tensor:
+        return self.product_delta().reshape(self.weight_shape)
 
     def magnitudes(self) -> nn.Parameter | None:
         return None

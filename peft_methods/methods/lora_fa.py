@@ -8,9 +8,9 @@ import torch
 
 from crossbar_sim.chip.interface import AnyChip
 from peft_methods.base import Adapter
-from peft_methods.methods.lora import LoRALinear
-from peft_methods.methods.low_rank import LowRank, LowRankLinear
-from peft_methods.model_parts import LinearLike
+from peft_methods.methods.lora import LoRAConvolution, LoRALinear
+from peft_methods.methods.low_rank import LowRank, LowRankLayer, LowRankLinear
+from peft_methods.model_parts import ConvolutionLike, LinearLike
 from peft_methods.phases import POOL
 from peft_methods.placement import PlacedMatrix, Placement
 from peft_methods.tuning import Range, Ranges
@@ -46,3 +46,6 @@ class LoRAFA(LowRank):
 
     def layer(self, base: LinearLike, a: PlacedMatrix, b: PlacedMatrix, chip: AnyChip) -> LowRankLinear:
         return LoRALinear(base, a, b, self.scaling)
+
+    def convolution(self, base: ConvolutionLike, a: PlacedMatrix, b: PlacedMatrix) -> LowRankLayer:
+        return LoRAConvolution(base, a, b, self.scaling)

@@ -14,9 +14,21 @@ from crossbar_sim.chip.interface import AnyChip
 from peft_methods.adapted_layer import AdaptedLayer
 from peft_methods.base import Adapter, MergeableAdapter
 from peft_methods.checkpoints.weights import LoRAWeights
+from peft_methods.errors import MethodError
 from peft_methods.methods.dropout import Dropout
 from peft_methods.methods.targeted import TargetedMethod
-from peft_methods.model_parts import LinearLike, check_rank, uniform, weight_of
+from peft_methods.model_parts import (
+    ConvolutionLike,
+    LinearLike,
+    all_linear_layers,
+    check_rank,
+    convolutions,
+    kernels_of,
+    replaceable_layers,
+    uniform,
+    weight_of,
+)
+from peft_methods.patterns import matches
 from peft_methods.phases import UPDATE
 from peft_methods.placement import PlacedMatrix, Placement
 
@@ -55,15 +67,31 @@ class LowRank(TargetedMethod):
         """Put A where this method keeps it."""
 
     @abstractmethod
-    def layer(self, base: LinearLike, a: PlacedMatrix, b: PlacedMatrix, chip: AnyChip) -> LowRankLinear:
+    def layer(self, base: LinearLike, a: PlacedMatrix, b: PlacedMatrix, chip: AnyChip) -> LowRankLayer:
         """What the linear layer `base` becomes."""
+
+    def convolution(self, base: ConvolutionLike, a: PlacedMatrix, b: PlacedMatrix) -> LowRankLayer:
+        """What a convolution becomes; MethodError for a method that has no law for it."""
+        raise MethodError(f"{self.label} has no law for convolutions, of which targets name one; LoRA and LoRA-FA have")
+
+    def updated(self, model: nn.Module) -> dict[str, LinearLike | ConvolutionLike]:
+        """What the update goes to, in the order of the model: linear layers, and the convolutions of those targets that
+        name no linear layer."""
+        linear = all_linear_layers(model)
+        others = tuple(one for one in self.targets or () if not any(matches(name, one) for name in linear))
+        kernels = convolutions(model, others)
+        if not kernels:
+            return dict(self.updated_layers(model))
+        rest = tuple(one for one in self.targets or () if not any(matches(name, one) for name in kernels))
+        found = self.among({**(replaceable_layers(model, rest) if rest else {}), **kernels})
+        return {name: found[name] for name, _ in model.named_modules() if name in found}
 
     def make_adapter(self, model: nn.Module, chip: AnyChip, seed: int) -> LowRankAdapter:
         adapter = LowRankAdapter(self, model, chip, Dropout(self.dropout, seed) if self.dropout else None)
         adapter.left_out = self.left_out(model)
         generator = torch.Generator().manual_seed(seed)
         with chip.ledger.phase(UPDATE):
-            for name, base in self.updated_layers(model).items():
+            for name, base in self.updated(model).items():
                 adapter.add(name, base, generator)
         adapter.train(adapter.masters, self.learning_rate, self.weight_decay)
         return adapter
@@ -80,12 +108,10 @@ class TrainedPair(LowRank):
         return adapter.place(name, a, self.placement, self.a_range / math.sqrt(a.shape[1]))
 
 
-class LowRankLinear(AdaptedLayer):
-    """A linear layer `base` with the product of A and B beside it, s in front."""
+class LowRankLayer(AdaptedLayer):
+    """A layer `base` with the product of A and B beside it, s in front."""
 
-    base: LinearLike
-
-    def __init__(self, base: LinearLike, a: PlacedMatrix, b: PlacedMatrix, scaling: float) -> None:
+    def __init__(self, base: nn.Module, a: PlacedMatrix, b: PlacedMatrix, scaling: float) -> None:
         super().__init__(base)
         self.a = a
         self.b = b
@@ -104,7 +130,7 @@ class LowRankLinear(AdaptedLayer):
 
     @abstractmethod
     def delta_weight(self) -> torch.Tensor:
-        """The merged weight minus the frozen one (d_out, d_in)."""
+        """The merged weight minus the frozen one, in the shape of the weight."""
 
     @abstractmethod
     def magnitudes(self) -> nn.Parameter | None:
@@ -115,6 +141,12 @@ class LowRankLinear(AdaptedLayer):
         """Recompute what depends on A and B."""
 
 
+class LowRankLinear(LowRankLayer):
+    """The same of a linear layer."""
+
+    base: LinearLike
+
+
 class LowRankAdapter(MergeableAdapter):
     """A low-rank method on every target layer of one model."""
 
@@ -123,7 +155,7 @@ class LowRankAdapter(MergeableAdapter):
     def __init__(self, method: LowRank, model: nn.Module, chip: AnyChip, dropout: Dropout | None = None) -> None:
         super().__init__(method, model, chip)
         self.dropout = dropout
-        self.layers: dict[str, LowRankLinear] = {}
+        self.layers: dict[str, LowRankLayer] = {}
 
     @property
     def masters(self) -> list[nn.Parameter]:
@@ -134,10 +166,10 @@ class LowRankAdapter(MergeableAdapter):
         lengths = [layer.magnitudes() for layer in self.layers.values()]
         return matrices + [one for one in lengths if one is not None]
 
-    def add(self, name: str, base: LinearLike, generator: torch.Generator) -> None:
+    def add(self, name: str, base: LinearLike | ConvolutionLike, generator: torch.Generator) -> None:
         """Attach A and B to one layer."""
         method = self.method
-        weight = weight_of(base)
+        weight = kernels_of(base) if isinstance(base, ConvolutionLike) else weight_of(base)
         outputs, inputs = weight.shape
         check_rank(name, weight, method.rank)
         start = uniform(method.rank, inputs, 1 / math.sqrt(inputs), generator, weight)
@@ -146,7 +178,10 @@ class LowRankAdapter(MergeableAdapter):
             self.train_matrix(a)
         b = self.place(f"{name}.lora_B", weight.new_zeros(outputs, method.rank), method.placement, method.b_range)
         self.train_matrix(b)
-        self.layers[name] = method.layer(base, a, b, self.chip)
+        if isinstance(base, ConvolutionLike):
+            self.layers[name] = method.convolution(base, a, b)
+        else:
+            self.layers[name] = method.layer(base, a, b, self.chip)
         self.layers[name].dropout = self.dropout
         self.replace(name, self.layers[name])
 
@@ -158,7 +193,11 @@ class LowRankAdapter(MergeableAdapter):
         return {name: layer.delta_weight() for name, layer in self.layers.items()}
 
     def export(self, name: str) -> LoRAWeights:
-        """The float master copies as a LoRA (or DoRA) module that `save_lora` can write."""
+        """The float master copies as a LoRA (or DoRA) module that `save_lora` can write; MethodError where a target is
+        a convolution, for which it has no place."""
+        for key, layer in self.layers.items():
+            if isinstance(layer.base, ConvolutionLike):
+                raise MethodError(f"{key} is a convolution, and LoRA modules here hold linear layers; use save_native")
         lengths = {key: layer.magnitudes() for key, layer in self.layers.items()}
         magnitude = {key: one.detach().clone() for key, one in lengths.items() if one is not None}
         return LoRAWeights(

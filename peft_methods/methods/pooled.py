@@ -18,7 +18,7 @@ from peft_methods.checkpoints.weights import LoRAWeights
 from peft_methods.errors import MethodError
 from peft_methods.methods.fused import FusedLinear, Mixture, Stack
 from peft_methods.model_parts import LinearLike, all_linear_layers, block_of, weight_of
-from peft_methods.phases import POOL
+from peft_methods.phases import POOL, UPDATE
 from peft_methods.placement import Placement, bill_arithmetic
 
 IN_MEMORY = "digest:"
@@ -121,8 +121,13 @@ class PoolAdapter(MergeableAdapter):
         elif self.coefficients.device.type != "meta":
             bound, generator = math.sqrt(6 / (modules + blocks)), torch.Generator().manual_seed(seed)
             self.coefficients.copy_(torch.empty(modules, blocks).uniform_(-bound, bound, generator=generator))
+        with self.chip.ledger.phase(UPDATE):
+            for layer in self.layers.values():
+                layer.start_magnitude()
+
+    def after_write(self) -> None:
         for layer in self.layers.values():
-            layer.start_magnitude()
+            layer.refresh_norm()
 
     def penalty(self) -> torch.Tensor | None:
         """l1 times the mean |w|."""

@@ -22,7 +22,9 @@ from peft_methods.ntk.gradients import (
     gradients,
     linearised_change,
     ntk,
+    on_tiles,
     outputs_and_gradients,
+    without_noise,
 )
 from peft_methods.ntk.solvers import Penalty, class_signs, one_hot, solve_asymmetric, solve_logistic, solve_ridge
 from peft_methods.placement import DIGITAL
@@ -122,6 +124,9 @@ def tangent_kernel(
     count: Count | None = None,
 ) -> TangentKernel:
     """Read the model once at inputs (N, ...) and form their NTK. Reads of a chip are billed to 'adapt', the NTK's own
-    arithmetic is not (`xbar study one-write` bills it)."""
+    arithmetic is not (`xbar study one-write` bills it). Where signs are taken of a digital model's gradients, those
+    that are rounding alone count as zero (`without_noise`); on tiles they are what the chip reads."""
     outputs, rows = outputs_and_gradients(model, inputs, parameters, chip, count)
+    if kind != "sgd" and not on_tiles(model):
+        rows = without_noise(rows, parameters)
     return TangentKernel(kind, outputs, rows, ntk(rows, kind=kind))

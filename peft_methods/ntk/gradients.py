@@ -37,6 +37,8 @@ KINDS: tuple[Kind, ...] = ("sgd", "sign", "asymmetric")
 Subspace = Literal["all", "blocks", "biases", "head"]
 Count = Callable[[str, int], AbstractContextManager[None]]
 Parameters = dict[str, nn.Parameter]
+ROUNDING = 8
+"""On the digits backbone key biases lie below a half, every other parameter above twenty thousand (float32)."""
 CHUNK = 8192
 """Gradient values per block: an NTK is summed in double precision, block by block."""
 
@@ -164,6 +166,19 @@ def split(parameters: Parameters, flat: Tensor) -> dict[str, Tensor]:
     sizes = [parameter.numel() for parameter in parameters.values()]
     parts = zip(parameters.items(), flat.split(sizes), strict=True)
     return {name: part.view_as(parameter).to(parameter) for (name, parameter), part in parts}
+
+
+def without_noise(rows: Tensor, parameters: Parameters) -> Tensor:
+    """Gradients (N, C, P) with exact zeros for every parameter whose gradients are zero but for rounding, as those of
+    key biases are: softmax does not change when all scores move alike. Their signs would be as large as any other.
+
+    A parameter is one of these if its largest gradient is below ROUNDING steps of the number type, of the largest of
+    all. The same tensor comes back where there is none.
+    """
+    largest = rows.abs().amax((0, 1))
+    least = ROUNDING * torch.finfo(rows.dtype).eps * largest.max()
+    kept = torch.cat([(part.abs().max() >= least).expand(part.numel()) for part in split(parameters, largest).values()])
+    return rows if bool(kept.all()) else rows * kept.to(rows)
 
 
 def ntk(rows: Tensor, columns: Tensor | None = None, kind: Kind = "sgd") -> Tensor:

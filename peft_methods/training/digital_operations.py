@@ -60,6 +60,11 @@ class ProductCounter(TorchDispatchMode):
         self.operations = 0
         self._whole: set[Any] = set()
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """A hook of torch: no, for nothing is compiled here, and skipping imports the compiler."""
+        return False
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         formula = flop_registry.get(func._overloadpacket)

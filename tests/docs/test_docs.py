@@ -163,6 +163,7 @@ def test_every_key_of_a_record_is_described(tmp_path: Path) -> None:
     from benchmarks.estimates.floor_plan import plan_of
     from benchmarks.estimates.sensitivity import sensitivity
     from benchmarks.reporting import design_sheet as designs
+    from benchmarks.streams.record import RequestStep, StreamRecord, StreamSeed, TaskStep
 
     experiment = Experiment(method={"name": "linear-probe", "steps": 1}, seeds=[0])
     result = experiment.run(tmp_path)
@@ -174,7 +175,8 @@ def test_every_key_of_a_record_is_described(tmp_path: Path) -> None:
     shown = [*design, *design["levels"][0], *design["numbers"][0], *designs.catalogue()[0].as_json()]
     plan = plan_of("digits-vit", "lora", "milo2021_128x128").record().as_json()
     study = sensitivity(methods=("linear-probe",)).record().as_json()
-    further = [*counts, *plan, *plan["matrices"][0], *study, *study["variations"][0], *shown]
+    flat = [*StreamRecord.model_fields, *TaskStep.model_fields, *RequestStep.model_fields, *StreamSeed.model_fields]
+    further = [*flat, *counts, *plan, *plan["matrices"][0], *study, *study["variations"][0], *shown]
     assert missing("files.md", [*seed, *nested, *result.record().as_json(), *stored, *further]) == []
 
 

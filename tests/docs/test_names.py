@@ -11,7 +11,7 @@ import pytest
 import benchmarks
 import crossbar_sim
 import peft_methods
-from benchmarks.problems.find import GROUP
+from benchmarks.problems.catalogue import GROUP
 from tests import ROOT
 from tests.docs.test_docs import NAMES, PAGES
 

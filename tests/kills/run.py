@@ -23,7 +23,7 @@ import torch
 from joblib.externals.loky.backend.context import set_start_method
 
 from benchmarks.cli import main
-from benchmarks.experiments.comparison import run_all
+from benchmarks.experiments.running import run_all
 from benchmarks.experiments.suites import load_comparison
 from benchmarks.reporting.report import Report
 

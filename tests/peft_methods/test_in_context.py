@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from benchmarks.problems.in_context import LinearPrompts, noise_floor, noise_floor_on_tiles
+from benchmarks.problems.pretraining.in_context import LinearPrompts, noise_floor, noise_floor_on_tiles
 from benchmarks.reporting.figures.in_context import noise_floors
 from benchmarks.reporting.figures.style import svg
 from crossbar_sim import Hardware

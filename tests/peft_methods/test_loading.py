@@ -163,3 +163,22 @@ def test_a_head_on_tiles_and_other_kinds_of_adapters_are_refused(tmp_path: Path,
         load_adapter(model, chip, tmp_path)
     with pytest.raises(CheckpointError, match="does not exist"):
         load_adapter(model, chip, tmp_path / "nothing")
+
+
+PROMPTED = {
+    "prompts in front": (lambda: peft.PromptTuningConfig(num_virtual_tokens=2, **CAUSAL), "in front of the text"),
+    "made by a network": (lambda: peft.PromptEncoderConfig(num_virtual_tokens=2, **CAUSAL), "a network of its own"),
+    "a prefix of every layer": (lambda: peft.PrefixTuningConfig(num_virtual_tokens=2, **CAUSAL), "keys and values"),
+}
+CAUSAL = {"task_type": "CAUSAL_LM"}
+
+
+@pytest.mark.parametrize("case", PROMPTED)
+def test_prompts_are_refused_with_what_they_do_that_no_method_does(case: str, tmp_path: Path) -> None:
+    config, why = PROMPTED[case]
+    peft.get_peft_model(BY_NAME["gpt2"].model(), config()).save_pretrained(tmp_path)
+    model = BY_NAME["gpt2"].model()
+    before = state(model)
+    with pytest.raises(CheckpointError, match=f"{why}.*LoRA, DoRA and VeRA can be loaded") as refused:
+        load_adapter(model, None, tmp_path)
+    assert len(str(refused.value)) <= 400 and same(before, state(model))

@@ -12,22 +12,23 @@ from crossbar_sim.spec.documents import read_toml
 from crossbar_sim.spec.spec import nearest
 
 QUICK_STEPS = 40
+SHELF = "benchmarks.experiments.suites"
 
 
-def suite_names() -> list[str]:
-    """Names of the suites that ship."""
-    shelf = resources.files("benchmarks.experiments.suites")
-    return sorted(entry.name.removesuffix(".toml") for entry in shelf.iterdir() if entry.name.endswith(".toml"))
+def suite_names(shelf: str = SHELF) -> list[str]:
+    """Names of the suites that ship in a package."""
+    entries = resources.files(shelf).iterdir()
+    return sorted(entry.name.removesuffix(".toml") for entry in entries if entry.name.endswith(".toml"))
 
 
-def find(name: str) -> Path:
+def find(name: str, shelf: str = SHELF) -> Path:
     """The file of a suite: a path that exists, or the name (with or without '.toml') of one that ships."""
     if Path(name).is_file():
         return Path(name)
-    stem = Path(name).name.removesuffix(".toml")
-    if stem not in suite_names():
-        raise SpecError(f"no suite file '{name}', and none of that name ships{nearest(stem, suite_names())}")
-    return Path(str(resources.files("benchmarks.experiments.suites") / f"{stem}.toml"))
+    stem, known = Path(name).name.removesuffix(".toml"), suite_names(shelf)
+    if stem not in known:
+        raise SpecError(f"no suite file '{name}', and none of that name ships{nearest(stem, known)}")
+    return Path(str(resources.files(shelf) / f"{stem}.toml"))
 
 
 def load_experiment(name: str) -> Experiment:

@@ -8,14 +8,18 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from benchmarks.estimates.costs import Costs
 from benchmarks.estimates.floor_plan import FloorPlan
 from benchmarks.estimates.sensitivity import Sensitivity
+from benchmarks.reporting.figures.costs import costs_figure
 from benchmarks.reporting.figures.device import fit_figure, response_figure
 from benchmarks.reporting.figures.floor_plan import floor_plan_figure
 from benchmarks.reporting.figures.ntk import lora_kernel_figure, pulse_prediction_figure
 from benchmarks.reporting.figures.quality import mapping_quality
 from benchmarks.reporting.figures.save import save
 from benchmarks.reporting.figures.sensitivity import tornado
+from benchmarks.reporting.figures.stream import programming_over_tasks
+from benchmarks.reporting.stream_report import StreamReport
 from benchmarks.studies.ntk_on_chip import LoRAKernelFindings, PulseFindings
 from crossbar_sim import DeviceModel, SpecError
 from crossbar_sim.devices.fit import Fit
@@ -26,9 +30,11 @@ FIGURES: dict[type, Callable[[Any], Figure]] = {
     Fit: fit_figure,
     FloorPlan: floor_plan_figure,
     Sensitivity: tornado,
+    Costs: costs_figure,
     Quality: mapping_quality,
     LoRAKernelFindings: lora_kernel_figure,
     PulseFindings: pulse_prediction_figure,
+    StreamReport: lambda report: programming_over_tasks(report.results),
 }
 """What was found -> how it is drawn."""
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from matplotlib.figure import Figure
 
-from benchmarks.problems.in_context import ExcessError, LinearPrompts, NoiseFloor
+from benchmarks.problems.pretraining.in_context import ExcessError, LinearPrompts, NoiseFloor
 from benchmarks.reporting.figures.style import COLUMN, FAINT, INK, SPARE, log_axis, new_figure, style
 
 

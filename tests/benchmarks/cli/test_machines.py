@@ -31,7 +31,7 @@ methods = [{ name = "linear-probe", steps = 2 }]
 COMMAND = "import sys; from benchmarks.cli import main; sys.exit(main())"
 SCRIPT = """
 from benchmarks import Experiment
-from benchmarks.experiments.comparison import run_all
+from benchmarks.experiments.running import run_all
 if __name__ == "__main__":
     experiments = [Experiment(method={{"name": "lora", "steps": 100_000}}, seeds=(0, 1))]
     print("begun", flush=True)

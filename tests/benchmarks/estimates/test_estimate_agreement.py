@@ -46,6 +46,8 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("lorahub", {}),
     ("lorafusion", {}),
     ("lorafusion", {"magnitude": "none", "fusion": "modules"}),
+    ("lorafusion", {"magnitude": "gain"}),
+    ("lorafusion", {"norms": "reads"}),
     ("frozen", {}),
 ]
 

@@ -74,7 +74,7 @@ def test_a_problem_is_counted_with_its_masks_and_what_it_keeps_off_the_tiles(tmp
 OWN = """
 import torch
 from torch import nn
-from benchmarks.problems.digits_vit import problem
+from benchmarks.problems.shipped.digits_vit import problem
 
 def pair():
     return nn.Sequential(nn.Linear(6, 8), nn.Linear(8, 2)), torch.zeros(1, 6)

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks.experiments import experiment as module
-from benchmarks.experiments.comparison import Comparison, run_all
+from benchmarks.experiments.comparison import Comparison
 from benchmarks.experiments.experiment import Experiment, Result
 from benchmarks.experiments.record import RunRecord
+from benchmarks.experiments.running import run_all
 from benchmarks.experiments.suites import load_comparison, load_experiment, suite_names
 from crossbar_sim import Hardware, SpecError
 from crossbar_sim.hardware.components import PROGRAMMING

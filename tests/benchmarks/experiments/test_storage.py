@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks import Experiment
 from benchmarks.cli.show import check_outputs, finite
-from benchmarks.experiments.comparison import run_all
+from benchmarks.experiments.running import run_all
 from benchmarks.experiments.storage import SeedFiles
 from benchmarks.record import SeedRecord
 from crossbar_sim import CrossbarError, SpecError

@@ -16,7 +16,7 @@ from benchmarks.problems.backbones import (
     read_backbone_facts,
     save_backbone,
 )
-from benchmarks.problems.pretrain import BackboneRecipe, pretrain_backbone
+from benchmarks.problems.pretraining.pretrain import BackboneRecipe, pretrain_backbone
 from benchmarks.problems.tasks import base_data
 from peft_methods import accuracy
 

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from benchmarks.problems import fetching
+from benchmarks.problems.catalogue import SHIPPED
 from benchmarks.problems.fetching import (
     CACHE_VARIABLE,
     Package,
@@ -22,7 +23,6 @@ from benchmarks.problems.fetching import (
     member,
     needed,
 )
-from benchmarks.problems.find import SHIPPED
 from benchmarks.problems.problem import ProblemError
 from crossbar_sim import SpecError
 

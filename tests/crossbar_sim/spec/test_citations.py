@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 import crossbar_sim
-from benchmarks.problems.find import find_problem, problem_names
-from benchmarks.reporting.report import COMMON_REFERENCES
+from benchmarks.problems.catalogue import problem_names
+from benchmarks.problems.find import find_problem
+from benchmarks.reporting.sections import COMMON_REFERENCES
 from crossbar_sim import Hardware, SpecError
 from crossbar_sim.hardware.hardware import hardware_names
 from crossbar_sim.spec.citations import bibtex, known_keys, parse_bibliography, reference

@@ -14,13 +14,16 @@ import pytest
 import benchmarks
 import crossbar_sim
 import peft_methods
+from benchmarks.estimates.changed_share import ChangedShare, measured_shares
 from benchmarks.estimates.estimate import Workload
 from benchmarks.experiments.comparison import Comparison
 from benchmarks.experiments.experiment import Experiment
 from benchmarks.problems.fetching import known_packages
+from benchmarks.problems.from_file.problem_file import ProblemFile, TaskFile
 from benchmarks.problems.model_file import LayerShape, ModelFile
-from benchmarks.problems.problem_file import ProblemFile, TaskFile
 from benchmarks.record import Record
+from benchmarks.streams.comparison import StreamComparison
+from benchmarks.streams.stream import Stream
 from benchmarks.studies.recalibration import Damage, Recalibration
 from crossbar_sim import DeviceModel, Hardware
 from crossbar_sim.counting.activity import Activity
@@ -69,7 +72,11 @@ SPECIMENS: list[Spec] = [
     Experiment(method=FullFineTuning()),
     Recalibration(method=FullFineTuning(), damage=Damage(stuck=0.1)),
     Comparison(name="one", methods=({"name": "lora", "rank": 4},), tasks=("fliplr+dim",)),
+    Stream(method=FullFineTuning(), requests=("occlude",)),
+    StreamComparison(name="some", methods=({"name": "lora", "rank": 4},), own_tiles=("lora",)),
     Workload(tokens=3),
+    measured_shares(),
+    ChangedShare(share=0.1, low=0.05, high=1.0, source="stated"),
     ModelFile(name="m", layers=(LayerShape(name="q", inputs=3, outputs=4, tokens=5),), targets=("q",)),
     ProblemFile(
         name="reviews",

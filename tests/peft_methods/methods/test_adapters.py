@@ -27,7 +27,7 @@ from peft_methods import (
 )
 from peft_methods.base import Adapter
 from peft_methods.methods.dora import DoRALinear
-from peft_methods.methods.fused import SummedNorm
+from peft_methods.methods.mixture_norms import SummedNorm
 from peft_methods.training.search import minimise
 from tests.conftest import tiny_net, tiny_pool, tiny_transformer
 
@@ -95,9 +95,9 @@ def test_vera_starts_and_shares(milo: Hardware) -> None:
         assert layer.a is adapter.a and (layer.lambda_d == 0.1).all() and (layer.lambda_b == 0).all()
 
 
-def test_gains_of_ia3_stand_before_the_bias() -> None:
+def test_gains_of_ia3_may_stand_before_the_bias() -> None:
     model = tiny_net(dtype=torch.float64)
-    adapter = IA3(targets=("up",), feed_forward=("down",)).attach(model)
+    adapter = IA3(targets=("up",), feed_forward=("down",), gain_on_bias=False).attach(model)
     move(adapter)
     x = torch.randn(3, 6, dtype=torch.float64)
     up, down = adapter.layers["blocks.0.up"], adapter.layers["blocks.0.down"]

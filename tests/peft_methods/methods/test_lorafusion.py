@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
-from peft_methods import LoRAFusion
+from benchmarks.estimates.counted import Workload
+from benchmarks.estimates.estimate import estimate
+from crossbar_sim import Hardware, SpecError, map_model
+from peft_methods import LoRAFusion, fine_tune
 from peft_methods.checkpoints.lora import load_lora, save_lora
-from peft_methods.methods.fused import FusedLinear, FusedNorm, Mixture, Stack
+from peft_methods.methods.fused import FusedLinear, Mixture, Stack
+from peft_methods.methods.mixture_norms import FusedNorm
 from peft_methods.methods.pooled import PoolAdapter
 from peft_methods.placement import DIGITAL, SramMatrix
 from tests.conftest import tiny_net, tiny_pool
@@ -19,9 +24,10 @@ from tests.conftest import tiny_net, tiny_pool
 TOLERANCE = {"rtol": 1e-9, "atol": 1e-12}
 
 
-def adapter_for(magnitude: str = "vector", seed: int = 0) -> PoolAdapter:
+def adapter_for(magnitude: str = "vector", seed: int = 0, **settings: Any) -> PoolAdapter:
     model = tiny_net(dtype=torch.float64)
-    return LoRAFusion(magnitude=magnitude, pool=tiny_pool(model)).attach(model, seed=seed)  # type: ignore[arg-type]
+    settings = {"magnitude": magnitude, "pool": tiny_pool(model), **settings}
+    return LoRAFusion(**settings).attach(model, seed=seed)
 
 
 def set_coefficients(adapter: PoolAdapter, value: torch.Tensor) -> None:
@@ -165,3 +171,49 @@ def test_export_is_a_plain_lora_with_the_same_weights(tmp_path: Path, magnitude:
         if loaded.magnitude is not None:
             merged = (loaded.magnitude[name].double() / merged.norm(dim=1))[:, None] * merged
         torch.testing.assert_close(merged - weight, delta, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("fusion", ["factors", "modules"])
+def test_norms_read_through_the_tiles_are_those_of_the_tables(fusion: str) -> None:
+    """At the start and after every update, so that both ways train the same values."""
+    tables, reads = (adapter_for(fusion=fusion, norms=norms, steps=3) for norms in ("tables", "reads"))
+    x = torch.rand(12, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    labels = torch.arange(12) % 3
+    for trained in (False, True):
+        for adapter in (tables, reads) if trained else ():
+            fine_tune(adapter.model, adapter, x, labels)
+        for name, layer in reads.layers.items():
+            torch.testing.assert_close(layer.norm(), tables.layers[name].norm(), rtol=1e-11, atol=1e-12)
+            torch.testing.assert_close(layer.magnitude, tables.layers[name].magnitude, rtol=1e-9, atol=1e-10)
+        torch.testing.assert_close(reads.coefficients, tables.coefficients, rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize(("fusion", "rank"), [("factors", 2), ("modules", 2 * 3)])
+def test_norms_read_through_the_tiles_take_three_reads_per_rank_and_update(
+    milo: Hardware, fusion: str, rank: int
+) -> None:
+    model = tiny_net()
+    chip = map_model(model, milo)
+    method = LoRAFusion(pool=tiny_pool(model), norms="reads", fusion=fusion, steps=4)  # type: ignore[arg-type]
+    adapter = method.attach(model, chip)
+    fine_tune(model, adapter, torch.rand(12, 6), torch.arange(12) % 3)
+    rows = [row for row in chip.ledger.rows() if row["component"] == "cell reads" and row["phase"] == "adapt/update"]
+    assert sum(row["count"] for row in rows) == 3 * rank * len(adapter.layers) * (1 + 4)
+    assert chip.ledger.writes("adapt") == 0
+
+
+def test_what_is_kept_for_norms_is_what_the_way_needs() -> None:
+    """A gain needs none, reads two values per output, tables grow with pool and rank."""
+    kept: dict[str, int] = {}
+    for settings in ({"magnitude": "none"}, {"magnitude": "gain"}, {"norms": "reads"}, {}):
+        record = estimate("digits-vit", "lorafusion", "milo2021_128x128", settings, workload=Workload(calibration=0))
+        kept[str(settings)] = record.sram_bytes_by_use["kept"]
+    outputs = 1380 - 36  # of the layers; the other trained values are coefficients
+    assert kept["{'magnitude': 'none'}"] == kept["{'magnitude': 'gain'}"] == 0
+    assert kept["{'norms': 'reads'}"] == 4 * 2 * outputs < kept["{}"] / 10
+
+
+@pytest.mark.parametrize("magnitude", ["gain", "none"])
+def test_norms_without_a_use_are_refused(magnitude: str) -> None:
+    with pytest.raises(SpecError, match="leave norms out, or choose magnitude = 'vector'"):
+        LoRAFusion(magnitude=magnitude, norms="reads")  # type: ignore[arg-type]

@@ -101,6 +101,7 @@ CASES = [
     Case(BitFit(), BIASES, True, mergeable=False),
     Case(BitFit(normalisation=True, targets=("up",)), 2 * 10 + 6, True, mergeable=False),
     Case(IA3(targets=("up",), feed_forward=("down",)), 2 * (10 + 10), True),
+    Case(IA3(targets=("up",), feed_forward=("down",), gain_on_bias=False), 2 * (10 + 10), True),
     Case(Bottleneck(rank=2, targets=("mix",)), 2 * (2 * 2 * 6 + 2 + 6), True, mergeable=False),
     Case(Bottleneck(rank=2, placement="sram"), 2 * (2 * 2 * 6 + 2 + 6), True, mergeable=False, tokens=True),
     Case(VPT(prompts=3), 2 * 3 * 6 + HEAD, False, mergeable=False, tokens=True),
@@ -202,6 +203,8 @@ def test_merged_equals_unmerged(case: Case) -> None:
     with torch.no_grad():
         for name, delta in adapter.delta_weights().items():
             merged.get_submodule(name).weight += delta
+        for name, delta in adapter.delta_biases().items():
+            merged.get_submodule(name).bias += delta
     x = case.data()[0].double()
     torch.testing.assert_close(merged(x), model(x), rtol=1e-12, atol=1e-12)
 

@@ -12,6 +12,8 @@ import torch
 from torch import nn
 
 from benchmarks.cli import main
+from benchmarks.problems.backbones import load_backbone
+from benchmarks.problems.tasks import base_data
 from benchmarks.reporting.figures.ntk import lora_kernel_figure
 from benchmarks.reporting.figures.style import svg
 from benchmarks.studies.ntk_on_chip import ERROR_AT_ONE, lora_kernel_errors, lora_kernel_findings
@@ -27,6 +29,7 @@ from peft_methods.ntk.gradients import (
     ntk,
     split,
     subspace,
+    without_noise,
     write_once,
 )
 from peft_methods.ntk.solvers import one_hot
@@ -266,3 +269,19 @@ def test_every_kernel_fits_its_training_examples(kind: Kind) -> None:
     targets = one_hot(torch.arange(6) % 3, 3).double()
     solution = tangent_kernel(model, x, parameters, kind).regress(targets, 0.0)
     torch.testing.assert_close(solution.predict(model, x, parameters), targets, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["sign", "asymmetric"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_signs_of_gradients_that_are_rounding_alone_do_not_count(kind: Kind, dtype: torch.dtype) -> None:
+    """Key biases have no gradient, by the shift invariance of softmax."""
+    model, images = load_backbone().to(dtype), base_data().train.tensor[:4].to(dtype)
+    biases = subspace(model, "biases")
+    others = {name: value for name, value in biases.items() if not name.endswith("key.bias")}
+    with_keys = gradients(model, images, biases)
+    assert len(others) == len(biases) - 3 and not torch.equal(without_noise(with_keys, biases), with_keys)
+    expected = tangent_kernel(model, images, others, kind).gram
+    torch.testing.assert_close(tangent_kernel(model, images, biases, kind).gram, expected, rtol=1e-5, atol=1e-5)
+    assert float((ntk(with_keys, kind="sign") - ntk(gradients(model, images, others), kind="sign")).abs().max()) > 10
+    kept = gradients(model, images, others)
+    assert without_noise(kept, others) is kept
