@@ -56,8 +56,8 @@ ELEMENTWISE = frozenset(
         torch.Tensor.addcmul,
     }
 )
-"""What becomes a product with a layer's input once it is summed. With numbers, other weights, and tensors of the shape of
-the weight, such as masks, it is no such product."""
+"""What becomes a product with a layer's input once it is summed. With numbers, other weights, and tensors of the shape
+of the weight, such as masks, it is no such product."""
 VIEWS = frozenset(
     {
         *(getattr(torch.Tensor, turned).__get__ for turned in ("T", "mT", "H", "mH")),
