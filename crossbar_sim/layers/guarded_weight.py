@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -44,6 +44,20 @@ PRODUCTS = frozenset(
     }
 )
 """What a layer's forward pass would do with its weight."""
+ELEMENTWISE = frozenset(
+    {
+        torch.mul,
+        torch.multiply,
+        torch.Tensor.mul,
+        torch.Tensor.multiply,
+        torch.Tensor.__mul__,
+        torch.Tensor.__rmul__,
+        torch.addcmul,
+        torch.Tensor.addcmul,
+    }
+)
+"""What becomes a product with a layer's input once it is summed. With numbers, other weights, and tensors of the shape
+of the weight, such as masks, it is no such product."""
 VIEWS = frozenset(
     {
         *(getattr(torch.Tensor, turned).__get__ for turned in ("T", "mT", "H", "mH")),
@@ -91,8 +105,9 @@ VIEWS = frozenset(
 
 class GuardedWeight(torch.Tensor):
     """The values of a weight, to look at and to change; a product with it is refused, since it would be neither read
-    from tiles nor billed. So is one with its transpose, a part of it or its values in another type. What else is
-    computed of it, `weight.detach()` to begin with, is an ordinary tensor.
+    from tiles nor billed. So is one with its transpose, a part of it or its values in another type, and one element by
+    element with a tensor of another shape. What else is computed of it, `weight.detach()` to begin with, is an ordinary
+    tensor.
     """
 
     layer: str
@@ -111,8 +126,8 @@ class GuardedWeight(torch.Tensor):
     def __torch_function__(
         cls, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        if func in PRODUCTS:
-            named = (*args, *(kwargs or {}).values())
+        named = (*args, *(kwargs or {}).values())
+        if func in PRODUCTS or (func in ELEMENTWISE and _meets_other_shapes(named)):
             layer = next((one.layer for one in named if isinstance(one, GuardedWeight)), "a layer")
             raise MappingError(
                 f"{layer}: a product with its weight would go past its tiles or its adapter, unread and unbilled; call "
@@ -121,6 +136,13 @@ class GuardedWeight(torch.Tensor):
         with torch._C.DisableTorchFunctionSubclass():
             found = func(*args, **(kwargs or {}))
             return _guarded(found, args[0].layer) if func in VIEWS and isinstance(args[0], GuardedWeight) else found
+
+
+def _meets_other_shapes(operands: Iterable[Any]) -> bool:
+    """Whether a guarded weight stands beside an ordinary tensor, of one dimension or more, of another shape."""
+    tensors = [one for one in operands if isinstance(one, torch.Tensor) and one.ndim]
+    shapes = {one.shape for one in tensors if isinstance(one, GuardedWeight)}
+    return any(one.shape not in shapes for one in tensors if not isinstance(one, GuardedWeight))
 
 
 def _guarded(found: Any, layer: str) -> Any:

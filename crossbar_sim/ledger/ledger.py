@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from crossbar_sim.hardware.components import COMPONENTS
 from crossbar_sim.runtime.files import write_json, write_text
@@ -22,6 +22,29 @@ KEYS = ("phase", "group", "component", "place", "layer")
 COLUMNS = ("phase", "component", "place", "energy_J", "time_s", "count")
 _PHASE = re.compile("[^/]+(/[^/]+)?")
 _REFUSED = "energy of {} at {} must be finite and not negative, got {}"
+
+
+class Row(TypedDict):
+    """What is billed to a (phase, component, place)."""
+
+    phase: str
+    component: str
+    place: str
+    energy_J: float
+    time_s: float
+    count: int
+
+
+class Written(TypedDict):
+    """Cells that are written in a phase at a place."""
+
+    phase: str
+    place: str
+    cells: int
+
+
+Content = dict[str, str | list[Row] | list[Written]]
+"""Of a ledger: each label by its key, `rows` and `cells_written`."""
 
 
 @dataclass(slots=True)
@@ -201,7 +224,7 @@ class Ledger:
             for key, rows in parts.items()
         }
 
-    def rows(self) -> list[dict[str, Any]]:
+    def rows(self) -> list[Row]:
         """One record per (phase, component, place), in the order they first occurred."""
         return [
             {
@@ -227,9 +250,9 @@ class Ledger:
         """Write everything billed, readable by `from_json`; the file appears whole or not at all."""
         write_json(Path(path), self.content())
 
-    def content(self) -> dict[str, Any]:
+    def content(self) -> Content:
         """Everything billed, as what JSON can hold."""
-        written = [
+        written: list[Written] = [
             {"phase": phase, "place": place, "cells": cells} for (phase, place), cells in self.cells_written.items()
         ]
         return {**self.labels, "rows": self.rows(), "cells_written": written}

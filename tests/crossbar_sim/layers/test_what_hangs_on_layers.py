@@ -69,6 +69,11 @@ def test_flattening_parameters_is_allowed(milo: Hardware) -> None:
         lambda x, w: torch.addmm(x, x, w.transpose(0, 1)),
         lambda x, w: torch.bmm(x[None], w.permute(1, 0)[None]),
         lambda x, w: functional.conv1d(x[:, :, None], w.view(4, 4, 1)),
+        lambda x, w: (x[:, None] * w).sum(-1),
+        lambda x, w: (w * x[:, None]).sum(-1),
+        lambda x, w: torch.mul(w.T, x[..., None]).sum(1),
+        lambda x, w: x[0].mul(w).sum(-1),
+        lambda x, w: torch.addcmul(torch.zeros(2, 4, 4), x[:, None], w).sum(-1),
     ],
 )
 def test_the_weight_is_to_look_at(milo: Hardware, product: Any) -> None:
@@ -78,7 +83,8 @@ def test_the_weight_is_to_look_at(milo: Hardware, product: Any) -> None:
     with pytest.raises(MappingError, match="0: a product with its weight would go past its tiles"):
         product(x, weight)
     assert torch.equal(weight.detach(), chip.matrices["0"].master) and type(weight.detach()) is torch.Tensor
-    for computed in (weight.detach().T, weight.clone(), 2 * weight, weight.norm(), weight[0, 0]):
+    masked, squares = weight * torch.ones(4, 4), weight * weight
+    for computed in (weight.detach().T, weight.clone(), 2 * weight, weight.norm(), weight[0, 0], masked, squares):
         assert type(computed) is torch.Tensor
 
 
