@@ -18,6 +18,7 @@ from crossbar_sim.counting.shapes_only import ShapesOnly
 from crossbar_sim.spec.spec import Spec, nearest
 from peft_methods import Adapter, Method
 from peft_methods.customary import configured_part
+from peft_methods.memory import memory_of
 from peft_methods.methods.gradient_free import GradientFree
 from peft_methods.phases import PHASES, Phase
 from peft_methods.training.activations import KeptActivations
@@ -25,9 +26,6 @@ from peft_methods.training.digital_operations import DigitalOperations
 from peft_methods.training.loop import bill_optimizer
 from peft_methods.training.samples import MASK
 from peft_methods.training.step import TrainingStep
-
-WORD = 4  # bytes of a float32
-ADAM_WORDS = 3  # value and two moments
 
 Count = Annotated[int, Field(ge=1)]
 Inputs = torch.Tensor | Mapping[str, torch.Tensor]
@@ -63,7 +61,6 @@ class Counted:
     chip: CountedChip
     adapter: Adapter
     backbone: frozenset[str]
-    kept_values: int
     workload: Workload
     cells_per_step: float = 0.0
 
@@ -119,18 +116,7 @@ class Counted:
     @property
     def sram_bytes(self) -> dict[str, int]:
         """Trained values with their optimizer state, frozen matrices in SRAM, and what the method keeps beside them."""
-        words = 1 if isinstance(self.adapter.method, GradientFree) else ADAM_WORDS
-        trained = {id(parameter) for parameter in self.adapter.trained_parameters()}
-        frozen = sum(
-            matrix.master.numel()
-            for matrix, placement in self.adapter.placed
-            if placement == "sram" and id(matrix.master) not in trained
-        )
-        return {
-            "trained": WORD * words * self.adapter.trained_values,
-            "frozen": WORD * frozen,
-            "kept": WORD * self.kept_values,
-        }
+        return memory_of(self.adapter)
 
 
 def attach(
@@ -159,10 +145,8 @@ def attach(
             model.train()
             with torch.no_grad(), chip.ledger.phase("deploy"):
                 output_of(model, sample(workload.calibration))
-        known = {id(buffer) for buffer in model.buffers()}
         adapter = method.attach(model, chip)
-    kept = sum(buffer.numel() for buffer in model.buffers() if id(buffer) not in known)
-    return Counted(model, chip, adapter, backbone, kept, workload)
+    return Counted(model, chip, adapter, backbone, workload)
 
 
 def _drop_values(model: nn.Module) -> None:
