@@ -100,7 +100,8 @@ def test_a_disk_that_fills_up_is_one_sentence_and_no_half_file(tmp_path: Path, s
     assert last.startswith("xbar: ") and "cannot be written (No space left on device)" in last
     assert left(process.pid, 5.0) == []
     for path in small_disk.rglob("*"):
-        assert path.is_dir() or (path.suffix == ".json" and json.loads(path.read_text()))
+        claimed = path.name.startswith(".") and path.suffix == ".claim"  # of a worker that was ended; free for the next
+        assert path.is_dir() or claimed or (path.suffix == ".json" and json.loads(path.read_text()))
 
 
 def test_a_write_that_finds_no_space_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,7 +117,7 @@ def test_a_write_that_finds_no_space_leaves_what_was_there(tmp_path: Path, monke
     assert path.read_text() == "before" and list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.slow
+@pytest.mark.whole
 @pytest.mark.skipif(sys.platform != "linux", reason="processes of a group are found in /proc")
 @pytest.mark.parametrize("act", ["experiments[0].run()", "run_all(experiments, workers=2)"])
 def test_an_interrupt_of_a_script_is_one_sentence_and_workers_end(tmp_path: Path, act: str) -> None:
