@@ -10,8 +10,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from crossbar_sim import CrossbarError
+from crossbar_sim import CrossbarError, SpecError
 from crossbar_sim.runtime.files import write_bytes
+from crossbar_sim.spec.documents import parse_json
 
 
 class AssetError(CrossbarError, ValueError):
@@ -42,8 +43,8 @@ def constructor_of(header: Mapping[str, str]) -> dict[str, int]:
     if "constructor" not in header:
         raise AssetError("its header has no constructor arguments")
     try:
-        arguments: dict[str, int] = dict(json.loads(header["constructor"]))
-    except (TypeError, ValueError) as error:
+        arguments: dict[str, int] = dict(parse_json(header["constructor"], "constructor"))
+    except (SpecError, TypeError, ValueError) as error:
         raise AssetError(f"its constructor arguments are wrong: {error}") from error
     return arguments
 

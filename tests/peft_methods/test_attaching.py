@@ -64,7 +64,7 @@ def same(before: Any, after: Any) -> bool:
 def ready(case: Case, hardware: Hardware | None) -> tuple[nn.Module, Method, Chip | None]:
     """A model whose chip has worn tiles of an earlier adapter."""
     model = case.model()
-    method = with_pool(case.method.replace(steps=2), lambda: tiny_pool(model))
+    method = with_pool(case.steps(2), lambda: tiny_pool(model))
     chip = None if hardware is None else map_model(model, hardware)
     adapter = method.attach(model, chip)
     fine_tune(model, adapter, *case.data())
@@ -122,7 +122,7 @@ def test_detach_gives_modes_flags_gradients_and_values_back(case: Case) -> None:
     model.norm.training = True
     next(iter(model.parameters())).requires_grad_(False)
     before = everything(model, None)
-    method = with_pool(case.method.replace(steps=2), lambda: tiny_pool(model))
+    method = with_pool(case.steps(2), lambda: tiny_pool(model))
     adapter = method.attach(model)
     fine_tune(model, adapter, *case.data())
     adapter.detach()

@@ -14,6 +14,7 @@ from crossbar_sim import Chip, Hardware, map_model
 from crossbar_sim.chip.counted import CountedChip
 from peft_methods import Adapter, FullFineTuning, LinearProbe, LoRA, LoRAFusion, Method, MethodError, fine_tune
 from peft_methods.memory import memory_of
+from peft_methods.methods.mixture_norms import FusedNorm
 from peft_methods.methods.pooled import with_pool
 from peft_methods.tasks import Tasks
 from peft_methods.training.loop import programming_energy
@@ -254,5 +255,7 @@ def test_memory_is_what_is_trained_frozen_and_kept() -> None:
     model = tiny_net()
     fused = with_pool(LoRAFusion(), lambda: tiny_pool(model)).attach(model)
     bytes_of = memory_of(fused)
-    tables = sum(b.numel() for layer in fused.layers.values() for b in layer.norms.buffers())  # type: ignore[union-attr]
+    norms = [part for layer in fused.layers.values() for part in layer.modules() if isinstance(part, FusedNorm)]
+    tables = sum(buffer.numel() for norm in norms for buffer in norm.buffers())
+    assert len(norms) == 6
     assert bytes_of == {"trained": 12 * fused.trained_values, "frozen": 0, "kept": 4 * tables}

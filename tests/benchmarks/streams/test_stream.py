@@ -58,7 +58,7 @@ def test_one_task_is_an_experiment(results: list[StreamResult]) -> None:
             name: step.cumulative_energy_by_component_J[name] - run.energy_by_component_J[name] for name in COMPONENTS
         }
         copied = more.pop("SRAM")  # of what was learned, for the time when the chip works on another task
-        assert set(more.values()) == {0} and 0 <= copied < 1e-3 * run.total_energy_J
+        assert set(more.values()) == {0} and 0 <= copied < 1e-2 * run.total_energy_J
         assert (copied == 0) == one.stream.own_tiles
         assert (step.cells_written, step.max_writes_per_cell) == (run.adapt_cells_written, run.max_writes_per_cell)
 
