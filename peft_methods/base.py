@@ -88,7 +88,7 @@ class Method(Spec, ABC):
     @model_validator(mode="after")
     def _rule_fits(self) -> Self:
         rule = self.update_rule
-        if rule != WriteVerify() and "crossbar" not in self.placements().values():
+        if rule != WriteVerify() and not self.trains_on_tiles:
             raise SpecError(f"{self.display_name} trains nothing on tiles, so update_rule has no effect; leave it out")
         if not rule.keeps_value and (self.needs_values or self.weight_decay):
             reader = self.label if self.needs_values else "weight_decay"
@@ -111,14 +111,18 @@ class Method(Spec, ABC):
     def placements(self) -> dict[str, Placement]:
         """Where each kind of trained tensor lives."""
 
+    @property
+    def trains_on_tiles(self) -> bool:
+        """Whether something that it trains lives on tiles."""
+        return "crossbar" in self.placements().values()
+
     def frozen_placements(self) -> dict[str, Placement]:
         """Where each kind of tensor lives that the method adds and never changes; programmed once, in 'pool'."""
         return {}
 
     def search_ranges(self) -> Ranges:
         """What a tuning may search, by the name of the setting."""
-        on_tiles = "crossbar" in self.placements().values()
-        return {**self.searched, **(self.searched_on_tiles if on_tiles else {})}
+        return {**self.searched, **(self.searched_on_tiles if self.trains_on_tiles else {})}
 
     def table(self) -> dict[str, Any]:
         """Its name and its settings, as `peft_methods.methods.read_method` takes them."""

@@ -5,10 +5,8 @@ from __future__ import annotations
 from crossbar_sim.chip.matrix import Matrix
 from peft_methods.base import Adapter
 from peft_methods.methods.gradient_free import GradientFree
+from peft_methods.placement import WORD
 from peft_methods.updates.base import ADAMW
-
-WORD = 4
-"""Bytes of a float32."""
 
 
 def memory_of(adapter: Adapter) -> dict[str, int]:

@@ -14,6 +14,8 @@ from crossbar_sim.chip.matrix import Matrix
 from crossbar_sim.hardware.digital import DigitalWork
 
 Placement = Literal["crossbar", "sram"]
+WORD = 4
+"""Bytes of a word of SRAM, a float32."""
 DIGITAL = DigitalChip()
 """The chip of a run without one: nothing lies on tiles, and nothing is billed."""
 

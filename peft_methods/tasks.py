@@ -18,14 +18,12 @@ from peft_methods.errors import MethodError
 from peft_methods.model_parts import head_of
 from peft_methods.model_state import Computed
 from peft_methods.phases import UPDATE
-from peft_methods.placement import bill_sram
+from peft_methods.placement import WORD, bill_sram
 
 Start = Literal["initial", "previous"]
 """Where training of the next task starts: the values of `attach`, or what the task before has learned."""
 PLACE = "kept tasks"
 """What the ledger calls the memory in which learned tasks are kept."""
-WORD = 4
-"""Bytes of a float32."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,19 +76,19 @@ class Tasks:
             self._check_own_tiles()
         if head is not None:
             self._check_head(head)
-        values = dict(self._start if start == "initial" else adapter.trained_by_name())
         with torch.no_grad(), adapter.chip.all_or_nothing():
             adapter.resume()
             if start == "initial":
                 self._put_buffers({})
             if head is not None:
                 self._put_head(head)
-                name = f"{head_name(adapter.model)}."
-                own = {key: value for key, value in adapter.trained_by_name().items() if key.startswith(name)}
-                values = {**{key: value for key, value in values.items() if not key.startswith(name)}, **own}
-                self._start = {**{key: one for key, one in self._start.items() if not key.startswith(name)}}
-                self._start |= {key: value.detach().clone() for key, value in own.items()}
-            values = {key: value.detach().clone() for key, value in values.items()}
+                own = f"{head_name(adapter.model)}."
+                self._start = {
+                    name: value.detach().clone() if name.startswith(own) else self._start[name]
+                    for name, value in adapter.trained_by_name().items()
+                }
+            now = {name: value.detach().clone() for name, value in adapter.trained_by_name().items()}
+            values = self._start if start == "initial" else now
             if own_tiles:
                 self._take_new_tiles(values)
             adapter.load(values)

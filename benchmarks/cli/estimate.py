@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 from tyro.conf import arg
 
-from benchmarks.cli.options import DEFAULT_HARDWARE, ChangedShare, FigureFile, HardwareName, Json, MethodName, Model
-from benchmarks.cli.show import check_outputs, show
+from benchmarks.cli.options import (
+    DEFAULT_HARDWARE,
+    STANDARD_OUTPUT,
+    ChangedShare,
+    Csv,
+    FigureFile,
+    HardwareName,
+    Json,
+    MethodName,
+    Model,
+)
+from benchmarks.cli.show import check_outputs, show, write_csv
 
 
 def estimate(
@@ -54,7 +63,7 @@ def costs(
     *,
     tasks: Annotated[int, arg(metavar="N", help="adaptations on one chip, unless they are the axis")] = 1,
     changed_share: ChangedShare = None,
-    csv: Annotated[Path | None, arg(metavar="FILE", help="write the records as CSV")] = None,
+    csv: Csv = None,
     figure: FigureFile = None,
     json: Json = None,
 ) -> None:
@@ -65,9 +74,8 @@ def costs(
     found = counting.costs(
         over, methods, values, model=model, hardware=hardware, tasks=tasks, changed_share=changed_share
     )
-    if csv is not None:
-        found.to_csv(csv)
-    show(found.found, found, json, figure, found)
+    write_csv(csv, found.found.records)
+    show(found.found, None if csv == STANDARD_OUTPUT else found, json, figure, found)
 
 
 def floorplan(

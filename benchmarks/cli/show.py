@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv as csv_format
+import csv
 import io
 import json as json_format
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from benchmarks.cli.options import STANDARD_OUTPUT
 
@@ -22,27 +22,23 @@ def show(
     json: Path | None = None,
     figure: Path | None = None,
     drawn: object = None,
-    csv: Path | None = None,
 ) -> None:
-    """Print the table, unless the records go to standard output instead; write them, and the figure of `drawn`."""
-    from crossbar_sim.runtime.files import write_json, write_text
+    """Print the table, if any, unless the records go to standard output instead; write them, and the figure of
+    `drawn`."""
+    from crossbar_sim.runtime.files import write_json
 
     if figure is not None:
         from benchmarks.reporting.figures.draw import draw_to
 
         draw_to(figure, drawn)
     content = finite(as_json(records))
-    if csv == STANDARD_OUTPUT:
-        print(as_csv(content), end="")
-        return
-    if csv is not None:
-        write_text(csv, as_csv(content))
     if json == STANDARD_OUTPUT:
         print(json_format.dumps(content, indent=1, allow_nan=False))
         return
     if json is not None:
         write_json(json, content)
-    print(table)
+    if table is not None:
+        print(table)
 
 
 def check_outputs(*files: Path | None) -> None:
@@ -72,15 +68,21 @@ def as_json(records: Record | Sequence[Record] | Sequence[Mapping[str, object]])
     return [record.as_json() if isinstance(record, Record) else record for record in records]
 
 
-def as_csv(content: Any) -> str:
-    """Flat records as comma-separated values; what is null is empty, groups and lists are written as JSON."""
-    rows = content if isinstance(content, list) else [content]
-    names = list(dict.fromkeys(key for row in rows for key in row))
+def write_csv(file: Path | None, records: Sequence[Record]) -> None:
+    """Write flat records as comma-separated values, or print them; None: nothing. What is null is empty, the parts of a
+    list stand side by side."""
+    from crossbar_sim.runtime.files import write_text
+
+    if file is None or not records:
+        return
     text = io.StringIO()
-    writer = csv_format.DictWriter(text, names, lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow(
-            {key: json_format.dumps(one) if isinstance(one, dict | list) else one for key, one in row.items()}
-        )
-    return text.getvalue()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(type(records[0]).model_fields)
+    writer.writerows(
+        [" ".join(map(str, value)) if isinstance(value, list) else value for value in record.as_json().values()]
+        for record in records
+    )
+    if file == STANDARD_OUTPUT:
+        print(text.getvalue(), end="")
+    else:
+        write_text(file, text.getvalue())

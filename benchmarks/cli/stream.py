@@ -8,8 +8,8 @@ from typing import Annotated
 
 from tyro.conf import arg
 
-from benchmarks.cli.options import Csv, FigureFile, Json, Runs, Workers
-from benchmarks.cli.show import check_outputs, show
+from benchmarks.cli.options import STANDARD_OUTPUT, Csv, FigureFile, Json, Runs, Workers
+from benchmarks.cli.show import check_outputs, show, write_csv
 
 
 def stream(
@@ -52,6 +52,7 @@ def stream(
         endurance=endurance,
     )
     found = StreamReport(run_all(chosen.streams(), workers=workers, runs=runs))
-    show(found.records(), found.table(), json, figure, found, csv)
+    write_csv(csv, found.records())
+    show(found.records(), None if csv == STANDARD_OUTPUT else found.table(), json, figure, found)
     if report is not None:
         print(f"report: {found.save(report)}", file=sys.stderr)

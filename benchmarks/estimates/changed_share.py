@@ -86,7 +86,7 @@ def changed_share(method: Method, steps: int, stated: float | None = None) -> Ch
     """
     if stated is not None:
         return ChangedShare(share=stated, low=stated, high=stated, source=STATED)
-    if "crossbar" not in method.placements().values() or steps < 1:
+    if not method.trains_on_tiles or steps < 1:
         return ChangedShare(share=1.0, low=1.0, high=1.0, source=UNTRAINED)
     measured = None
     if not method.update_rule.model_fields_set:

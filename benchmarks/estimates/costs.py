@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +17,6 @@ from benchmarks.record import Record
 from crossbar_sim import DeviceModel, Hardware, SpecError
 from crossbar_sim.counting.activity import Activity
 from crossbar_sim.hardware.components import PROGRAMMING
-from crossbar_sim.runtime.files import write_text
 from crossbar_sim.spec.spec import nearest
 from crossbar_sim.spec.units import engineering
 from peft_methods.methods import find_method
@@ -211,17 +208,6 @@ class Costs:
                 + (f", most by {pair.moves_most})" if pair.moves_most else ")")
             )
         return "\n".join(lines)
-
-    def to_csv(self, path: str | Path) -> None:
-        """Write the records; the file appears whole or not at all."""
-        text = io.StringIO(newline="")
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(CostRecord.model_fields)
-        writer.writerows(
-            [" ".join(map(str, value)) if isinstance(value, list) else value for value in record.as_json().values()]
-            for record in self.found.records
-        )
-        write_text(Path(path), text.getvalue())
 
 
 def costs(

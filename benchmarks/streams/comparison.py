@@ -77,7 +77,7 @@ class StreamComparison(Spec):
                 seeds=self.seeds,
             )
             for method in self.methods
-            for own in (False, *([True] if method.name in self.own_tiles and writes_tiles(method) else []))
+            for own in (False, *([True] if method.name in self.own_tiles and method.trains_on_tiles else []))
         ]
 
     def with_tasks(self, count: int) -> StreamComparison:
@@ -92,8 +92,3 @@ class StreamComparison(Spec):
         methods = tuple(method.replace(steps=min(method.steps, QUICK_STEPS)) for method in self.methods)
         few = self.with_tasks(min(len(self.tasks), QUICK_TASKS))
         return few.replace(methods=methods, seeds=self.seeds[:1], rounds=1)
-
-
-def writes_tiles(method: AnyMethod) -> bool:
-    """Whether something that the method trains lies on tiles."""
-    return "crossbar" in method.placements().values()

@@ -52,7 +52,7 @@ class ShareRecord(Record):
 
 def writing_methods() -> dict[str, Method]:
     """Every method that trains something on tiles, at the settings of SUITE."""
-    chosen = (method for method in load_comparison(SUITE).methods if "crossbar" in method.placements().values())
+    chosen = (method for method in load_comparison(SUITE).methods if method.trains_on_tiles)
     return {method.name: method for method in chosen}
 
 
