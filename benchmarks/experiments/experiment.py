@@ -30,14 +30,14 @@ from benchmarks.experiments.fields import (
     its_shots,
 )
 from benchmarks.experiments.record import FORMAT, CurvePoint, LedgerRow, ResultRecord, RunRecord, record_run, worn_tile
-from benchmarks.experiments.storage import INTERRUPTED, RUNS, SeedFiles, folder_of
+from benchmarks.experiments.seed_runs import SeedRuns
+from benchmarks.experiments.storage import RUNS, SeedFiles, folder_of
 from benchmarks.problems.pools import folder_for, pool_digest, with_folder
 from benchmarks.problems.problem import Problem, Task
 from benchmarks.record import read_json_object
 from crossbar_sim import Chip, CrossbarError, Hardware, map_model
 from crossbar_sim.chip.interface import AnyChip
 from crossbar_sim.runtime.files import write_json
-from crossbar_sim.runtime.interrupts import interrupts_say
 from crossbar_sim.spec.spec import Spec
 from crossbar_sim.spec.units import engineering
 from peft_methods import evaluate, fine_tune
@@ -47,7 +47,7 @@ from peft_methods.training.samples import Samples
 from peft_methods.training.scores import Measured
 
 
-class Experiment(Spec):
+class Experiment(Spec, SeedRuns[RunRecord, "Result"]):
     """What is run: `method` on `hardware` for a `task` of a `problem`, with `shots_per_class` training samples of each
     class (None: all), per seed.
 
@@ -83,18 +83,9 @@ class Experiment(Spec):
         """Where the record of each seed is kept."""
         return SeedFiles(self.folder(runs), RunRecord)
 
-    @interrupts_say(INTERRUPTED)
-    def run(self, runs: str | Path = RUNS) -> Result:
-        """Run what is not on disk yet, one seed after the other, and return the result."""
-        return self.collect([self.run_seed(seed, runs) for seed in self.seeds], runs)
-
-    def run_seed(self, seed: int, runs: str | Path = RUNS) -> RunRecord:
-        """The record of one seed: from its file if it is there, else simulated and written."""
-        return self.files(runs).record(seed, lambda: simulate(self, seed))
-
-    def run_seed_if_free(self, seed: int, runs: str | Path = RUNS) -> RunRecord | None:
-        """The same; None, at once, where another process is at it."""
-        return self.files(runs).record_if_free(seed, lambda: simulate(self, seed))
+    def simulated(self, seed: int) -> RunRecord:
+        """The record of one seed, whatever is on disk."""
+        return simulate(self, seed)
 
     def collect(self, records: Sequence[RunRecord], runs: str | Path = RUNS) -> Result:
         """Put the records of all seeds in runs/<digest>/result.json; hidden files of killed processes go."""

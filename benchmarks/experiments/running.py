@@ -4,38 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol, TypeVar
 
 from tqdm import tqdm
 
 from benchmarks.experiments.parallel import check_workers, run_parallel
-from benchmarks.experiments.storage import INTERRUPTED, RUNS, SeedFiles
-from benchmarks.record import SeedRecord
+from benchmarks.experiments.seed_runs import Out, R, SeedRuns
+from benchmarks.experiments.storage import INTERRUPTED, RUNS
 from crossbar_sim.runtime.files import check_folder
 from crossbar_sim.runtime.interrupts import interrupts_say
-
-R = TypeVar("R", bound=SeedRecord)
-Out = TypeVar("Out", covariant=True)
-
-
-class SeedRuns(Protocol[R, Out]):
-    """What is run seed by seed, each with a file of its own: an Experiment, a Stream."""
-
-    @property
-    def seeds(self) -> tuple[int, ...]:
-        """One run each."""
-
-    def files(self, runs: str | Path) -> SeedFiles[R]:
-        """Where the record of each seed is kept."""
-
-    def run_seed(self, seed: int, runs: str | Path) -> R:
-        """The record of one seed: from its file if it is there, else simulated and written."""
-
-    def run_seed_if_free(self, seed: int, runs: str | Path) -> R | None:
-        """The same; None, at once, where another process is at it."""
-
-    def collect(self, records: Sequence[R], runs: str | Path) -> Out:
-        """The result of the records of all seeds."""
 
 
 @interrupts_say(INTERRUPTED)

@@ -13,11 +13,11 @@ from matplotlib.figure import Figure
 from benchmarks.reporting.figures import stream as figures
 from benchmarks.reporting.figures.save import save
 from benchmarks.reporting.page import page
-from benchmarks.reporting.sections import ChipSection, Drawing, Work, drawn, works_behind
+from benchmarks.reporting.sections import ChipSection, Work, drawn, works_behind
 from benchmarks.reporting.summary import ReportError
 from benchmarks.reporting.text_table import aligned
 from benchmarks.streams.break_even import break_even
-from benchmarks.streams.record import StreamRecord, StreamSeed
+from benchmarks.streams.record import StreamRecord
 from benchmarks.streams.stream import StreamResult
 from crossbar_sim.runtime.files import write_text
 from crossbar_sim.spec.units import engineering
@@ -144,13 +144,10 @@ class StreamReport:
         """One flat record per method, seed and task."""
         return [record for one in self.results for record in one.records()]
 
-    def seeds(self) -> list[StreamSeed]:
-        """All records as they were measured."""
-        return [seed for one in self.results for seed in one.seeds]
-
     def html(self) -> str:
         """One page that needs no network and no script."""
-        chips = [self._chip(name, index) for index, name in enumerate(self._designs())]
+        designs = {one.stream.hardware.name: one.stream.hardware for one in self.results}
+        chips = [ChipSection(name, design, ()) for name, design in designs.items()]
         return page(
             "stream.html",
             rows=self.rows(),
@@ -171,13 +168,6 @@ class StreamReport:
     def _order(self) -> list[tuple[str, str]]:
         problem = self.results[0].stream.problem
         return [(name, problem.task(name).kind) for name in self.results[0].stream.tasks]
-
-    def _designs(self) -> list[str]:
-        return list(dict.fromkeys(one.stream.hardware.name for one in self.results))
-
-    def _chip(self, name: str, index: int) -> ChipSection:
-        design = next(one.stream.hardware for one in self.results if one.stream.hardware.name == name)
-        return ChipSection(name, design, tuple[Drawing, ...]())
 
     def _references(self, chips: Sequence[ChipSection]) -> list[Work]:
         keys = {key for one in self.results for key in (*one.stream.method.papers, *one.stream.problem.papers)}

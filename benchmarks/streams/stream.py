@@ -22,12 +22,12 @@ from benchmarks.experiments.fields import (
     its_shots,
     its_targets,
 )
-from benchmarks.experiments.storage import INTERRUPTED, RUNS, SeedFiles, folder_of
+from benchmarks.experiments.seed_runs import SeedRuns
+from benchmarks.experiments.storage import RUNS, SeedFiles, folder_of
 from benchmarks.problems.pools import folder_for, pool_digest
 from benchmarks.streams.life import LookBack, live
 from benchmarks.streams.record import StreamRecord, StreamSeed, TaskStep
 from crossbar_sim import SpecError
-from crossbar_sim.runtime.interrupts import interrupts_say
 from crossbar_sim.spec.spec import Spec
 from crossbar_sim.spec.units import engineering
 from peft_methods.tasks import Start
@@ -38,7 +38,7 @@ MOST_TASKS = 100_000
 TaskNames = Annotated[tuple[str, ...], Field(max_length=MOST_TASKS)]
 
 
-class Stream(Spec):
+class Stream(Spec, SeedRuns[StreamSeed, "StreamResult"]):
     """What lives on one chip per seed: `method` on `hardware` learns the `tasks` of a `problem` in this order, `rounds`
     times over, and then answers `requests`, each for a task that was learned.
 
@@ -92,18 +92,9 @@ class Stream(Spec):
         """Where the record of each seed is kept."""
         return SeedFiles(self.folder(runs), StreamSeed)
 
-    @interrupts_say(INTERRUPTED)
-    def run(self, runs: str | Path = RUNS) -> StreamResult:
-        """Run what is not on disk yet, one seed after the other, and return the result."""
-        return self.collect([self.run_seed(seed, runs) for seed in self.seeds], runs)
-
-    def run_seed(self, seed: int, runs: str | Path = RUNS) -> StreamSeed:
-        """The record of one seed: from its file if it is there, else simulated and written."""
-        return self.files(runs).record(seed, lambda: live(self, seed))
-
-    def run_seed_if_free(self, seed: int, runs: str | Path = RUNS) -> StreamSeed | None:
-        """The same; None, at once, where another process is at it."""
-        return self.files(runs).record_if_free(seed, lambda: live(self, seed))
+    def simulated(self, seed: int) -> StreamSeed:
+        """The record of one seed, whatever is on disk."""
+        return live(self, seed)
 
     def collect(self, records: Sequence[StreamSeed], runs: str | Path = RUNS) -> StreamResult:
         """The result of the records of all seeds; hidden files of killed processes go."""

@@ -26,13 +26,13 @@ from benchmarks.experiments.fields import (
     its_hardware,
     its_shots,
 )
-from benchmarks.experiments.storage import INTERRUPTED, RUNS, SeedFiles, folder_of
+from benchmarks.experiments.seed_runs import SeedRuns
+from benchmarks.experiments.storage import RUNS, SeedFiles, folder_of
 from benchmarks.problems.find import find_problem
 from benchmarks.problems.pools import folder_for, pool_digest, with_folder
 from benchmarks.problems.problem import Task
 from benchmarks.record import Record, SeedRecord
 from crossbar_sim import DeviceModel, Hardware, SpecError
-from crossbar_sim.runtime.interrupts import interrupts_say
 from crossbar_sim.spec.spec import Spec
 from peft_methods import METHODS, fine_tune
 from peft_methods.methods import find_method
@@ -131,7 +131,7 @@ class RecalibrationRecord(Record):
     """Gain over loss; None: nothing was lost."""
 
 
-class Recalibration(Spec):
+class Recalibration(Spec, SeedRuns[RecalibrationRun, RecalibrationRecord]):
     """A damaged chip is fine-tuned by `method` for the task that its backbone was shipped for."""
 
     method: AnyMethod
@@ -142,7 +142,7 @@ class Recalibration(Spec):
     damage: Damage = Damage(programming_error=6.0)
     seeds: Seeds = (0, 1, 2)
 
-    def files(self, runs: Path = RUNS) -> SeedFiles[RecalibrationRun]:
+    def files(self, runs: str | Path = RUNS) -> SeedFiles[RecalibrationRun]:
         """Where the record of each seed is kept."""
         problem, pool = self.problem.digest(self.home), pool_digest(self.method, self.pool_folder)
         return SeedFiles(folder_of(runs, "recalibration", self.digest(), problem, pool, FORMAT), RecalibrationRun)
@@ -162,14 +162,12 @@ class Recalibration(Spec):
         """Where the LoRA modules are that the method may mix."""
         return folder_for(self.method, self.problem, self.pool)
 
-    def run_seed(self, seed: int, runs: Path = RUNS) -> RecalibrationRun:
-        """The record of one seed: from its file if it is there, else simulated and written."""
-        return self.files(runs).record(seed, lambda: recalibrate(self, seed))
+    def simulated(self, seed: int) -> RecalibrationRun:
+        """The record of one seed, whatever is on disk."""
+        return recalibrate(self, seed)
 
-    @interrupts_say(INTERRUPTED)
-    def run(self, runs: Path = RUNS) -> RecalibrationRecord:
+    def collect(self, records: Sequence[RecalibrationRun], runs: str | Path = RUNS) -> RecalibrationRecord:
         """Means over the seeds: accuracy of the digital backbone, of the damaged chip and of the recalibrated one."""
-        records = [self.run_seed(seed, runs) for seed in self.seeds]
         self.files(runs).sweep()
 
         def mean(key: str) -> float:
