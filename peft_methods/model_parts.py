@@ -52,6 +52,27 @@ def safe_squares(squares: torch.Tensor, frozen: torch.Tensor) -> torch.Tensor:
     return torch.maximum(squares, limits.eps * frozen).clamp_min(limits.tiny)
 
 
+def row_squares(base: LinearLike) -> torch.Tensor:
+    """||w_o||^2 of every output (d_out,)."""
+    return weight_of(base).detach().square().sum(dim=1)
+
+
+def merged_row_squares(
+    base: LinearLike, squares: torch.Tensor, a: torch.Tensor, b: torch.Tensor, scaling: float
+) -> torch.Tensor:
+    """||w_o||^2 + 2 s b_o . c_o + s^2 b_o^T (A A^T) b_o, the squared row norms of W + s B A, where c = W A^T is read
+    through the layer, one vector per rank; `squares` are the ||w_o||^2. Digital: `merged_row_operations`."""
+    c = product(base, a).T
+    added = ((2 * c + scaling * b @ (a @ a.T)) * b).sum(dim=1)
+    return safe_squares(squares + scaling * added, squares)
+
+
+def merged_row_operations(a: torch.Tensor, b: torch.Tensor) -> int:
+    """Multiply-accumulates of `merged_row_squares` beside the reads."""
+    (outputs, rank), inputs = b.shape, a.shape[1]
+    return rank * rank * (inputs + outputs) + 2 * rank * outputs
+
+
 def uniform(outputs: int, inputs: int, bound: float, generator: torch.Generator, like: torch.Tensor) -> torch.Tensor:
     """A matrix (outputs, inputs) uniform in +-bound, of the type and on the device of `like`."""
     if like.device.type == "meta":

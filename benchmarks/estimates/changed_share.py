@@ -10,6 +10,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from benchmarks.record import Record
 from crossbar_sim.counting.activity import Share
 from crossbar_sim.spec.documents import read_toml
 from crossbar_sim.spec.spec import Spec
@@ -21,16 +22,23 @@ STATED = "stated"
 UNTRAINED = "nothing is trained on tiles"
 
 
-class MeasuredShare(Spec):
-    """Share of the trained cells that took pulses per step, over runs of `steps` steps: mean, smallest, largest."""
+class MeasuredShare(Record):
+    """What the runs of one method, rule and number of steps rewrote."""
 
     method: str
+    """Its key in METHODS."""
     rule: str
+    """Its update rule."""
     steps: Annotated[int, Field(ge=1)]
+    """Of training."""
     share: Share
+    """Mean over the runs: cells that took pulses, per step and trained cell."""
     low: Share
+    """The smallest of the runs."""
     high: Share
+    """The largest of the runs."""
     runs: Annotated[int, Field(ge=1)]
+    """Tasks times seeds."""
 
 
 class MeasuredShares(Spec):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+from benchmarks.estimates.costs import break_even as of_lines
 from benchmarks.streams.stream import StreamResult
 
 
@@ -18,5 +19,4 @@ def break_even(one: StreamResult, other: StreamResult) -> float | None:
     for place, (before, after) in enumerate(pairwise(gaps)):
         if after <= 0:
             return place + max(before, 0.0) / (before - after) if before > after else float(place)
-    saved = other.per_task - one.per_task
-    return (one.once - other.once) / saved if saved > 0 else None
+    return of_lines(one.once, one.per_task, other.once, other.per_task)

@@ -15,7 +15,6 @@ from benchmarks.estimates.changed_share import MeasuredShare, MeasuredShares
 from benchmarks.experiments.suites import load_comparison
 from benchmarks.problems.shipped.digits_vit import NAME
 from benchmarks.problems.tasks import few_shot, get_task
-from benchmarks.record import Record
 from benchmarks.studies.base import Findings, Study
 from benchmarks.studies.digits import deploy_digits
 from crossbar_sim import Hardware, SpecError
@@ -29,25 +28,6 @@ from peft_methods.updates.base import read_rule
 HARDWARE = "milo2021_128x128"
 SUITE = "all_methods"
 COMMAND = "xbar study changed-shares"
-
-
-class ShareRecord(Record):
-    """What the runs of one method, rule and number of steps rewrote."""
-
-    method: str
-    """Its key in METHODS."""
-    rule: str
-    """Its update rule."""
-    steps: int
-    """Of training."""
-    share: float
-    """Mean over the runs: cells that took pulses, per step and trained cell."""
-    low: float
-    """The smallest of the runs."""
-    high: float
-    """The largest of the runs."""
-    runs: int
-    """Tasks times seeds."""
 
 
 def writing_methods() -> dict[str, Method]:
@@ -66,7 +46,7 @@ def share_of(method: Method, task: str, seed: int) -> float:
     return sum(history.cells_written) / (method.steps * cells)
 
 
-class ShareFindings(Findings[ShareRecord]):
+class ShareFindings(Findings[MeasuredShare]):
     """One record per method, rule and number of steps."""
 
     def __str__(self) -> str:
@@ -112,7 +92,7 @@ class ChangedShares(Study):
                         changed = method.replace(steps=steps, update_rule=rule)
                         found = [share_of(changed, task, seed) for task in self.tasks for seed in self.seeds]
                         records.append(
-                            ShareRecord(
+                            MeasuredShare(
                                 method=method.name,
                                 rule=rule.name,
                                 steps=steps,
@@ -126,10 +106,9 @@ class ChangedShares(Study):
             write_text(self.write, self.table_of(records))
         return ShareFindings(tuple(records))
 
-    def table_of(self, records: list[ShareRecord]) -> str:
+    def table_of(self, records: list[MeasuredShare]) -> str:
         """The TOML text of the table that ships."""
-        shares = tuple(MeasuredShare(**record.model_dump()) for record in records)
         table = MeasuredShares(
-            command=COMMAND, problem=NAME, hardware=HARDWARE, tasks=self.tasks, seeds=self.seeds, shares=shares
+            command=COMMAND, problem=NAME, hardware=HARDWARE, tasks=self.tasks, seeds=self.seeds, shares=tuple(records)
         )
         return tomli_w.dumps(table.model_dump(mode="json"))

@@ -9,7 +9,14 @@ from torch import nn
 
 from crossbar_sim.chip.interface import AnyChip
 from peft_methods.methods.low_rank import LowRankLinear, TrainedPair
-from peft_methods.model_parts import LinearLike, product, safe_squares, weight_of
+from peft_methods.model_parts import (
+    LinearLike,
+    merged_row_operations,
+    merged_row_squares,
+    product,
+    row_squares,
+    weight_of,
+)
 from peft_methods.placement import PlacedMatrix, Placement, bill_arithmetic, bill_sram
 from peft_methods.tuning import Range, Ranges
 
@@ -52,7 +59,7 @@ class DoRALinear(LowRankLinear):
     def __init__(self, base: LinearLike, a: PlacedMatrix, b: PlacedMatrix, scaling: float, chip: AnyChip) -> None:
         super().__init__(base, a, b, scaling)
         self.chip = chip
-        squares = weight_of(base).detach().square().sum(dim=1)
+        squares = row_squares(base)
         self.register_buffer("squares", squares, persistent=False)
         self.register_buffer("norm", squares.sqrt(), persistent=False)
         self._zero_rows = self._rows_of_zeros(squares)
@@ -88,14 +95,10 @@ class DoRALinear(LowRankLinear):
     def after_write(self) -> None:
         a = self.a.master
         b = self.b.master
-        (outputs, rank), inputs = b.shape, a.shape[1]
-        c = product(self.base, a).T
-        added = ((2 * c + self.scaling * b @ (a @ a.T)) * b).sum(dim=1)
-        squares = self.squares + self.scaling * added
-        squares = safe_squares(squares, self.squares)
+        squares = merged_row_squares(self.base, self.squares, a, b, self.scaling)
         self.norm = squares.sqrt()
         self._zero_rows = self._rows_of_zeros(squares)
-        operations = rank * rank * (inputs + outputs) + 2 * rank * outputs
+        operations, outputs = merged_row_operations(a, b), len(b)
         bill_arithmetic(self.chip, "DoRA", adds=operations, multiplies=operations)
         bill_sram(self.chip, "DoRA", reads=a.numel() + b.numel() + outputs, writes=outputs)
 

@@ -11,7 +11,7 @@ from torch import nn
 from crossbar_sim.chip.interface import AnyChip
 from peft_methods.adapted_layer import AdaptedLayer
 from peft_methods.methods.mixture_norms import FusedNorm, MixtureNorm, ReadNorm, SummedNorm
-from peft_methods.model_parts import LinearLike, product, weight_of
+from peft_methods.model_parts import LinearLike, product, row_squares, weight_of
 from peft_methods.placement import PlacedMatrix, bill_arithmetic, bill_sram
 
 Magnitude = Literal["vector", "gain", "none"]
@@ -77,8 +77,7 @@ class FusedLinear(AdaptedLayer):
         self.magnitude: nn.Parameter | None = None
         if mixture.magnitude == "none":
             return
-        frozen = weight.square().sum(dim=1).sqrt()
-        self.magnitude = nn.Parameter(frozen, requires_grad=False)
+        self.magnitude = nn.Parameter(row_squares(base).sqrt(), requires_grad=False)
         if mixture.magnitude == "vector" and mixture.norms == "reads":
             self.reads = ReadNorm(base, stack.a, stack.b, stack.scaling, chip)
         elif mixture.magnitude == "vector":
@@ -96,7 +95,7 @@ class FusedLinear(AdaptedLayer):
         """m = ||W||_row, or the gain that goes with it at the present coefficients: the only norm it ever takes."""
         if self.magnitude is None:
             return
-        start = weight_of(self.base).detach().square().sum(dim=1).sqrt()
+        start = row_squares(self.base).sqrt()
         if self.mixture.magnitude == "gain":
             start /= self._make_tables()(self.weights)
             operations = self._operations_of_one_norm()

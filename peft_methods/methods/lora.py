@@ -52,12 +52,6 @@ class LoRALinear(LowRankLinear):
     def delta_weight(self) -> torch.Tensor:
         return self.product_delta()
 
-    def magnitudes(self) -> nn.Parameter | None:
-        return None
-
-    def after_write(self) -> None:
-        """Nothing depends on A and B."""
-
 
 class LoRAConvolution(LowRankLayer):
     """base(x) + s B(A(patches of x)): A is a convolution with the geometry of the layer and `rank` channels out, B one
@@ -80,9 +74,3 @@ class LoRAConvolution(LowRankLayer):
 
     def delta_weight(self) -> torch.Tensor:
         return self.product_delta().reshape(self.weight_shape)
-
-    def magnitudes(self) -> nn.Parameter | None:
-        return None
-
-    def after_write(self) -> None:
-        """Nothing depends on A and B."""

@@ -132,13 +132,12 @@ class LowRankLayer(AdaptedLayer):
     def delta_weight(self) -> torch.Tensor:
         """The merged weight minus the frozen one, in the shape of the weight."""
 
-    @abstractmethod
     def magnitudes(self) -> nn.Parameter | None:
-        """The trained lengths of the outputs (d_out,); None: there are none."""
+        """A hook: the trained lengths of the outputs (d_out,); None: there are none."""
+        return None
 
-    @abstractmethod
     def after_write(self) -> None:
-        """Recompute what depends on A and B."""
+        """A hook: compute again what depends on A and B."""
 
 
 class LowRankLinear(LowRankLayer):

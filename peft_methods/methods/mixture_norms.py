@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from crossbar_sim.chip.interface import AnyChip
-from peft_methods.model_parts import LinearLike, product, safe_squares, weight_of
+from peft_methods.model_parts import LinearLike, merged_row_operations, merged_row_squares, row_squares, safe_squares
 from peft_methods.placement import PlacedMatrix, bill_arithmetic, bill_sram, read_back
 
 
@@ -134,7 +134,7 @@ class ReadNorm(nn.Module):
         self._matrices = base, a, b  # of the layer, which registers them
         self.scaling = scaling
         self.chip = chip
-        squares = weight_of(base).detach().square().sum(dim=1)
+        squares = row_squares(base)
         self.register_buffer("squares", squares, persistent=False)
         self.register_buffer("norm", squares.sqrt(), persistent=False)
 
@@ -143,11 +143,7 @@ class ReadNorm(nn.Module):
         """Read the norm anew; into_a, into_b (k, N r): what drives the two stacks, row by row, to give A' and B'^T."""
         base, a_stack, b_stack = self._matrices
         a, b = read_back(a_stack, into_a), b_stack(into_b).T
-        c = product(base, a).T
-        (outputs, rank), inputs = b.shape, a.shape[1]
-        added = ((2 * c + self.scaling * b @ (a @ a.T)) * b).sum(dim=1)
-        self.norm = safe_squares(self.squares + self.scaling * added, self.squares).sqrt()
-        operations = rank * rank * (inputs + outputs) + 2 * rank * outputs
+        self.norm = merged_row_squares(base, self.squares, a, b, self.scaling).sqrt()
+        operations, words = merged_row_operations(a, b), a.numel() + 2 * b.numel()
         bill_arithmetic(self.chip, "fusion", adds=operations, multiplies=operations)
-        words = rank * (inputs + 2 * outputs)
-        bill_sram(self.chip, "fusion", reads=words + outputs, writes=words + outputs)
+        bill_sram(self.chip, "fusion", reads=words + len(b), writes=words + len(b))

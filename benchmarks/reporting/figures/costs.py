@@ -5,10 +5,18 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 
 from benchmarks.estimates.costs import Costs
-from benchmarks.reporting.figures.style import COLUMN, FAINT, INK, log_axis, new_figure, set_ticks, style
-
-COLOURS = ("#332288", "#CC6677", "#117733", "#DDCC77", "#88CCEE", "#AA4499", "#882255", "#44AA99")
-MARKS = "osD^vPX*"
+from benchmarks.reporting.figures.style import (
+    COLUMN,
+    FAINT,
+    INK,
+    log_axis,
+    look_of,
+    looks,
+    new_figure,
+    set_ticks,
+    style,
+)
+from peft_methods.methods import read_method
 
 
 def costs_figure(costs: Costs) -> Figure:
@@ -17,16 +25,17 @@ def costs_figure(costs: Costs) -> Figure:
     methods = list(dict.fromkeys(record.method for record in records))
     named = any(isinstance(record.x, str) for record in records)
     places = list(dict.fromkeys(record.x for record in records))
+    look = looks({method: look_of(read_method(method)) for method in methods})
     with style():
         figure = new_figure("costs", COLUMN + 0.6, 2.8)
         axes = figure.subplots()
-        for index, method in enumerate(methods):
+        for method in methods:
             rows = [record for record in records if record.method == method and record.reprogramming_energy_J > 0]
             if not rows:
                 axes.plot([], [], color=FAINT, label=f"{method}: 0 J")
                 continue
             x = [places.index(row.x) if named else float(row.x) for row in rows]
-            colour, mark = COLOURS[index % len(COLOURS)], MARKS[index % len(MARKS)]
+            colour, mark = look[method]
             energies = [row.reprogramming_energy_J for row in rows]
             axes.plot(x, energies, color=colour, marker=mark, markersize=3, linewidth=0 if named else 1, label=method)
             low, high = zip(*(row.reprogramming_energy_range_J for row in rows), strict=True)
