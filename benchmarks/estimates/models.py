@@ -65,10 +65,11 @@ def _of_toml(path: Path) -> ModelShape:
     return shape_of_problem(find_problem(str(path))) if {"problem", "task_type"} & set(document) else read_model(path)
 
 
-def shape_of_problem(problem: Problem) -> ModelShape:
-    """The pre-trained model of the problem's first target; a sample is as long as the longest that it trains on."""
-    task = problem.targets()[0]
-    train = task.data(problem.shots_per_class, 0).train
+def shape_of_problem(problem: Problem, task_name: str | None = None, shots: int | None = None) -> ModelShape:
+    """The pre-trained model of a task of the problem (None: its first target) with so many training samples per class
+    (None: as many as the problem states); a sample is as long as the longest that it trains on."""
+    task = problem.targets()[0] if task_name is None else problem.task(task_name)
+    train = task.data(problem.shots_per_class if shots is None else shots, 0).train
     inputs = train.take(slice(0, 1)).inputs if isinstance(train.inputs, Tensor) else train.by_name()
     return _with_inputs(partial(problem.fresh_model, task), inputs, problem.exclude)
 

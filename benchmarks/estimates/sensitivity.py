@@ -194,11 +194,11 @@ def constants_of(hardware: Hardware, kinds: Sequence[str] = ("assumed",)) -> lis
 def varied(hardware: Hardware, constant: Constant, factor: float) -> Hardware:
     """The design with one number, or the sigma of one law, times `factor`; SpecError if that is none."""
     part: SourcedSpec = getattr(hardware, constant.part)
-    value = _scaled(getattr(part, constant.name), factor)
+    value = scaled(getattr(part, constant.name), factor)
     return hardware.replace(**{constant.part: part.replace(**{constant.name: value})})
 
 
-def _scaled(value: Any, factor: float) -> Any:
+def scaled(value: Any, factor: float) -> Any:
     """The number, or the law with its standard deviation, times `factor`."""
     if isinstance(value, TelegraphNoise):
         return value.replace(amplitude=factor * value.amplitude)

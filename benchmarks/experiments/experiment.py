@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import statistics
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -33,14 +33,14 @@ from benchmarks.experiments.record import FORMAT, CurvePoint, LedgerRow, ResultR
 from benchmarks.experiments.seed_runs import SeedRuns
 from benchmarks.experiments.storage import RUNS, SeedFiles, folder_of
 from benchmarks.problems.pools import folder_for, pool_digest, with_folder
-from benchmarks.problems.problem import Problem, Task
+from benchmarks.problems.problem import Problem, Task, TaskData
 from benchmarks.record import read_json_object
 from crossbar_sim import Chip, CrossbarError, Hardware, map_model
 from crossbar_sim.chip.interface import AnyChip
 from crossbar_sim.runtime.files import write_json
 from crossbar_sim.spec.spec import Spec
 from crossbar_sim.spec.units import engineering
-from peft_methods import evaluate, fine_tune
+from peft_methods import Adapter, evaluate, fine_tune
 from peft_methods.placement import DIGITAL
 from peft_methods.training.loop import History, programming_energy
 from peft_methods.training.samples import Samples
@@ -213,46 +213,74 @@ def _is_result(path: Path, result: Result) -> bool:
     return (stored.experiment, stored.seeds) == (result.experiment, result.seeds)
 
 
-def simulate(experiment: Experiment, seed: int) -> RunRecord:
-    """Deploy, adapt, infer once; everything in the record comes from this one chip."""
+@dataclass(frozen=True)
+class Adapted:
+    """A model on its chip after the last step of training, and what it was adapted with."""
+
+    model: nn.Module
+    chip: Chip
+    adapter: Adapter
+    history: History
+    data: TaskData
+
+
+Watch = Callable[[nn.Module, Chip, TaskData, int], None]
+"""Called after every step of training: model, chip, data, steps done."""
+
+
+def adapt(experiment: Experiment, seed: int, watch: Watch | None = None) -> Adapted:
+    """Deploy the model on a new chip and fine-tune it for the task."""
     problem, method = experiment.problem, with_folder(experiment.method, experiment.pool_folder)
     task = problem.task(experiment.task)
     data = task.data(experiment.shots_per_class, seed)
     model, chip = deploy(problem, task, experiment.hardware, seed)
     adapter = method.attach(model, chip, seed)
-    curve: list[CurvePoint] = []
-    every = max(1, method.steps // experiment.curve_points) if experiment.curve_points else None
 
-    def watch(step: int, history: History) -> None:
-        if every is not None and (step % every == 0 or step == method.steps):
+    def on_step(step: int, _: History) -> None:
+        if watch is not None:
+            watch(model, chip, data, step)
+
+    train = data.train
+    history = fine_tune(
+        model, adapter, train.inputs, train.labels, loss=problem.loss_function, seed=seed, on_step=on_step
+    )
+    return Adapted(model, chip, adapter, history, data)
+
+
+def simulate(experiment: Experiment, seed: int) -> RunRecord:
+    """Deploy, adapt, infer once; everything in the record comes from this one chip."""
+    problem, steps = experiment.problem, experiment.method.steps
+    curve: list[CurvePoint] = []
+    every = max(1, steps // experiment.curve_points) if experiment.curve_points else None
+
+    def watch(model: nn.Module, chip: Chip, data: TaskData, step: int) -> None:
+        if every is not None and (step % every == 0 or step == steps):
             right = judge(problem, model, data.validation).value
             spent = programming_energy(chip)
             curve.append(CurvePoint(step=step, write_energy_J=spent, validation_accuracy=right))
 
-    train = data.train
-    history = fine_tune(
-        model, adapter, train.inputs, train.labels, loss=problem.loss_function, seed=seed, on_step=watch
-    )
+    done = adapt(experiment, seed, watch)
+    model, chip, data = done.model, done.chip, done.data
     test = judge(problem, model, data.test, chip)
-    if curve and curve[-1].step == method.steps:
+    if curve and curve[-1].step == steps:
         validation = curve[-1].validation_accuracy
     else:
         with chip.probing():
             validation = judge(problem, model, data.validation).value
-    task_writes = adapter.task_writes()
+    task_writes = done.adapter.task_writes()
     return record_run(
         RunRecord,
         chip,
-        history,
+        done.history,
         task_writes,
         seed=seed,
         accuracy=test.value,
         standard_error=test.standard_error,
         validation_accuracy=validation,
-        trained_values=adapter.trained_values,
+        trained_values=done.adapter.trained_values,
         inferences=len(data.test),
         curve=tuple(curve),
-        loss=tuple(history.loss),
+        loss=tuple(done.history.loss),
         worn_tile=worn_tile(chip, task_writes),
         ledger=tuple(LedgerRow(**row) for row in chip.ledger.rows()),
     )

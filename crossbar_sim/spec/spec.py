@@ -220,7 +220,7 @@ class SourcedSpec(Spec):
                     provenance[key] = Provenance(**note)
                 except SpecError as error:
                     raise SpecError(f"{key}: {error}") from None
-                plain[key] = cls._to_si(key, item["value"], unit)
+                plain[key] = cls.to_si(key, item["value"], unit)
             elif key != "provenance":
                 plain[key] = item
         return {**plain, "provenance": provenance}
@@ -265,7 +265,8 @@ class SourcedSpec(Spec):
         return marks
 
     @classmethod
-    def _to_si(cls, key: str, value: Any, unit: str) -> Any:
+    def to_si(cls, key: str, value: Any, unit: str) -> Any:
+        """A value of a field in its SI unit; SpecError for a unit of something else."""
         marks = cls._marks(key)
         if not marks or unit == "1":
             return value
