@@ -1,4 +1,4 @@
-"""The command line: xbar compare | stream | run | tune | study | recalibrate | estimate | costs | floorplan |
+"""The command line: xbar compare | stream | explore | run | tune | study | recalibrate | estimate | costs | floorplan |
 sensitivity | quality | device | hardware | methods | problem | pretrain."""
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import tyro
 from benchmarks.cli.compare import compare, run, tune
 from benchmarks.cli.device import device, hardware, quality
 from benchmarks.cli.estimate import costs, estimate, floorplan, methods, sensitivity
+from benchmarks.cli.explore import explore
 from benchmarks.cli.pretrain import pretrain
 from benchmarks.cli.problem import problem
 from benchmarks.cli.stream import stream
@@ -19,6 +20,7 @@ app = tyro.extras.SubcommandApp()
 for command in (
     compare,
     stream,
+    explore,
     run,
     tune,
     study,

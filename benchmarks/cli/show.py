@@ -68,6 +68,47 @@ def as_json(records: Record | Sequence[Record] | Sequence[Mapping[str, object]])
     return [record.as_json() if isinstance(record, Record) else record for record in records]
 
 
+def write_rows(file: Path | None, rows: Sequence[Mapping[str, object]]) -> None:
+    """Write flat rows, each with some of the same keys, as comma-separated values, or as Parquet where the file ends in
+    .parquet and pyarrow is there; None: nothing. SpecError without pyarrow."""
+    from crossbar_sim.runtime.files import write_bytes, write_text
+
+    if file is None or not rows:
+        return
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    if file.suffix == ".parquet":
+        write_bytes(file, parquet([{name: row.get(name) for name in names} for row in rows]))
+        return
+    text = io.StringIO()
+    writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    if file == STANDARD_OUTPUT:
+        print(text.getvalue(), end="")
+    else:
+        write_text(file, text.getvalue())
+
+
+def parquet(rows: Sequence[Mapping[str, object]]) -> bytes:
+    """Rows as a Parquet file; what is neither a number nor a text is written as JSON. SpecError without pyarrow."""
+    from crossbar_sim import SpecError
+
+    try:
+        import pyarrow
+        from pyarrow import parquet as writing
+    except ImportError:
+        raise SpecError(
+            "Parquet is written by pyarrow, which is not installed; pip install pyarrow, or give a .csv file"
+        ) from None
+    plain = [
+        {key: json_format.dumps(value) if isinstance(value, list | dict) else value for key, value in row.items()}
+        for row in rows
+    ]
+    sink = pyarrow.BufferOutputStream()
+    writing.write_table(pyarrow.Table.from_pylist(plain), sink)
+    return bytes(sink.getvalue())
+
+
 def write_csv(file: Path | None, records: Sequence[Record]) -> None:
     """Write flat records as comma-separated values, or print them; None: nothing. What is null is empty, the parts of a
     list stand side by side."""

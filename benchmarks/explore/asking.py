@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from benchmarks.experiments.suites import suite_names
 from benchmarks.explore.exploration import Exploration
-from benchmarks.explore.samplers import Sampler
 from benchmarks.explore.space import AnyVaried, Choices, Plain, Span
+from benchmarks.explore.suites import SHELF, load_exploration
 from crossbar_sim import SpecError
 
 
@@ -54,7 +55,7 @@ def choose(
     exploration: Exploration,
     *,
     designs: int | None = None,
-    sampler: Sampler | None = None,
+    sampler: str | None = None,
     seed: int | None = None,
     more_seeds: int | None = None,
 ) -> Exploration:
@@ -65,3 +66,32 @@ def choose(
     if more_seeds is not None:
         changes["more_seeds"] = more_seeds
     return exploration.replace(**changes) if changes else exploration
+
+
+def from_words(words: Sequence[str], vary: Sequence[str], *, method: str, problem: str, hardware: str) -> Exploration:
+    """The exploration that the words begin with, or that of `vary` around a method, a problem and a design."""
+    varied = parse_vary(vary)
+    if words and not (varied and words[0].isdecimal()):
+        exploration = load_exploration(words[0])
+        return exploration.replace(vary={**exploration.vary, **varied}) if varied else exploration
+    if not varied:
+        raise SpecError(
+            "nothing to explore; give a file, the name of one that ships "
+            f"({', '.join(suite_names(SHELF))}), or --vary tile.rows=64,128"
+        )
+    stated = {"name": "varied", "vary": varied, "method": method, "problem": problem, "hardware": hardware}
+    return Exploration(**stated)
+
+
+def design_and_file(words: Sequence[str]) -> tuple[int, str]:
+    """The number of a design and the file to save it in, the last two words."""
+    if len(words) < 2 or not words[-2].isdecimal():
+        raise SpecError("save: give the number of a design and a file, for example 17 chip.toml")
+    return int(words[-2]), words[-1]
+
+
+def file_of(words: Sequence[str]) -> str:
+    """The file, the last word."""
+    if not words or (len(words) == 1 and words[0].endswith(".toml")):
+        raise SpecError("export: give a file to write, for example journal.log")
+    return words[-1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.estimates.counted import Workload
@@ -84,33 +84,45 @@ class CountedSeed(SeedRecord):
     """Processor seconds of making it."""
 
 
-def counted_seed(experiment: Experiment, digest: str, chip_only: bool, runs: Path) -> CountedSeed:
-    """The bill of a design, from its file if it is there; what is refused is a record too."""
-    return counted_files(experiment, digest, chip_only, runs).record(
-        0, partial(counted_now, experiment, chip_only=chip_only)
-    )
+@dataclass(frozen=True)
+class CountTask:
+    """The bill of a design; chip_only: what the datasheet of its chip says, and nothing of the experiment."""
 
+    experiment: Experiment
+    digest: str
+    chip_only: bool
+    runs: Path
 
-def counted_files(experiment: Experiment, digest: str, chip_only: bool, runs: Path) -> SeedFiles[CountedSeed]:
-    """Where the bill of a design is kept, whatever exploration asked for it."""
-    data = "" if chip_only else experiment.problem.digest(experiment.problem.task(experiment.task))
-    pool = "" if chip_only else pool_digest(experiment.method, experiment.pool_folder)
-    kind = "chip" if chip_only else "counted"
-    return SeedFiles(folder_of(runs, kind, digest, data, pool, FORMAT, EXPLORED), CountedSeed)
+    @property
+    def files(self) -> SeedFiles[CountedSeed]:
+        """Where it is kept, whatever exploration asks for it."""
+        one = self.experiment
+        if self.chip_only:
+            return SeedFiles(folder_of(self.runs, "chip", self.digest, EXPLORED), CountedSeed)
+        data = one.problem.digest(one.problem.task(one.task))
+        pool = pool_digest(one.method, one.pool_folder)
+        return SeedFiles(folder_of(self.runs, "counted", self.digest, data, pool, FORMAT, EXPLORED), CountedSeed)
 
+    def stored(self) -> CountedSeed | None:
+        """The record, if it is on disk."""
+        return self.files.stored(0)
 
-def counted_now(experiment: Experiment, *, chip_only: bool) -> CountedSeed:
-    """The same, whatever is on disk."""
-    begun = time.process_time()
-    counted: CountedDesign | None = None
-    refused: str | None = None
-    try:
-        counted = count_design(experiment, chip_only=chip_only)
-    except FileError:
-        raise
-    except CrossbarError as error:
-        refused = str(error)
-    return CountedSeed(seed=0, counted=counted, refused=refused, processor_s=time.process_time() - begun)
+    def make(self) -> CountedSeed:
+        """The record, from its file if it is there; what is refused is a record too."""
+        return self.files.record(0, self.now)
+
+    def now(self) -> CountedSeed:
+        """The same, whatever is on disk."""
+        begun = time.process_time()
+        counted: CountedDesign | None = None
+        refused: str | None = None
+        try:
+            counted = count_design(self.experiment, chip_only=self.chip_only)
+        except FileError:
+            raise
+        except CrossbarError as error:
+            refused = str(error)
+        return CountedSeed(seed=0, counted=counted, refused=refused, processor_s=time.process_time() - begun)
 
 
 def count_design(experiment: Experiment, *, chip_only: bool = False) -> CountedDesign:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,16 +12,16 @@ from tqdm import tqdm
 
 from benchmarks.experiments.claim import claim
 from benchmarks.experiments.storage import INTERRUPTED, RUNS
-from benchmarks.explore.counting import OF_THE_CHIP, counted_seed
+from benchmarks.explore.counting import OF_THE_CHIP, CountedSeed, CountTask
 from benchmarks.explore.designs import content_digest
 from benchmarks.explore.engines import LOST, Engine, Local
-from benchmarks.explore.exploration import Exploration
+from benchmarks.explore.exploration import FILE, Exploration
 from benchmarks.explore.findings import Design, Findings
 from benchmarks.explore.fronts import Numbers
 from benchmarks.explore.ladder import Off, kept, measured, spread_of
 from benchmarks.explore.objectives import COUNTED
 from benchmarks.explore.samplers import LEARNING, Proposal, Told, propose
-from benchmarks.explore.simulating import DesignSeed, Runs
+from benchmarks.explore.simulating import DesignSeed, Runs, RunTask
 from benchmarks.record import read_json_object
 from crossbar_sim import CrossbarError, SpecError
 from crossbar_sim.runtime.files import check_folder, write_json, write_text
@@ -59,25 +59,28 @@ def explore(
 
 @dataclass
 class Course:
-    """One exploration under way."""
+    """One exploration under way; engine: None: nothing is proposed or made, what is on disk is put together."""
 
     exploration: Exploration
-    engine: Engine
+    engine: Engine | None
     runs: Path
     progress: bool = True
     designs: list[Design] = field(default_factory=list)
     told: list[Told] = field(default_factory=list)
     off: dict[int, Off] = field(default_factory=dict)
     spent: dict[int, float] = field(default_factory=dict)
+    missing: set[int] = field(default_factory=set)
+    """Numbers of designs of which something is not on disk, where nothing is made."""
 
     def run(self) -> Findings:
         """From the first proposal to the front."""
-        folder = self.exploration.folder(self.runs)
-        write_text(folder / "exploration.toml", self.exploration.to_toml())
+        if self.engine is not None:
+            write_text(self.exploration.folder(self.runs) / FILE, self.exploration.to_toml())
         self.search()
         if self.exploration.simulates:
             self.climb()
-            self.settle()
+            if not self.missing:
+                self.settle()
         return self.findings()
 
     def findings(self) -> Findings:
@@ -93,7 +96,7 @@ class Course:
         fresh: list[Design] = []
         number = barren = 0
         while len(self.designs) < search.designs and barren < BARREN:
-            proposals = self.batch(number)
+            proposals = self.batch(number) if learning <= (not self.missing) else []
             if not proposals:
                 break
             new: list[tuple[Proposal, Design]] = []
@@ -112,7 +115,7 @@ class Course:
                 fresh = []
                 self.told += [self.tell(proposal, design) for proposal, design in new]
         self.evaluate(fresh)
-        if not any(one.alive for one in self.designs):
+        if self.designs and not any(one.alive for one in self.designs):
             first = next(one for one in self.designs if one.reason is not None)
             raise SpecError(
                 f"{self.exploration.name}: every design is refused or infeasible, the first because {first.reason}"
@@ -121,6 +124,8 @@ class Course:
     def batch(self, number: int) -> list[Proposal]:
         """The proposals of one batch, from their file if they were made before."""
         path = self.exploration.folder(self.runs) / "batches" / f"{number:05}.json"
+        if not path.exists() and self.engine is None:
+            return []
         if not path.exists():
             with claim(path, wait=True):
                 if not path.exists():
@@ -182,13 +187,13 @@ class Course:
         """Count them, check what counting knows, and simulate on the first rung what is left."""
         self.count([one for one in designs if one.alive])
         for one in designs:
-            if one.alive:
+            if one.alive and one.number not in self.missing:
                 self.check_counted(one)
         if self.exploration.simulates:
             self.simulate([one for one in designs if one.alive], 0)
         else:
             for one in designs:
-                if one.alive:
+                if one.alive and one.number not in self.missing:
                     one.state = "evaluated"
 
     def check_counted(self, design: Design) -> None:
@@ -205,20 +210,29 @@ class Course:
 
     def count(self, designs: Sequence[Design]) -> None:
         """The bill of designs by counting."""
-        names = {*self.exploration.objectives, *self.exploration.constraints} & set(COUNTED)
-        if not names:
-            return
-        chip_only = names <= OF_THE_CHIP
-        tasks = [(one.experiments[0], one.digests[0], chip_only, self.runs) for one in designs]
-        for place, found in self.run_all(counted_seed, tasks, "counting"):
-            design = designs[place]
-            if found is None:
-                design.fail("failed", LOST)
-            elif found.counted is None:
+        tasks = [self.count_task(one) for one in designs]
+        for design, found in zip(designs, self.done(tasks, "counting"), strict=True):
+            if found is LOST or found is None:
+                self.miss(design, found)
+                continue
+            design.processor_s += found.processor_s
+            if found.counted is None:
                 design.fail("refused", found.refused)
             else:
                 design.counted = found.counted
-            design.processor_s += 0.0 if found is None else found.processor_s
+
+    def count_task(self, design: Design) -> CountTask:
+        """Counting it: the whole bill, unless the datasheet of the chip says all that is asked for."""
+        asked = {*self.exploration.objectives, *self.exploration.constraints}
+        return CountTask(design.experiments[0], design.digests[0], asked <= OF_THE_CHIP, self.runs)
+
+    def first_design(self) -> Design:
+        """The first of the first batch that can be, as it would be proposed."""
+        for proposal in self.proposed(0):
+            design = self.designed(proposal)
+            if design.alive:
+                return design
+        raise SpecError(f"{self.exploration.name}: every design of the first batch is refused: {design.reason}")
 
     def simulate(
         self, designs: Sequence[Design], rung: int, further: Mapping[int, tuple[int, ...]] | None = None
@@ -226,64 +240,76 @@ class Course:
         """Runs of designs on a rung; further: seeds of a design, by its number, instead of those of the rung."""
         which = self.exploration.rungs[rung]
         usual = self.exploration.seeds[: which.seeds]
-        jobs = [
-            (design, seed, Runs(experiment, digest, which.steps, seeds))
-            for design in designs
-            for seeds in ((further or {}).get(design.number, usual),)
-            for experiment, digest in zip(design.experiments, design.digests, strict=True)
-            for seed in seeds
-        ]
+        owners: list[Design] = []
+        tasks: list[RunTask] = []
+        for design in designs:
+            seeds = (further or {}).get(design.number, usual)
+            for experiment, digest in zip(design.experiments, design.digests, strict=True):
+                tasks += [RunTask(Runs(experiment, digest, which.steps, seeds), seed, self.runs) for seed in seeds]
+            owners += [design] * (len(tasks) - len(owners))
         found: dict[int, dict[int, list[DesignSeed]]] = {one.number: {} for one in designs}
         label = "simulating" if which.steps is None else f"simulating {which.steps} steps"
-        for place, record in self.run_all(run_seed, [(job, seed, self.runs) for _, seed, job in jobs], label):
-            design, seed, _ = jobs[place]
-            if record is None:
-                design.fail("failed", LOST)
-            elif record.run is None:
+        for design, task, record in zip(owners, tasks, self.done(tasks, label), strict=True):
+            if record is LOST or record is None:
+                self.miss(design, record)
+                continue
+            design.processor_s += record.processor_s
+            self.spent[rung] = self.spent.get(rung, 0.0) + record.processor_s
+            if record.run is None:
                 design.fail("refused", record.refused)
             else:
-                found[design.number].setdefault(seed, []).append(record)
-            if record is not None:
-                design.processor_s += record.processor_s
-                self.spent[rung] = self.spent.get(rung, 0.0) + record.processor_s
+                found[design.number].setdefault(task.seed, []).append(record)
         for design in designs:
-            if design.alive:
+            if design.alive and design.number not in self.missing:
                 known = dict(design.seeds.get(rung, {})) | found[design.number]
                 design.seeds[rung] = {seed: known[seed] for seed in sorted(known)}
                 design.rung = rung
 
-    def run_all(self, function: Any, tasks: Sequence[tuple[Any, ...]], label: str) -> Iterator[tuple[int, Any]]:
-        """(place, result) of tasks in their order, so that nothing depends on which finishes first."""
-        results: dict[int, Any] = {}
-        with tqdm(total=len(tasks), desc=label, unit="run", disable=not self.progress or not tasks) as shown:
-            for place, found in self.engine.run(function, tasks):
-                results[place] = found
-                shown.update()
-        yield from sorted(results.items())
+    def miss(self, design: Design, why: str | None) -> None:
+        """A record is not there: its worker died, or nobody has made it yet."""
+        if why is None:
+            self.missing.add(design.number)
+        else:
+            design.fail("failed", why)
+
+    def done(self, tasks: Sequence[Any], label: str) -> list[Any]:
+        """The records of tasks, in their order: from disk, else made; LOST for workers that died, None where nothing is
+        to be made."""
+        found: list[Any] = [task.stored() for task in tasks]
+        left = [place for place, record in enumerate(found) if record is None]
+        if left and self.engine is not None:
+            with tqdm(total=len(left), desc=label, unit="run", disable=not self.progress) as shown:
+                for number, record in self.engine.run(make, [(tasks[place],) for place in left]):
+                    found[left[number]] = LOST if record is None else record
+                    shown.update()
+        return found
 
     # ---- the ladder
 
     def climb(self) -> None:
         """From rung to rung, dropping what others clearly beat; the pilot goes all the way."""
-        rungs = self.exploration.rungs
-        last = len(rungs) - 1
-        pilot = [one for one in self.designs if one.alive][: self.exploration.pilot] if last else []
-        for rung in range(1, len(rungs)):
+        last = len(self.exploration.rungs) - 1
+        pilot = self.on_rung(self.designs, 0)[: self.exploration.pilot] if last else []
+        for rung in range(1, last + 1):
             self.simulate([one for one in pilot if one.alive], rung)
-        pilot = [one for one in pilot if one.alive]
-        climbing = [one for one in self.designs if one.alive]
+        pilot = self.on_rung(pilot, last)
+        climbing = self.on_rung(self.designs, 0)
         for rung in range(last):
             climbing = self.keep(climbing, pilot, rung)
             self.simulate([one for one in climbing if rung + 1 not in one.seeds], rung + 1)
-            climbing = [one for one in climbing if one.alive]
-        for one in self.designs:
-            if one.alive and last in one.seeds:
-                one.state = "evaluated"
-                self.check_simulated(one)
+            climbing = self.on_rung(climbing, rung + 1)
+        for one in self.on_rung(self.designs, last):
+            one.state = "evaluated"
+            self.check_simulated(one)
+
+    @staticmethod
+    def on_rung(designs: Sequence[Design], rung: int) -> list[Design]:
+        """Those that may go on and were simulated on this rung."""
+        return [one for one in designs if one.alive and rung in one.seeds]
 
     def keep(self, climbing: Sequence[Design], pilot: Sequence[Design], rung: int) -> list[Design]:
         """Those that go up from a rung; the others are dropped, but for the pilot."""
-        if not self.exploration.simulated:
+        if not self.exploration.simulated or not climbing:
             return list(climbing)
         counted, simulated = self.counts(climbing), self.means(climbing, rung, False)
         spread = spread_of(self.means(pilot, rung, False) if len(pilot) > 2 else simulated)
@@ -351,6 +377,6 @@ class Course:
             left -= BLOCK * tasks * len(chosen)
 
 
-def run_seed(run: Runs, seed: int, runs: Path) -> DesignSeed:
-    """One seed of one design, from its file if it is there."""
-    return run.run_seed(seed, runs)
+def make(task: CountTask | RunTask) -> CountedSeed | DesignSeed:
+    """What a worker does."""
+    return task.make()

@@ -32,6 +32,8 @@ from crossbar_sim import SpecError
 from crossbar_sim.spec.spec import Spec
 
 MOST_DESIGNS = 100_000
+FILE = "exploration.toml"
+"""In the folder of an exploration: what was asked."""
 TableOfVaried = dict[str, Annotated[AnyVaried, PlainValidator(read_varied), PlainSerializer(table_of)]]
 
 

@@ -37,7 +37,7 @@ def importances(findings: Findings, objective: str) -> dict[str, float]:
     study = optuna.create_study(direction="minimize" if goal == "min" else "maximize")
     distributions = {path: distribution(parameter) for path, parameter in free.items()}
     for point, value in rows:
-        params = {path: _asked(parameter, point[path]) for path, parameter in free.items()}
+        params = {path: asked_of(parameter, point[path]) for path, parameter in free.items()}
         trial = optuna.trial.create_trial(value=value, params=params, distributions=distributions)
         study.add_trial(trial)
     with warnings.catch_warnings():
@@ -48,7 +48,7 @@ def importances(findings: Findings, objective: str) -> dict[str, float]:
     return {path: float(share) for path, share in found.items()}
 
 
-def _asked(parameter: object, value: Plain) -> object:
+def asked_of(parameter: object, value: Plain) -> object:
     """A value in Optuna's words."""
     if isinstance(parameter, Choices):
         place = [said(one) for one in parameter.values].index(said(value))

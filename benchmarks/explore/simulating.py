@@ -100,6 +100,23 @@ class Runs(SeedRuns[DesignSeed, tuple[DesignSeed, ...]]):
         return tuple(records)
 
 
+@dataclass(frozen=True)
+class RunTask:
+    """One seed of one design."""
+
+    design: Runs
+    seed: int
+    runs: Path
+
+    def stored(self) -> DesignSeed | None:
+        """The record, if it is on disk."""
+        return self.design.files(self.runs).stored(self.seed)
+
+    def make(self) -> DesignSeed:
+        """The record, from its file if it is there."""
+        return self.design.run_seed(self.seed, self.runs)
+
+
 def simulate_briefly(experiment: Experiment, seed: int, steps: int | None) -> SimulatedRun:
     """Deploy, adapt for some steps, and judge: on validation samples, and after all steps on the test samples too."""
     method = experiment.method

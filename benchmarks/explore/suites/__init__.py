@@ -5,12 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmarks.experiments import suites
-from benchmarks.explore.exploration import Exploration
+from benchmarks.explore.exploration import FILE, Exploration
 from crossbar_sim.spec.documents import read_toml
 
 SHELF = "benchmarks.explore.suites"
-FILE = "exploration.toml"
-"""In the folder of an exploration: what was asked."""
 
 
 def load_exploration(name: str) -> Exploration:

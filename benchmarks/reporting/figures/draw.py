@@ -11,8 +11,10 @@ from matplotlib.figure import Figure
 from benchmarks.estimates.costs import Costs
 from benchmarks.estimates.floor_plan import FloorPlan
 from benchmarks.estimates.sensitivity import Sensitivity
+from benchmarks.reporting.exploration_report import ExplorationReport
 from benchmarks.reporting.figures.costs import costs_figure
 from benchmarks.reporting.figures.device import fit_figure, response_figure
+from benchmarks.reporting.figures.exploration import front_figure
 from benchmarks.reporting.figures.floor_plan import floor_plan_figure
 from benchmarks.reporting.figures.ntk import lora_kernel_figure, pulse_prediction_figure
 from benchmarks.reporting.figures.quality import mapping_quality
@@ -34,6 +36,7 @@ FIGURES: dict[type, Callable[[Any], Figure]] = {
     Quality: mapping_quality,
     LoRAKernelFindings: lora_kernel_figure,
     PulseFindings: pulse_prediction_figure,
+    ExplorationReport: lambda report: front_figure(report.findings),
     StreamReport: lambda report: programming_over_tasks(report.results),
 }
 """What was found -> how it is drawn."""
