@@ -59,6 +59,7 @@ class Queue(Spec):
             log_directory=self.folder,
             job_script_prologue=[*self.script, "export NUMBA_NUM_THREADS=1 OMP_NUM_THREADS=1"],
             job_extra_directives=list(self.options),
+            scheduler_options={"dashboard_address": ":0"},
         )
 
     def job_script(self) -> str:
@@ -68,16 +69,22 @@ class Queue(Spec):
 
 
 class DaskEngine(Engine):
-    """Workers of Dask: `workers` processes of this machine, those of the scheduler at an address, or of a queue."""
+    """Workers of Dask: `workers` processes of this machine, those of the scheduler at an address, or of a queue.
 
-    def __init__(self, workers: int = 2, *, scheduler: str | None = None, queue: Queue | None = None) -> None:
+    patience: how long to wait for a scheduler. ClusterError where there is none.
+    """
+
+    def __init__(
+        self, workers: int = 2, *, scheduler: str | None = None, queue: Queue | None = None, patience: str = "20s"
+    ) -> None:
         check_workers(workers)
         distributed = _module("distributed", "distributed")
         self._distributed = distributed
         self._cluster: Any = None
+        importlib.import_module("dask").config.set({"distributed.scheduler.allowed-failures": TRIES - 1})
         try:
             if scheduler is not None:
-                self._client = distributed.Client(scheduler, timeout="20s")
+                self._client = distributed.Client(scheduler, timeout=patience)
             else:
                 if queue is None:
                     self._cluster = distributed.LocalCluster(

@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.estimates.sensitivity import scaled
 from benchmarks.experiments.experiment import Experiment
-from benchmarks.explore.space import Choices, Plain, Point, Space, Span
+from benchmarks.explore.space import AnyVaried, Choices, Plain, Point, Space, Span
 from benchmarks.problems.pools import load_pool
 from crossbar_sim import DeviceModel, Hardware, SpecError
 from crossbar_sim.spec.spec import SourcedSpec, Spec, nearest
@@ -43,18 +43,44 @@ class Change:
 
 def check_paths(base: Experiment, space: Space) -> None:
     """SpecError for a path that leads nowhere in the base design; inside what is varied by name it is checked later."""
-    for path in space.varied:
-        if path == POOL_SIZE:
-            continue
-        here: Any = base
-        for word in whole_path(path).split("."):
-            if not isinstance(here, Spec) or word not in type(here).model_fields:
-                fields = list(type(here).model_fields) if isinstance(here, Spec) else []
-                within = type(here).__name__ if isinstance(here, Spec) else "a value without parts"
-                raise SpecError(f"vary: '{path}': {within} has no '{word}'{nearest(word, fields)}")
-            if word in NOT_VARIED and isinstance(here, Experiment):
-                raise SpecError(f"vary: '{path}': the {word} is the same for all designs; leave it out")
-            here = getattr(here, word)
+    for path, parameter in space.varied.items():
+        for one in paths_of(path, parameter):
+            if one != POOL_SIZE:
+                _check_path(base, one)
+
+
+def paths_of(name: str, parameter: AnyVaried) -> tuple[str, ...]:
+    """The fields that a parameter sets: its name is one, unless it lists several."""
+    return parameter.paths if isinstance(parameter, Choices) and parameter.paths else (name,)
+
+
+def _each(parameter: AnyVaried, values: Plain) -> list[Any]:
+    """The value of each field that a parameter sets."""
+    several = isinstance(parameter, Choices) and bool(parameter.paths)
+    return list(values) if several and isinstance(values, list) else [values]
+
+
+def _check_path(base: Experiment, path: str) -> None:
+    here: Any = base
+    for word in whole_path(path).split("."):
+        if word in NOT_VARIED and isinstance(here, Experiment):
+            raise SpecError(f"vary: '{path}': the {word} is the same for all designs; leave it out")
+        here = part(here, word, path)
+
+
+def part(here: Any, word: str, path: str) -> Any:
+    """A field of a specification, or the one of that name among several; SpecError with the whole path."""
+    if isinstance(here, tuple):
+        names = [str(one.name) for one in here if hasattr(one, "name")]
+        if names.count(word) != 1:
+            raise SpecError(f"vary: '{path}': {names.count(word)} parts are called '{word}'{nearest(word, names)}")
+        return here[names.index(word)]
+    if not isinstance(here, Spec):
+        raise SpecError(f"vary: '{path}': nothing is inside that could be '{word}'; the base design states {here!r}")
+    if word not in type(here).model_fields:
+        fields = list(type(here).model_fields)
+        raise SpecError(f"vary: '{path}': {type(here).__name__} has no '{word}'{nearest(word, fields)}")
+    return getattr(here, word)
 
 
 def whole_path(path: str) -> str:
@@ -66,25 +92,26 @@ def whole_path(path: str) -> str:
 def changed(base: Experiment, space: Space, point: Point) -> Experiment:
     """The experiment at a point of the space. SpecError for one that no design can have."""
     root = Change("")
-    for path, value in point.items():
-        if path == POOL_SIZE:
-            continue
-        here = root
-        for word in whole_path(path).split("."):
-            here = here.below.setdefault(word, Change(path))
-        here.value, here.parameter = value, space.free[space.ties.get(path, path)]
-    found = _apply(base, root.below)
-    return _with_pool_of(found, point[POOL_SIZE]) if POOL_SIZE in point else found
+    pool_size: Plain | None = None
+    for stated, values in point.items():
+        parameter = space.free[space.ties.get(stated, stated)]
+        for path, value in zip(paths_of(stated, parameter), _each(parameter, values), strict=True):
+            if path == POOL_SIZE:
+                pool_size = value
+                continue
+            here = root
+            for word in whole_path(path).split("."):
+                here = here.below.setdefault(word, Change(path))
+            here.value, here.parameter = value, parameter
+    found: Experiment = _apply(base, root.below)
+    return found if pool_size is None else _with_pool_of(found, pool_size)
 
 
 def _apply(spec: Any, below: Mapping[str, Change]) -> Any:
     """A copy of the specification with these fields changed, all at once."""
     new: dict[str, Any] = {}
     for name, change in below.items():
-        if not isinstance(spec, Spec) or name not in type(spec).model_fields:
-            fields = list(type(spec).model_fields) if isinstance(spec, Spec) else []
-            raise SpecError(f"'{change.path}': {type(spec).__name__} has no '{name}'{nearest(name, fields)}")
-        value = getattr(spec, name)
+        value = part(spec, name, change.path)
         if change.parameter is not None:
             value = _value(spec, name, change)
         if change.below:
@@ -92,6 +119,8 @@ def _apply(spec: Any, below: Mapping[str, Change]) -> Any:
                 value = READERS[name](value)
             value = _apply(value, change.below)
         new[name] = value
+    if isinstance(spec, tuple):
+        return tuple(new.get(one.name, one) for one in spec)
     return spec.replace(**new)
 
 

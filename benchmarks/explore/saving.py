@@ -82,7 +82,6 @@ def export_journal(exploration: Exploration, file: str | Path, *, runs: str | Pa
             storage=optuna.storages.JournalStorage(backend),
             directions=["minimize" if goal == "min" else "maximize" for goal in exploration.objectives.values()],
         )
-        study.set_metric_names(names)
         for one in found.designs:
             values = [found.estimate(one, name) for name in names]
             state = optuna.trial.TrialState
@@ -94,7 +93,7 @@ def export_journal(exploration: Exploration, file: str | Path, *, runs: str | Pa
                     values=known if done else None,
                     params={name: asked_of(free[name], one.point[name]) for name in free if name in one.point},
                     distributions={name: distributions[name] for name in free if name in one.point},
-                    user_attrs={"design": one.number, "state": one.state, **one.point},
+                    user_attrs={"design": one.number, "state": one.state, "objectives": names, **one.point},
                 )
             )
         try:

@@ -67,14 +67,25 @@ class Varied(Spec):
 
 
 class Choices(Varied):
-    """One of several values, in order."""
+    """One of several values, in order. paths: fields that change together, each value a list with one for each of them;
+    the parameter then has a name instead of a path."""
 
+    paths: tuple[str, ...] = ()
     values: Annotated[tuple[Plain, ...], Field(min_length=1, max_length=10_000)]
 
     @classmethod
     def of(cls, *values: Plain) -> Choices:
         """These values, which always have a say."""
         return cls(**{"values": values})
+
+    @model_validator(mode="after")
+    def _one_for_each_path(self) -> Choices:
+        for value in self.values:
+            if self.paths and (not isinstance(value, list) or len(value) != len(self.paths)):
+                raise SpecError(
+                    f"values: {said(value)} is no list of {len(self.paths)} values, one for each of the paths"
+                )
+        return self
 
     @model_validator(mode="after")
     def _distinct(self) -> Choices:
