@@ -260,7 +260,8 @@ def simulate(experiment: Experiment, seed: int) -> RunRecord:
             curve.append(CurvePoint(step=step, write_energy_J=spent, validation_accuracy=right))
 
     done = adapt(experiment, seed, watch)
-    model, chip, data = done.model, done.chip, done.data
+    model, chip = done.model, done.chip
+    data = done.data
     test = judge(problem, model, data.test, chip)
     if curve and curve[-1].step == steps:
         validation = curve[-1].validation_accuracy

@@ -123,7 +123,8 @@ def simulate_briefly(experiment: Experiment, seed: int, steps: int | None) -> Si
     if steps is not None and method.steps > steps:
         experiment = experiment.replace(method=method.replace(steps=steps))
     done = adapt(experiment, seed)
-    problem, model, data = experiment.problem, done.model, done.data
+    problem, data = experiment.problem, done.data
+    model = done.model
     test = None if steps is not None else judge(problem, model, data.test, done.chip).value
     with done.chip.probing():
         validation = judge(problem, model, data.validation).value

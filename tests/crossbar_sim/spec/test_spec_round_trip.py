@@ -18,6 +18,9 @@ from benchmarks.estimates.changed_share import ChangedShare, measured_shares
 from benchmarks.estimates.estimate import Workload
 from benchmarks.experiments.comparison import Comparison
 from benchmarks.experiments.experiment import Experiment
+from benchmarks.explore.clusters import Queue
+from benchmarks.explore.exploration import Exploration
+from benchmarks.explore.suites import load_exploration
 from benchmarks.problems.fetching import known_packages
 from benchmarks.problems.from_file.problem_file import ProblemFile, TaskFile
 from benchmarks.problems.model_file import LayerShape, ModelFile
@@ -33,10 +36,12 @@ from crossbar_sim.hardware.hardware import hardware_names
 from crossbar_sim.hardware.wear_levelling import WearLevelling
 from crossbar_sim.spec.spec import SourcedSpec, Spec
 from peft_methods import METHODS, RULES, FullFineTuning
+from tests.benchmarks.explore.small import ERROR, TILE
 from tests.conftest import ASSUMED, OTHER_EFFECTS
 
 NOT_BUILT = {
     "Spec",
+    "Varied",
     "SourcedSpec",
     "SourcedLaw",
     "Method",
@@ -86,6 +91,9 @@ SPECIMENS: list[Spec] = [
         shots_per_class=16,
     ),
     known_packages(),
+    load_exploration("adc_and_array"),
+    Exploration(**{"name": "x", "vary": TILE | ERROR, "method": "lora", "constraints": {"tiles": {"at_most": 100}}}),
+    Queue(queue="slurm", script=("source venv/bin/activate",)),
     Activity(changed_share=0.5, levels={"deploy": (0.5, 0.5)}, changes=((0, 1, 0.25),)),
 ]
 
