@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from tyro.conf import Positional, UseAppendAction, arg
 
 from benchmarks.cli.options import DEFAULT_HARDWARE, DEFAULT_PROBLEM, Csv, FigureFile, Json, Runs, Workers
-from benchmarks.cli.show import check_outputs, show, write_rows
+from benchmarks.cli.show import check_outputs, check_table, show, write_rows
 
 if TYPE_CHECKING:
     from benchmarks.explore.engines import Engine
@@ -61,6 +61,7 @@ def explore(
     from benchmarks.reporting.exploration_report import ExplorationReport
 
     action, rest = (words[0], words[1:]) if words[:1] and words[0] in ACTIONS else ("run", words)
+    check_table(csv)
     check_outputs(report, json, csv, figure, None if figures is None else figures / "any.svg")
     exploration = asking.choose(
         asking.from_words(rest, vary, method=method, problem=problem, hardware=hardware),

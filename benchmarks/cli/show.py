@@ -89,6 +89,12 @@ def write_rows(file: Path | None, rows: Sequence[Mapping[str, object]]) -> None:
         write_text(file, text.getvalue())
 
 
+def check_table(file: Path | None) -> None:
+    """SpecError, before any work, for a file that only a library writes that is not installed."""
+    if file is not None and file.suffix == ".parquet":
+        parquet([])
+
+
 def parquet(rows: Sequence[Mapping[str, object]]) -> bytes:
     """Rows as a Parquet file; what is neither a number nor a text is written as JSON. SpecError without pyarrow."""
     from crossbar_sim import SpecError

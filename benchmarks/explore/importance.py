@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 
 import optuna
@@ -26,7 +27,7 @@ def importances(findings: Findings, objective: str) -> dict[str, float]:
     rows: list[tuple[dict[str, Plain], float]] = []
     for one in findings.designs:
         if set(free) <= set(one.point):
-            value = one.count_of(objective)
+            value = one.count_of(objective) if objective in COUNTED else None
             if objective not in COUNTED and 0 in one.seeds:
                 samples = one.samples(objective, 0, False)
                 value = sum(samples) / len(samples)
@@ -34,6 +35,7 @@ def importances(findings: Findings, objective: str) -> dict[str, float]:
                 rows.append((one.point, value))
     if len(rows) < FEWEST or len({value for _, value in rows}) == 1:
         return {}
+    logging.getLogger("optuna").setLevel(logging.WARNING)
     study = optuna.create_study(direction="minimize" if goal == "min" else "maximize")
     distributions = {path: distribution(parameter) for path, parameter in free.items()}
     for point, value in rows:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 from collections.abc import Iterator
@@ -77,6 +78,7 @@ def export_journal(exploration: Exploration, file: str | Path, *, runs: str | Pa
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
         written = Path(folder) / "journal"
         backend = JournalFileBackend(str(written.absolute()), lock_obj=JournalFileOpenLock(str(written.absolute())))
+        logging.getLogger("optuna").setLevel(logging.WARNING)
         study = optuna.create_study(
             study_name=exploration.name,
             storage=optuna.storages.JournalStorage(backend),

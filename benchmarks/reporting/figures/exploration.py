@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from benchmarks.explore.findings import Design, Findings
 from benchmarks.explore.importance import importances
@@ -27,6 +28,7 @@ from benchmarks.reporting.figures.style import (
 from crossbar_sim.spec.units import engineering
 
 MOST_LABELS = 15
+DECADE = 10
 
 
 def words_of(name: str) -> str:
@@ -105,9 +107,15 @@ def _number_front(axes: Axes, findings: Findings, x_name: str, y_name: str) -> N
 
 
 def _scale(axes: Axes, which: str, name: str, values: Sequence[float]) -> None:
-    """A logarithmic axis with prefixes for a number with a unit; others stay as they are."""
-    if unit_of(name) and values and min(values) > 0:
+    """An axis with prefixes for a number with a unit, logarithmic where it spans a decade; others stay as they are."""
+    if not unit_of(name) or not values:
+        return
+    if min(values) > 0 and max(values) >= DECADE * min(values):
         log_axis(axes, which, values, unit_of(name))
+        return
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    axis.set_major_locator(MaxNLocator(4))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: engineering(float(f"{value:.6g}"), unit_of(name))))
 
 
 def hypervolume_figure(findings: Findings, others: Mapping[str, Findings] | None = None) -> Figure:
