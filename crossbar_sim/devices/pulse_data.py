@@ -211,13 +211,13 @@ def _by_device(path: Path, rows: Sequence[Row], roles: Sequence[str]) -> Floats:
         moment = _number(path, line, cells[order], "time" if timed else "conductance")
         train = found.setdefault(cells[device], {})
         if moment in train:
-            raise SpecError(f"{path}, line {line}: device '{cells[device]}' has this pulse twice; keep one")
+            raise SpecError(f"{path}, line {line}: device '{cells[device][:40]}' has this pulse twice; keep one")
         train[moment] = _number(path, line, cells[value])
     lengths = {len(train) for train in found.values()}
-    count = max((int(max(train)) for train in found.values()), default=0) if not timed else max(lengths) - 1
+    count = max(lengths, default=1) - 1 if timed else max((max(train) for train in found.values()), default=0)
     for name, train in found.items():
-        if (sorted(train) != list(range(count + 1))) if not timed else len(train) != count + 1:
-            raise SpecError(f"{path}: device '{name[:40]}' must have every pulse from 0 to {count} once")
+        if len(train) != count + 1 or not (timed or sorted(train) == list(range(len(train)))):
+            raise SpecError(f"{path}: device '{name[:40]}' must have every pulse from 0 to {count:.6g} once")
     return np.array([[train[moment] for moment in sorted(train)] for train in found.values()])
 
 

@@ -12,5 +12,4 @@ LARGEST_SEED = 2**63 - 1
 def check_seed(seed: int, error: type[CrossbarError]) -> None:
     """`error` for what is no whole number from 0 to LARGEST_SEED."""
     if not isinstance(seed, Integral) or not 0 <= seed <= LARGEST_SEED:
-        said = f"{seed:.6g}" if isinstance(seed, int | float) else repr(seed)[:40]
-        raise error(f"the seed is {said}; choose a whole number from 0 to 2**63 - 1")
+        raise error(f"the seed is {seed!r:.40}; choose a whole number from 0 to 2**63 - 1")

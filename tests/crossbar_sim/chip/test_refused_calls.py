@@ -71,7 +71,7 @@ def test_a_sparse_input_is_refused(milo: Hardware) -> None:
         model(torch.rand(3, 8).to_sparse())
 
 
-@pytest.mark.parametrize("seed", [-1, 1.5, 2**63, None, "1", float("nan")])
+@pytest.mark.parametrize("seed", [-1, 1.5, 2**63, 10**400, None, "1", float("nan")])
 def test_what_is_no_seed_is_refused(seed: Any, milo: Hardware) -> None:
     model = nn.Sequential(nn.Linear(8, 4))
     with pytest.raises(CrossbarError, match="choose a whole number from 0"):

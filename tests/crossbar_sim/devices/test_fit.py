@@ -98,6 +98,11 @@ def test_csv_and_toml_round_trip(tmp_path: Path) -> None:
         ("pulse,conductance,device\n0,1e-6,a\nx,1e-6,a\n", "line 3: pulse must be a whole number"),
         ("pulse,conductance,device\n0,nan,a\n", "line 2: conductance must be finite"),
         ("pulse,conductance,device\n0,1e-6,a\n2,1e-6,a\n", "every pulse from 0 to 2 once"),
+        ("pulse,conductance,device\n0,1e-6,a\n0.5,1e-6,a\n1.5,1e-6,a\n", "every pulse from 0 to 1.5 once"),
+        *(
+            (f"pulse,conductance,device\n0,1e-6,a\n{last},1e-6,a\n", r"every pulse from 0 to 1e\+\d+ once")
+            for last in ("1e12", "1e300")
+        ),
         ("pulse,conductance,device\n" + "".join(f"{p},1e-6,a\n" for p in range(4)), "do not halve"),
         ("pulse,conductance,device\n0,1e-6,a\n", "at least 2 pulses up"),
     ],
