@@ -37,6 +37,7 @@ from crossbar_sim.hardware.hardware import Hardware
 from crossbar_sim.ledger.ledger import Ledger
 from crossbar_sim.runtime.counter_random import stream_key
 from crossbar_sim.spec.errors import MappingError
+from crossbar_sim.spec.seeds import check_seed
 
 ASpec = TypeVar("ASpec", Hardware, DeviceModel)
 
@@ -51,6 +52,7 @@ class Chip(TiledChip):
     """Everything that changes while a chip runs; `Hardware` is what never does."""
 
     def __init__(self, hardware: Hardware, seed: int = 0) -> None:
+        check_seed(seed, MappingError)
         self.hardware = hardware
         self.seed = seed
         self.ledger = Ledger()

@@ -4,7 +4,8 @@ each task's own."""
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -186,6 +187,43 @@ def test_tasks_with_heads_of_their_own(method: Method, milo: Hardware) -> None:
     assert model.head is heads[1]
     adapter.detach()
     assert model.head is first
+
+
+def test_what_is_no_task_head_or_start_is_refused_and_changes_nothing(milo: Hardware) -> None:
+    case = CASES[2]
+    model, adapter = attached(case, milo, 2)
+    other_model, other = attached(case, milo, 2)
+    tasks, chip = Tasks(adapter), adapter.chip
+    learn(case, model, adapter, 0)
+    learn(case, other_model, other, 1)
+    before = (values(adapter), chip.ledger.rows(), model.head)
+    foreign: Any = Tasks(other).keep()
+    tried: list[Callable[[], object]] = [
+        *(lambda one=one: tasks.switch_to(one) for one in (foreign, None, 3)),
+        *(lambda one=one: tasks.looking_at(one).__enter__() for one in (foreign, None)),
+        *(lambda one=one: tasks.next(one) for one in (nn.Linear(5, 3), "head")),
+        lambda: tasks.next(start="first"),  # type: ignore[arg-type]
+    ]
+    for refused in tried:
+        with pytest.raises(MethodError, match=r"its own keep|reads \[5\] inputs|head: give|start must be"):
+            refused()
+        assert same(values(adapter), before[0]) and (chip.ledger.rows(), model.head) == before[1:]
+
+
+def test_a_copy_of_tasks_takes_its_own_kept_tasks(milo: Hardware) -> None:
+    case = CASES[2]
+    model, adapter = attached(case, milo, 2)
+    tasks = Tasks(adapter)
+    learn(case, model, adapter, 0)
+    kept = tasks.keep()
+    tasks.next()
+    twin, twins, twin_kept = copy.deepcopy((model, tasks, kept))
+    tasks.switch_to(kept)
+    twins.switch_to(twin_kept)
+    x = case.data()[0]
+    assert torch.equal(model(x), twin(x))
+    with pytest.raises(MethodError, match="another adapter"):
+        twins.switch_to(kept)
 
 
 def test_running_statistics_are_kept_with_their_task(milo: Hardware) -> None:
