@@ -20,9 +20,7 @@ from peft_methods.methods.pooled import with_pool
 from peft_methods.tasks import Tasks
 from peft_methods.training.loop import programming_energy
 from tests.conftest import tiny_net, tiny_pool
-from tests.peft_methods.methods.test_methods import CASES, IDS, Case, attached
-
-table = pytest.mark.parametrize("case", CASES, ids=IDS)
+from tests.peft_methods.methods.test_methods import CASES, Case, attached, sample
 
 
 def learn(case: Case, model: nn.Module, adapter: Adapter, seed: int) -> None:
@@ -38,7 +36,7 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
-@table
+@sample
 def test_a_task_that_comes_back_is_the_task_that_was_learned(case: Case, ideal: Hardware) -> None:
     """On ideal hardware: outputs, and every trained value, as they were right after learning; nothing frozen is
     programmed again."""
@@ -63,7 +61,7 @@ def test_a_task_that_comes_back_is_the_task_that_was_learned(case: Case, ideal: 
         torch.testing.assert_close(model(x).detach(), outputs[place], rtol=1e-5, atol=1e-5)
 
 
-@table
+@sample
 def test_looking_at_a_task_leaves_no_trace(case: Case, milo: Hardware) -> None:
     model, adapter = attached(case, milo, 3)
     tasks = Tasks(adapter)
