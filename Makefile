@@ -2,7 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
+# Python compiles what it imports; pip would compile all of torch.
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
 
 .PHONY: demo test lint docs clean
 
@@ -10,7 +11,7 @@ demo: $(VENV)/.installed
 	$(BIN)/xbar compare --json compare.json
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest --numprocesses 2 --quiet
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --quiet
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
@@ -29,13 +30,17 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) --editable .
 	touch $@
 
-$(VENV)/.installed-test: $(VENV)/.installed
+$(VENV)/.installed-test: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) --editable ".[test]"
 	touch $@
 
-$(VENV)/.installed-docs: $(VENV)/.installed
+$(VENV)/.installed-docs: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) --editable ".[docs]"
 	touch $@
+
+$(VENV)/.installed-all: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) --editable ".[test,docs]"
+	touch $(VENV)/.installed $(VENV)/.installed-test $(VENV)/.installed-docs $@
 
 clean:
 	rm -rf $(VENV) docs/_build docs/gallery

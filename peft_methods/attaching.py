@@ -10,10 +10,9 @@ from torch import nn
 from crossbar_sim.chip.digital import DigitalChip
 from crossbar_sim.chip.interface import AnyChip, TiledChip
 from crossbar_sim.chip.matrix import Matrix
+from crossbar_sim.spec.seeds import check_seed
 from peft_methods.errors import MethodError
 from peft_methods.model_state import ModelState
-
-LARGEST_SEED = 2**63 - 1
 
 
 class Settling(Protocol):
@@ -31,8 +30,7 @@ def attach_with(
 ) -> Attached:
     """`Method.attach`, with what makes the adapter."""
     chip = chip_for(model, chip)
-    if not 0 <= seed <= LARGEST_SEED:
-        raise MethodError(f"the seed is {seed:.6g}; choose a whole number from 0 to 2**63 - 1")
+    check_seed(seed, MethodError)
     before = ModelState(model)
     try:
         with chip.all_or_nothing():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import nn
@@ -33,6 +33,7 @@ class KeptTask:
     values: every trained value by name. buffers: those of the model that training moved, by place. head: the head of
     the model. matrices: the trained matrices on tiles that hold it. digital_values: how many numbers of it are not on
     tiles but in memory; copied_values: how many are on tiles and in memory too, since others will be written there.
+    adapter: whose task it is.
     """
 
     values: Mapping[str, torch.Tensor]
@@ -41,6 +42,7 @@ class KeptTask:
     matrices: tuple[Matrix, ...]
     digital_values: int
     copied_values: int
+    adapter: Adapter
 
     @property
     def kept_bytes(self) -> int:
@@ -69,9 +71,12 @@ class Tasks:
 
         head: that of the next task, if tasks have heads of their own. Of trained matrices on tiles those cells are
         written whose level changes; own_tiles: they stay, and the next task gets tiles of its own. MethodError, and
-        nothing is changed, for a head of other layers, and for tiles of their own where the model's are trained.
+        nothing is changed, for a head of other layers or inputs, and for tiles of their own where the model's are
+        trained.
         """
         adapter = self._attached()
+        if start not in get_args(Start):
+            raise MethodError(f"start must be 'initial' or 'previous', got {start!r:.40}")
         if own_tiles:
             self._check_own_tiles()
         if head is not None:
@@ -121,6 +126,7 @@ class Tasks:
             matrices=tuple(adapter.matrices),
             digital_values=sum(value.numel() for value in values.values()) - on_tiles + own_head + moved,
             copied_values=0 if own_tiles else on_tiles,
+            adapter=adapter,
         )
         words = kept.digital_values + kept.copied_values
         with adapter.chip.ledger.phase(UPDATE):
@@ -130,8 +136,9 @@ class Tasks:
     @torch.no_grad()
     def switch_to(self, kept: KeptTask) -> None:
         """Bring a kept task back: digital values are copied, and of the tiles those are programmed that hold another
-        task. Nothing is done where the task is there already."""
+        task. Nothing is done where the task is there already. MethodError for a task of another adapter."""
         adapter = self._attached()
+        self._check_kept(kept)
         if self._is_at(kept):
             return
         with adapter.chip.all_or_nothing():
@@ -154,8 +161,9 @@ class Tasks:
     @contextmanager
     def looking_at(self, kept: KeptTask) -> Iterator[None]:
         """Inside, the model has the digital values of a kept task, and the tiles as they are: what the chip still knows
-        of it without any write. Nothing is billed, counted or changed."""
+        of it without any write. Nothing is billed, counted or changed. MethodError for a task of another adapter."""
         adapter = self._attached()
+        self._check_kept(kept)
         with torch.no_grad(), adapter.chip.probing():
             now = {name: value.detach().clone() for name, value in adapter.trained_by_name().items()}
             buffers = {place: buffer.clone() for place, (buffer, _) in enumerate(adapter.before.buffers)}
@@ -206,8 +214,17 @@ class Tasks:
         name = head_name(self._adapter.model)
         return None if name is None else self._adapter.model.get_submodule(name)
 
+    def _check_kept(self, kept: KeptTask) -> None:
+        if not isinstance(kept, KeptTask) or kept.adapter is not self._adapter:
+            raise MethodError(
+                f"a task of another adapter than this {self._adapter.method.display_name}; give what its own keep() "
+                "returned here"
+            )
+
     def _check_head(self, head: nn.Module) -> None:
         adapter = self._adapter
+        if not isinstance(head, nn.Module):
+            raise MethodError(f"head: give the module that is the head of the next task, got {type(head).__name__}")
         if isinstance(self._head(), AdaptedLayer):
             raise MethodError(
                 f"{adapter.method.display_name} changes the head itself, so that no task can bring another; name "
@@ -218,6 +235,14 @@ class Tasks:
             raise MethodError(
                 f"the head of the next task has the parameters {sorted(dict(head.named_parameters()))}, that of this "
                 f"one {sorted(dict(present.named_parameters()))}; make it of the same layers"
+            )
+        reads, read_so_far = (
+            next((p.shape[1:] for p in one.parameters() if p.ndim > 1), torch.Size()) for one in (head, present)
+        )
+        if reads != read_so_far:
+            raise MethodError(
+                f"the head of the next task reads {list(reads)} inputs, that of this one {list(read_so_far)}; only its "
+                "classes may be others"
             )
 
     def _put_head(self, head: nn.Module) -> None:

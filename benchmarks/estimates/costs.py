@@ -22,6 +22,7 @@ from crossbar_sim.spec.units import engineering
 from peft_methods.methods import find_method
 
 METHODS = ("full-fine-tuning", "lora", "lorafusion")
+LARGEST_VALUE = 10**9
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,10 @@ def _number(text: str) -> int:
         value = int(text)
     except ValueError:
         value = 0
-    if value < 1:
-        raise SpecError(f"--values: '{text}' is no whole number of at least 1; give numbers, for example 1 2 5 10")
+    if not 1 <= value <= LARGEST_VALUE:
+        raise SpecError(
+            f"--values: '{text:.40}' is no whole number of 1 to {LARGEST_VALUE}; give numbers, for example 1 2 5 10"
+        )
     return value
 
 
@@ -227,6 +230,8 @@ def costs(
     """
     if over not in AXES:
         raise SpecError(f"no axis '{over}'{nearest(over, list(AXES))}")
+    if not 1 <= tasks <= LARGEST_VALUE:
+        raise SpecError(f"tasks: {tasks!r:.40} adaptations of a chip cannot be; give 1 to {LARGEST_VALUE}")
     for method in methods:
         find_method(method)
     activity = None if changed_share is None else Activity(changed_share=changed_share)

@@ -6,6 +6,7 @@ import copy
 import math
 from collections.abc import Mapping
 from functools import partial
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -375,7 +376,7 @@ class Cells:
 
 def check_wait(seconds: float) -> None:
     """SpecError for a time that is negative or not finite."""
-    if not (np.isfinite(seconds) and seconds >= 0):
+    if not isinstance(seconds, Real) or not 0 <= seconds < math.inf:
         raise SpecError(f"time only goes forward: wait zero or more seconds, got {seconds!r}")
 
 

@@ -37,6 +37,7 @@ from crossbar_sim.hardware.hardware import Hardware
 from crossbar_sim.ledger.ledger import Ledger
 from crossbar_sim.runtime.counter_random import stream_key
 from crossbar_sim.spec.errors import MappingError
+from crossbar_sim.spec.seeds import check_seed
 
 ASpec = TypeVar("ASpec", Hardware, DeviceModel)
 
@@ -51,6 +52,7 @@ class Chip(TiledChip):
     """Everything that changes while a chip runs; `Hardware` is what never does."""
 
     def __init__(self, hardware: Hardware, seed: int = 0) -> None:
+        check_seed(seed, MappingError)
         self.hardware = hardware
         self.seed = seed
         self.ledger = Ledger()
@@ -204,7 +206,7 @@ class Chip(TiledChip):
         devices = [DeviceModel.from_document(tomllib.loads(one), "saved device") for one in facts["devices"]]
         if [one.digest() for one in (*designs, *devices)] != facts["digests"]:
             raise MappingError("the saved hardware reads otherwise in this version; save the chip again")
-        chip = cls(designs[facts["hardware"]], int(facts["seed"]))
+        chip = cls(designs[facts["hardware"]], facts["seed"])
         chip.ledger = Ledger.from_content(facts["ledger"], "saved ledger")
         chip.skipped.extend((str(name), str(reason)) for name, reason in facts["skipped"])
         for index, one in enumerate(facts["matrices"]):

@@ -82,6 +82,13 @@ class Matrix(nn.Module, ABC):
                 f"{self.name}: reads of tiles are simulated and cannot be traced or exported; unmap(model, "
                 "weights='cells') and export the torch model that it gives back"
             )
+        if torch._C._are_functorch_transforms_active():
+            raise MappingError(
+                f"{self.name}: torch.func's transforms (vmap, grad, jvp, ...) do not read tiles; loop over the vectors "
+                "and use backward(), or transform the model that unmap() gives back"
+            )
+        if x.layout is not torch.strided:
+            raise MappingError(f"{self.name} reads dense tensors, got {x.layout}; give x.to_dense()")
         if x.ndim == 0 or x.shape[-1] != self.layout.inputs:
             raise MappingError(f"{self.name} reads {self.layout.inputs} inputs per vector, got {tuple(x.shape)}")
         if x.is_complex():

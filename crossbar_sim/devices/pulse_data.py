@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -210,13 +211,13 @@ def _by_device(path: Path, rows: Sequence[Row], roles: Sequence[str]) -> Floats:
         moment = _number(path, line, cells[order], "time" if timed else "conductance")
         train = found.setdefault(cells[device], {})
         if moment in train:
-            raise SpecError(f"{path}, line {line}: device '{cells[device]}' has this pulse twice; keep one")
+            raise SpecError(f"{path}, line {line}: device '{cells[device][:40]}' has this pulse twice; keep one")
         train[moment] = _number(path, line, cells[value])
     lengths = {len(train) for train in found.values()}
-    count = max((int(max(train)) for train in found.values()), default=0) if not timed else max(lengths) - 1
+    count = max(lengths, default=1) - 1 if timed else max((max(train) for train in found.values()), default=0)
     for name, train in found.items():
-        if (sorted(train) != list(range(count + 1))) if not timed else len(train) != count + 1:
-            raise SpecError(f"{path}: device '{name[:40]}' must have every pulse from 0 to {count} once")
+        if len(train) != count + 1 or not (timed or sorted(train) == list(range(len(train)))):
+            raise SpecError(f"{path}: device '{name[:40]}' must have every pulse from 0 to {count:.6g} once")
     return np.array([[train[moment] for moment in sorted(train)] for train in found.values()])
 
 
@@ -230,15 +231,23 @@ def _side_by_side(path: Path, rows: Sequence[Row], roles: Sequence[str], heads: 
             f"{path}: column {', '.join(missing)} is missing; the columns are {', '.join(COLUMNS)}, not "
             f"{', '.join(heads)[:80]}"
         )
-    if heads and list(roles).count("value") == 1 and len(columns) == 1 and "device" not in roles and "pulse" in roles:
-        raise SpecError(f"{path}: column device is missing; the columns are {', '.join(COLUMNS)}")
     lines = []
     for line, cells in rows:
         if len(cells) < len(roles):
             raise SpecError(f"{path}, line {line}: {len(cells)} columns; the first line has {len(roles)}")
         moment = float(line) if order is None else _number(path, line, cells[order], "pulse")
         lines.append((moment, [_number(path, line, cells[place]) for place in columns]))
-    return np.array([numbers for _, numbers in sorted(lines, key=lambda pair: pair[0])]).T
+    lines.sort(key=lambda pair: pair[0])
+    moments = [moment for moment, _ in lines]
+    step = None if order is None or roles[order] == "time" else 1.0
+    name = heads[order] if heads and order is not None else "1"
+    for before, after in pairwise(moments):
+        if after == before or (step is not None and after != before + step):
+            raise SpecError(
+                f"{path}: after {before:g} comes {after:g} in column {name[:40]}; give every "
+                "pulse once, SET and RESET numbered through"
+            )
+    return np.array([numbers for _, numbers in lines]).T
 
 
 def _one_way_each(path: Path, rows: Sequence[Row], roles: Sequence[str], scale: Scale) -> PulseData:

@@ -93,6 +93,10 @@ def map_model(
     `chip.plan.cut_ties` names them. Raises MappingError if nothing can be mapped, a pattern matches nothing, a weight
     is not finite or a method is attached; model, chip and ledger are then left as they were.
     """
+    if not isinstance(model, nn.Module):
+        raise MappingError(f"model: only a torch module has layers for tiles, got {type(model).__name__}")
+    if not isinstance(chip, Hardware | str | Path | TiledChip):
+        raise MappingError(f"chip: give a Hardware, the name of one or a Chip, got {type(chip).__name__}")
     user = user_of(model)
     if user is not None:
         raise MappingError(f"{user} is attached to this {type(model).__name__}; adapter.detach() first, map, attach")

@@ -59,12 +59,18 @@ def watch(model: nn.Module, data: Batches, see: See, loss: Loss | None = None) -
     """Run `data` through the model in evaluation mode and call see(matrix, vectors, transposed) before every read.
 
     With a loss of the model's output the gradients are read too, back to every parameter that requires one; they are
-    not accumulated. Raises MappingError if there is no batch, or nothing requires a gradient.
+    not accumulated. Raises MappingError if the data holds no vector, or nothing requires a gradient.
     """
+
+    vectors = 0
 
     def before_forward(module: nn.Module, arguments: tuple[Any, ...]) -> None:
         assert isinstance(module, SimulatedMatrix)
-        see(module, _rows(arguments[0]), False)
+        nonlocal vectors
+        rows = _rows(arguments[0])
+        vectors += len(rows)
+        if len(rows):
+            see(module, rows, False)
 
     def before_backward(module: nn.Module, gradients: Any) -> None:
         assert isinstance(module, SimulatedMatrix)
@@ -79,11 +85,9 @@ def watch(model: nn.Module, data: Batches, see: See, loss: Loss | None = None) -
         hooks.append(matrix.register_forward_pre_hook(before_forward))
         if loss is not None:
             hooks.append(matrix.register_full_backward_pre_hook(before_backward))
-    batches = 0
     try:
         model.eval()
         for batch in [data] if isinstance(data, torch.Tensor | Mapping) else data:
-            batches += 1
             with torch.set_grad_enabled(loss is not None):
                 output = model(**batch) if isinstance(batch, Mapping) else model(batch)
                 if loss is not None:
@@ -93,8 +97,8 @@ def watch(model: nn.Module, data: Batches, see: See, loss: Loss | None = None) -
             hook.remove()
         for module, training in modes:
             module.training = training
-    if not batches:
-        raise MappingError("no data: give a batch of inputs, or several")
+    if not vectors:
+        raise MappingError("no data: give a batch of inputs that reaches a layer on tiles, or several")
 
 
 def _rows(x: torch.Tensor) -> torch.Tensor:

@@ -69,6 +69,8 @@ def fine_tune(
     Raises TrainingError when the loss stops being finite, DataError for data that does not fit the model and
     MethodError for an adapter that is not attached to it.
     """
+    if not isinstance(adapter, Adapter):
+        raise MethodError(f"adapter: give what method.attach(model) returned, got {type(adapter).__name__}")
     method = adapter.method
     samples = Samples(inputs, labels)
     if not adapter.attached or adapter.model not in list(model.modules()):

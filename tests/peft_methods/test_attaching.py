@@ -27,7 +27,7 @@ from peft_methods import (
 from peft_methods.base import Adapter
 from peft_methods.methods.pooled import with_pool
 from tests.conftest import tiny_net, tiny_pool
-from tests.peft_methods.methods.test_methods import Case, table
+from tests.peft_methods.methods.test_methods import Case, sample, table
 
 
 class Refused(Exception):
@@ -72,7 +72,7 @@ def ready(case: Case, hardware: Hardware | None) -> tuple[nn.Module, Method, Chi
     return model, method, chip
 
 
-@table
+@sample
 @pytest.mark.parametrize("on_tiles", [False, True], ids=["digital", "tiles"])
 @pytest.mark.parametrize("door", ["train", "replace", "train_matrix"])
 def test_a_refused_attach_changes_nothing(

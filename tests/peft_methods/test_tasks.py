@@ -4,7 +4,8 @@ each task's own."""
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -19,9 +20,7 @@ from peft_methods.methods.pooled import with_pool
 from peft_methods.tasks import Tasks
 from peft_methods.training.loop import programming_energy
 from tests.conftest import tiny_net, tiny_pool
-from tests.peft_methods.methods.test_methods import CASES, IDS, Case, attached
-
-table = pytest.mark.parametrize("case", CASES, ids=IDS)
+from tests.peft_methods.methods.test_methods import CASES, Case, attached, sample
 
 
 def learn(case: Case, model: nn.Module, adapter: Adapter, seed: int) -> None:
@@ -37,7 +36,7 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
-@table
+@sample
 def test_a_task_that_comes_back_is_the_task_that_was_learned(case: Case, ideal: Hardware) -> None:
     """On ideal hardware: outputs, and every trained value, as they were right after learning; nothing frozen is
     programmed again."""
@@ -62,7 +61,7 @@ def test_a_task_that_comes_back_is_the_task_that_was_learned(case: Case, ideal: 
         torch.testing.assert_close(model(x).detach(), outputs[place], rtol=1e-5, atol=1e-5)
 
 
-@table
+@sample
 def test_looking_at_a_task_leaves_no_trace(case: Case, milo: Hardware) -> None:
     model, adapter = attached(case, milo, 3)
     tasks = Tasks(adapter)
@@ -188,6 +187,43 @@ def test_tasks_with_heads_of_their_own(method: Method, milo: Hardware) -> None:
     assert model.head is heads[1]
     adapter.detach()
     assert model.head is first
+
+
+def test_what_is_no_task_head_or_start_is_refused_and_changes_nothing(milo: Hardware) -> None:
+    case = CASES[2]
+    model, adapter = attached(case, milo, 2)
+    other_model, other = attached(case, milo, 2)
+    tasks, chip = Tasks(adapter), adapter.chip
+    learn(case, model, adapter, 0)
+    learn(case, other_model, other, 1)
+    before = (values(adapter), chip.ledger.rows(), model.head)
+    foreign: Any = Tasks(other).keep()
+    tried: list[Callable[[], object]] = [
+        *(lambda one=one: tasks.switch_to(one) for one in (foreign, None, 3)),
+        *(lambda one=one: tasks.looking_at(one).__enter__() for one in (foreign, None)),
+        *(lambda one=one: tasks.next(one) for one in (nn.Linear(5, 3), "head")),
+        lambda: tasks.next(start="first"),  # type: ignore[arg-type]
+    ]
+    for refused in tried:
+        with pytest.raises(MethodError, match=r"its own keep|reads \[5\] inputs|head: give|start must be"):
+            refused()
+        assert same(values(adapter), before[0]) and (chip.ledger.rows(), model.head) == before[1:]
+
+
+def test_a_copy_of_tasks_takes_its_own_kept_tasks(milo: Hardware) -> None:
+    case = CASES[2]
+    model, adapter = attached(case, milo, 2)
+    tasks = Tasks(adapter)
+    learn(case, model, adapter, 0)
+    kept = tasks.keep()
+    tasks.next()
+    twin, twins, twin_kept = copy.deepcopy((model, tasks, kept))
+    tasks.switch_to(kept)
+    twins.switch_to(twin_kept)
+    x = case.data()[0]
+    assert torch.equal(model(x), twin(x))
+    with pytest.raises(MethodError, match="another adapter"):
+        twins.switch_to(kept)
 
 
 def test_running_statistics_are_kept_with_their_task(milo: Hardware) -> None:

@@ -33,6 +33,15 @@ def test_a_pool_is_paid_once_and_adaptations_every_time() -> None:
     assert low is not None and high is not None and low < pair.break_even_tasks < high
 
 
+@pytest.mark.parametrize("number", [0, -1, 10**9 + 1, 10**400])
+def test_numbers_that_cannot_be_are_refused(number: int) -> None:
+    with pytest.raises(SpecError, match="^--values: .* give numbers") as error:
+        costs("rank", ("lora",), [str(number)])
+    assert len(str(error.value)) <= 400
+    with pytest.raises(SpecError, match="^tasks: .* give 1 to 1000000000"):
+        costs("rank", ("lora",), ["1"], tasks=number)
+
+
 def test_refusals() -> None:
     with pytest.raises(SpecError, match="did you mean 'tasks'"):
         costs("task")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import pytest
@@ -16,7 +17,8 @@ from peft_methods import METHODS
 HARDWARE = Hardware.load("milo2021_128x128")
 
 
-def counts(model: str, method: str, settings: dict[str, Any] | None = None) -> Counted:
+@cache
+def counts(model: str, method: str, **settings: Any) -> Counted:
     """Attached, but not run."""
     shape = find_shape(model)
     return attach_shape(shape, make_method(shape, method, settings), HARDWARE, Workload(calibration=0))
@@ -57,7 +59,7 @@ COUNTS = [
 @pytest.mark.parametrize(("model", "method", "settings", "trained", "percent"), COUNTS)
 def test_counts(model: str, method: str, settings: dict[str, Any], trained: int, percent: str | None) -> None:
     """I13 and I8."""
-    assert counts(model, method, settings).trained_values == trained
+    assert counts(model, method, **settings).trained_values == trained
     if percent is not None:
         digits = len(percent.partition(".")[2])
         assert f"{100 * trained / PARAMETERS[model]:.{digits}f}" == percent
@@ -85,7 +87,7 @@ def test_shares_of_model_and_adapter_together(model: str, method: str, trained: 
 def test_shares_of_pasta_with_its_output_layer(
     model: str, positions: tuple[int, ...], classes: int, pooler: bool, percent: str
 ) -> None:
-    vectors = counts(model, "pasta", {"positions": positions}).trained_values
+    vectors = counts(model, "pasta", positions=positions).trained_values
     whole = PARAMETERS[model] - (0 if pooler else 1024 * 1024 + 1024)
     assert f"{100 * (vectors + classes * (1024 + 1)) / whole:.4f}" == percent
 
@@ -105,9 +107,9 @@ def test_shares_of_lorafusion() -> None:
 
 
 def test_wegeft_does_not_grow_with_depth_and_equals_lora_per_layer() -> None:
-    own = counts("vit-b-16", "wegeft", {"shared": False, "rank": 8}).trained_values
+    own = counts("vit-b-16", "wegeft", shared=False, rank=8).trained_values
     assert own == counts("vit-b-16", "lora").trained_values == 12 * 2 * 8 * 768
-    assert counts("vit-b-16", "wegeft", {"rank": 8}).trained_values == own // 12
+    assert counts("vit-b-16", "wegeft", rank=8).trained_values == own // 12
 
 
 @pytest.mark.parametrize("model", ["flan-t5-large", "vit-b-16", "digits-vit"])

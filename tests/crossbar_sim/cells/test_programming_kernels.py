@@ -65,7 +65,8 @@ ISPP = {
 
 
 CASES = [
-    *((name, count) for name in device_names() for count in (100, 150)),
+    *((name, 150) for name in device_names()),
+    *(pytest.param(name, 100, marks=pytest.mark.whole) for name in device_names()),
     *(
         (f"{name} faulty", count)
         for name in ("milo2021", "wan2022_incremental", "gong2018_es")

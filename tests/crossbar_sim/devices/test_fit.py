@@ -90,10 +90,19 @@ def test_csv_and_toml_round_trip(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("pulse,conductance,device\n", "no pulse and conductance below the header"),
-        ("pulse,conductance\n0,1\n", "column device is missing"),
+        ("pulse,conductance\n0,1e-6\n", "at least 2 pulses up"),
+        ("pulse,conductance\n" + "".join(f"{p},1e-6\n" for p in (0, 1, 2, 1, 2)), "after 1 comes 1 in column pulse"),
+        ("0,1e-6\n1,1e-6\n2,1e-6\n3,1e-6\n", "do not halve"),
+        ("pulse,a,b\n" + "".join(f"{p},1e-6,1e-6\n" for p in (0, 1, 3, 4, 5)), "after 1 comes 3 in column pulse"),
+        ("time (s),a\n" + "".join(f"{p},1e-6\n" for p in (0, 0.5, 0.5, 1, 2)), "after 0.5 comes 0.5"),
         ("pulse,conductance,device\n0,1e-6,a\nx,1e-6,a\n", "line 3: pulse must be a whole number"),
         ("pulse,conductance,device\n0,nan,a\n", "line 2: conductance must be finite"),
         ("pulse,conductance,device\n0,1e-6,a\n2,1e-6,a\n", "every pulse from 0 to 2 once"),
+        ("pulse,conductance,device\n0,1e-6,a\n0.5,1e-6,a\n1.5,1e-6,a\n", "every pulse from 0 to 1.5 once"),
+        *(
+            (f"pulse,conductance,device\n0,1e-6,a\n{last},1e-6,a\n", r"every pulse from 0 to 1e\+\d+ once")
+            for last in ("1e12", "1e300")
+        ),
         ("pulse,conductance,device\n" + "".join(f"{p},1e-6,a\n" for p in range(4)), "do not halve"),
         ("pulse,conductance,device\n0,1e-6,a\n", "at least 2 pulses up"),
     ],
@@ -122,6 +131,9 @@ WRITTEN = {
         {},
     ),
     "quoted": (lines('"pulse","conductance (uS)","device"', *(f'"{p}","{g}","a"' for p, g in enumerate(ROUND))), {}),
+    "one device": (lines("G (uS),pulse", *(f"{g},{p}" for p, g in reversed(list(enumerate(ROUND))))), {}),
+    "one device, counted from one": (lines("pulse,G (uS)", *(f"{p},{g}" for p, g in enumerate(ROUND, 1))), {}),
+    "one device by time": (lines("t (s),G (uS)", *(f"{0.5 * p},{g}" for p, g in enumerate(ROUND))), {}),
     "two columns": (lines(*(f"{u}\t{d}" for u, d in zip(UP, DOWN, strict=True))), {"unit": "uS"}),
     "two columns, unequal": (
         lines(*(f"{u},{d}" for u, d in zip([9.0, *UP], [*map(str, DOWN), ""], strict=True))),

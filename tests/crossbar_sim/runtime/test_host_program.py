@@ -5,8 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 
-import pytest
-
 PROGRAM = """
 import torch
 from torch import nn
@@ -17,29 +15,29 @@ def state():
     draws = torch.get_rng_state().tolist()
     return torch.get_num_threads(), torch.get_default_dtype(), torch.is_grad_enabled(), draws
 
-torch.set_num_threads({threads})
-model = nn.Sequential()
-model.blocks = nn.ModuleList([nn.Linear(256, 256)])
-model.head = nn.Linear(256, 3)
-model.forward = lambda x: model.head(model.blocks[0](x))
-x, y = torch.rand(64, 256), torch.arange(64) % 3
-before = state()
-chip = map_model(model, Hardware.load("milo2021_128x128"))
-assert state() == before, "map_model"
-model(x)
-assert state() == before, "a read"
-adapter = LoRA(rank=2, steps=2).attach(model, chip)
-assert state() == before, "attach"
-fine_tune(model, adapter, x, y)
-assert state() == before, "fine_tune"
-accuracy(model, x, y, chip)
-adapter.detach()
-unmap(model, weights="cells")
-assert state() == before, "the way back"
+for threads in (1, 2):
+    torch.set_num_threads(threads)
+    model = nn.Sequential()
+    model.blocks = nn.ModuleList([nn.Linear(256, 256)])
+    model.head = nn.Linear(256, 3)
+    model.forward = lambda x: model.head(model.blocks[0](x))
+    x, y = torch.rand(64, 256), torch.arange(64) % 3
+    before = state()
+    chip = map_model(model, Hardware.load("milo2021_128x128"))
+    assert state() == before, (threads, "map_model")
+    model(x)
+    assert state() == before, (threads, "a read")
+    adapter = LoRA(rank=2, steps=2).attach(model, chip)
+    assert state() == before, (threads, "attach")
+    fine_tune(model, adapter, x, y)
+    assert state() == before, (threads, "fine_tune")
+    accuracy(model, x, y, chip)
+    adapter.detach()
+    unmap(model, weights="cells")
+    assert state() == before, (threads, "the way back")
 """
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-def test_every_call_leaves_the_host_program_as_it_was(threads: int) -> None:
-    done = subprocess.run([sys.executable, "-c", PROGRAM.format(threads=threads)], capture_output=True, text=True)
+def test_every_call_leaves_the_host_program_as_it_was() -> None:
+    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

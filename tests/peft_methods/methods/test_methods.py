@@ -42,6 +42,7 @@ from peft_methods.methods import read_method
 from peft_methods.methods.dora import DoRALinear
 from peft_methods.methods.pooled import with_pool
 from peft_methods.model_parts import linear_layers
+from tests import one_of_each
 from tests.conftest import tiny_net, tiny_pool, tiny_transformer
 
 LAYERS = 2 * (6 * 10 + 10 * 6 + 6 * 6)
@@ -112,6 +113,11 @@ CASES = [
 ]
 IDS = [f"{case.method.display_name}-{index}" for index, case in enumerate(CASES)]
 table = pytest.mark.parametrize("case", CASES, ids=IDS)
+sample = pytest.mark.parametrize(
+    "case",
+    one_of_each(CASES, IDS, lambda case: (type(case.method), "crossbar" in case.method.placements().values())),
+)
+"""In CI every method once for each place, tiles or digital, of what it trains."""
 
 
 def attached(case: Case, hardware: Hardware | None, steps: int | None = None) -> tuple[nn.Module, Adapter]:
@@ -209,7 +215,7 @@ def test_merged_equals_unmerged(case: Case) -> None:
     torch.testing.assert_close(merged(x), model(x), rtol=1e-12, atol=1e-12)
 
 
-@table
+@sample
 def test_detach_gives_the_backbone_back_bit_by_bit(case: Case, milo: Hardware) -> None:
     model = case.model()
     method = with_pool(case.steps(20), lambda: tiny_pool(model))
@@ -229,7 +235,7 @@ def test_detach_gives_the_backbone_back_bit_by_bit(case: Case, milo: Hardware) -
     assert {name: p.requires_grad for name, p in model.named_parameters()} == trainable
 
 
-@table
+@sample
 def test_hardware_consequences_are_what_the_class_says(case: Case, milo: Hardware) -> None:
     """Writes, transposed reads and placement against the simulator's counters (I14: exactly zero where claimed)."""
     model, adapter = attached(case, milo, steps=40)
@@ -253,7 +259,7 @@ def test_hardware_consequences_are_what_the_class_says(case: Case, milo: Hardwar
     assert task_writes.sum() == chip.ledger.writes("adapt")
 
 
-@table
+@sample
 def test_training_lowers_the_loss_and_repeats_bit_for_bit(case: Case, milo: Hardware) -> None:
     losses = []
     for _ in range(2):
@@ -296,7 +302,7 @@ def test_full_fine_tuning_stays_inside_the_deployed_range(milo: Hardware) -> Non
     assert adapter.trained_values > 0
 
 
-@table
+@sample
 @pytest.mark.parametrize("on_tiles", [False, True], ids=["digital", "tiles"])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64], ids=str)
 def test_models_of_other_types_are_trained(case: Case, on_tiles: bool, dtype: torch.dtype, milo: Hardware) -> None:
@@ -308,7 +314,7 @@ def test_models_of_other_types_are_trained(case: Case, on_tiles: bool, dtype: to
     assert model.eval()(x.to(dtype)).dtype == dtype
 
 
-@table
+@sample
 @pytest.mark.parametrize(("zero", "on_tiles"), [("row", True), ("all", False)], ids=["row on tiles", "all digital"])
 def test_rows_of_zeros_are_trained(case: Case, on_tiles: bool, zero: str, milo: Hardware) -> None:
     model = case.model()
