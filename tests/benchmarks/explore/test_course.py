@@ -155,7 +155,7 @@ def test_a_search_that_learns_proposes_better_designs_than_chance(tmp_path: Path
 
 
 def test_constraints_that_counting_knows_are_checked_before_anything_is_simulated(tmp_path: Path) -> None:
-    one = exploration(vary=TILE, constraints={"tiles": {"at_most": 200}})
+    one = exploration(vary=TILE, constraints={"tiles": {"at_most": 60}})
     states = {design.point["tile.rows"]: design for design in run(one, tmp_path).designs}
     assert states[4].state == "infeasible"
     assert states[4].seeds == {}
