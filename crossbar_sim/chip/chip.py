@@ -206,7 +206,7 @@ class Chip(TiledChip):
         devices = [DeviceModel.from_document(tomllib.loads(one), "saved device") for one in facts["devices"]]
         if [one.digest() for one in (*designs, *devices)] != facts["digests"]:
             raise MappingError("the saved hardware reads otherwise in this version; save the chip again")
-        chip = cls(designs[facts["hardware"]], int(facts["seed"]))
+        chip = cls(designs[facts["hardware"]], facts["seed"])
         chip.ledger = Ledger.from_content(facts["ledger"], "saved ledger")
         chip.skipped.extend((str(name), str(reason)) for name, reason in facts["skipped"])
         for index, one in enumerate(facts["matrices"]):

@@ -67,8 +67,10 @@ def watch(model: nn.Module, data: Batches, see: See, loss: Loss | None = None) -
     def before_forward(module: nn.Module, arguments: tuple[Any, ...]) -> None:
         assert isinstance(module, SimulatedMatrix)
         nonlocal vectors
-        vectors += len(_rows(arguments[0]))
-        see(module, _rows(arguments[0]), False)
+        rows = _rows(arguments[0])
+        vectors += len(rows)
+        if len(rows):
+            see(module, rows, False)
 
     def before_backward(module: nn.Module, gradients: Any) -> None:
         assert isinstance(module, SimulatedMatrix)

@@ -204,5 +204,7 @@ def test_mistakes(milo: Hardware) -> None:
         calibrate(model, torch.randn(3, 20), percentile=101)
     with pytest.raises(MappingError, match="no data"):
         calibrate(model, [])
+    with pytest.raises(MappingError, match="no data"):
+        calibrate(model, torch.randn(0, 20))
     with pytest.raises(MappingError, match="nothing on tiles"):
         calibrate(nn.Linear(2, 2), torch.ones(1, 2))
