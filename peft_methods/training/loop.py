@@ -20,6 +20,7 @@ from peft_methods.methods.gradient_free import GradientFree
 from peft_methods.phases import ADAPT, FORWARD
 from peft_methods.placement import bill_arithmetic, bill_sram
 from peft_methods.training.activations import KeptActivations
+from peft_methods.training.adamw import AdamW, Group
 from peft_methods.training.digital_operations import DigitalOperations
 from peft_methods.training.losses import Loss, check_labels, classification
 from peft_methods.training.samples import Inputs, Samples
@@ -102,15 +103,13 @@ def _descend(model: nn.Module, adapter: Adapter, samples: Samples, loss: Loss, s
     """`method.steps` steps along the gradient."""
     method, chip = adapter.method, adapter.chip
     history, report = watch
-    optimizer = torch.optim.AdamW(optimised(adapter), betas=(0.9, 0.999), fused=True)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate_factor(step, method.steps))
+    optimizer = AdamW(optimised(adapter), lambda step: learning_rate_factor(step, method.steps))
     training = TrainingStep(
         chip.ledger, adapter.trained_parameters(), DigitalOperations(chip), KeptActivations(chip, model)
     )
 
     def update(last: bool) -> int:
         optimizer.step()
-        schedule.step()
         bill_optimizer(chip, adapter)
         return adapter.write(last)
 
@@ -213,16 +212,16 @@ def programming_energy(chip: AnyChip, phase: str = ADAPT) -> float:
     return chip.ledger.energy(phase, PROGRAMMING)
 
 
-def optimised(adapter: Adapter) -> list[dict[str, Any]]:
+def optimised(adapter: Adapter) -> list[Group]:
     """Parameter groups for AdamW: everything trained, but for matrices on tiles whose rule needs no optimiser."""
     uses_optimizer = adapter.method.update_rule.uses_optimizer
     left_out = set() if uses_optimizer else {id(matrix.master) for matrix in adapter.matrices}
     return [
-        {
-            "params": [parameter for parameter in group.parameters if id(parameter) not in left_out],
-            "lr": group.learning_rate,
-            "weight_decay": group.weight_decay,
-        }
+        Group(
+            [parameter for parameter in group.parameters if id(parameter) not in left_out],
+            group.learning_rate,
+            group.weight_decay,
+        )
         for group in adapter.groups
     ]
 
