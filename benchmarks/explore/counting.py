@@ -103,6 +103,11 @@ class CountTask:
         pool = pool_digest(one.method, one.pool_folder)
         return SeedFiles(folder_of(self.runs, "counted", self.digest, data, pool, FORMAT, EXPLORED), CountedSeed)
 
+    @property
+    def folder(self) -> Path:
+        """Of its file."""
+        return self.files.folder
+
     def stored(self) -> CountedSeed | None:
         """The record, if it is on disk."""
         return self.files.stored(0)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from benchmarks.experiments.claim import claim
+from benchmarks.experiments.claim import claim, sweep
 from benchmarks.experiments.storage import INTERRUPTED, RUNS
 from benchmarks.explore.counting import OF_THE_CHIP, CountedSeed, CountTask
 from benchmarks.explore.designs import content_digest
@@ -28,6 +28,7 @@ from crossbar_sim.runtime.files import check_folder, write_json, write_text
 from crossbar_sim.runtime.interrupts import interrupts_say
 from crossbar_sim.spec.errors import FileError
 
+BATCHES = "batches"
 BARREN = 20
 """Batches without a new design, after which a sampler has nothing more to propose."""
 UNSURE = 0.05
@@ -71,6 +72,10 @@ class Course:
     spent: dict[int, float] = field(default_factory=dict)
     missing: set[int] = field(default_factory=set)
     """Numbers of designs of which something is not on disk, where nothing is made."""
+    paid: set[tuple[str, int | None, int]] = field(default_factory=set)
+    """Runs whose time is counted: digest, steps, seed."""
+    folders: set[Path] = field(default_factory=set)
+    """Of everything that was asked for."""
 
     def run(self) -> Findings:
         """From the first proposal to the front."""
@@ -81,6 +86,9 @@ class Course:
             self.climb()
             if not self.missing:
                 self.settle()
+        if self.engine is not None:
+            for folder in {*self.folders, self.exploration.folder(self.runs) / BATCHES}:
+                sweep(folder)  # what killed processes left
         return self.findings()
 
     def findings(self) -> Findings:
@@ -123,7 +131,7 @@ class Course:
 
     def batch(self, number: int) -> list[Proposal]:
         """The proposals of one batch, from their file if they were made before."""
-        path = self.exploration.folder(self.runs) / "batches" / f"{number:05}.json"
+        path = self.exploration.folder(self.runs) / BATCHES / f"{number:05}.json"
         if not path.exists() and self.engine is None:
             return []
         if not path.exists():
@@ -215,7 +223,7 @@ class Course:
             if found is LOST or found is None:
                 self.miss(design, found)
                 continue
-            design.processor_s += found.processor_s
+            design.counting_s += found.processor_s
             if found.counted is None:
                 design.fail("refused", found.refused)
             else:
@@ -253,8 +261,10 @@ class Course:
             if record is LOST or record is None:
                 self.miss(design, record)
                 continue
-            design.processor_s += record.processor_s
-            self.spent[rung] = self.spent.get(rung, 0.0) + record.processor_s
+            if (key := (task.design.digest, which.steps, task.seed)) not in self.paid:
+                self.paid.add(key)
+                design.simulating_s += record.processor_s
+                self.spent[rung] = self.spent.get(rung, 0.0) + record.processor_s
             if record.run is None:
                 design.fail("refused", record.refused)
             else:
@@ -275,6 +285,7 @@ class Course:
     def done(self, tasks: Sequence[Any], label: str) -> list[Any]:
         """The records of tasks, in their order: from disk, else made; LOST for workers that died, None where nothing is
         to be made."""
+        self.folders.update(task.folder for task in tasks)
         found: list[Any] = [task.stored() for task in tasks]
         left = [place for place, record in enumerate(found) if record is None]
         if left and self.engine is not None:

@@ -123,7 +123,15 @@ class Design:
     rung: int | None = None
     seeds: dict[int, Seeds] = field(default_factory=dict)
     """Rung -> seed -> records."""
-    processor_s: float = 0.0
+    counting_s: float = 0.0
+    """Processor seconds of counting it."""
+    simulating_s: float = 0.0
+    """Of its runs, those that several rungs share counted once."""
+
+    @property
+    def processor_s(self) -> float:
+        """Of everything."""
+        return self.counting_s + self.simulating_s
 
     def fail(self, state: State, reason: str | None) -> None:
         """It goes no further."""

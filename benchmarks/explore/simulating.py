@@ -108,6 +108,11 @@ class RunTask:
     seed: int
     runs: Path
 
+    @property
+    def folder(self) -> Path:
+        """Of its file."""
+        return self.design.files(self.runs).folder
+
     def stored(self) -> DesignSeed | None:
         """The record, if it is on disk."""
         return self.design.files(self.runs).stored(self.seed)

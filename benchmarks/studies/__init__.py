@@ -15,6 +15,7 @@ STUDIES = {
     "ntk-on-chip": "ntk_on_chip.NTKOnChip",
     "in-context": "in_context.InContext",
     "billing-cost": "billing_cost.BillingCost",
+    "exploration-ladder": "exploration_ladder.ExplorationLadder",
     "changed-shares": "changed_shares.ChangedShares",
 }
 """Name on the command line -> module and class in this room; imported when it is asked for."""

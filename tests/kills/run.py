@@ -1,4 +1,4 @@
-"""A small comparison that is killed, looked at, and run again until it is done.
+"""A small comparison or exploration that is killed, looked at, and run again until it is done.
 
 The command and its two workers are forked from a process that has done the same once, so a moment at random falls into
 the work, and not into imports and the loading of kernels.
@@ -7,13 +7,17 @@ the work, and not into imports and the loading of kernels.
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
+import re
 import shutil
 import signal
 import sys
 import time
+import tomllib
 import traceback
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +27,6 @@ import torch
 from joblib.externals.loky.backend.context import set_start_method
 
 from benchmarks.cli import main
-from benchmarks.experiments.running import run_all
-from benchmarks.experiments.suites import load_comparison
-from benchmarks.reporting.report import Report
 
 SUITE = """
 name = "killed"
@@ -34,8 +35,23 @@ seeds = [0, 1]
 tasks = ["occlude"]
 methods = [{ name = "linear-probe", steps = 2 }, { name = "lora", steps = 2 }]
 """
+EXPLORATION = """
+name = "killed"
+shots_per_class = 1
+seeds = [0, 1]
+tasks = ["occlude"]
+method = { name = "linear-probe", steps = 2 }
+pilot = 2
+rungs = [{ steps = 1, seeds = 1 }, {}]
+search = { designs = 6, batch = 3, sampler = "nsga2" }
+[vary]
+"adc.bits" = { from = 4, to = 8 }
+"tile.rows" = [64, 128]
+"""
 FILES = 6
 """That the suite writes: a record per seed and a result per method."""
+TIMES = re.compile(rb'"processor_s": [0-9.e+-]+')
+"""What a record says of how long it took."""
 LEFT_AFTER = 5.0
 """Seconds after which no process may be left."""
 KILLED = -signal.SIGKILL
@@ -43,24 +59,39 @@ LONGEST = 600.0
 """Seconds that a comparison may take."""
 
 
-class Kills:
-    """What was done and seen; begins with a comparison that nobody kills."""
+@dataclass(frozen=True)
+class Job:
+    """What is killed: the file that it reads, and the words of its command."""
 
-    def __init__(self, place: Path) -> None:
+    text: str
+    words: tuple[str, ...]
+
+
+JOBS = {
+    "compare": Job(SUITE, ("compare", "suite.toml", "--report", "None")),
+    "explore": Job(EXPLORATION, ("explore", "suite.toml")),
+}
+
+
+class Kills:
+    """What was done and seen; begins with a job that nobody kills."""
+
+    def __init__(self, place: Path, what: str = "compare") -> None:
+        self.job = JOBS[what]
         self.place, self.folder = place, place / "runs"
         self.number = 0
         """Of kills."""
         self.finished = 0
         """Comparisons that were killed and then ran to their end."""
         self.faults: list[str] = []
-        warm_up(place)
+        warm_up(place, self.job)
         begun = time.monotonic()
-        status = ended(start(self.folder), LONGEST)
+        status = ended(start(self.folder, self.job), LONGEST)
         self.seconds = time.monotonic() - begun
         """That a whole comparison takes."""
         self.wanted = contents(self.folder)
         """What it writes."""
-        if status != 0 or len(self.wanted) != FILES:
+        if status != 0 or (what == "compare" and len(self.wanted) != FILES):
             log = log_of(self.folder).read_text()
             raise RuntimeError(f"it fails even if nobody kills it: status {status}, files {list(self.wanted)}\n{log}")
         shutil.rmtree(self.folder)
@@ -70,7 +101,7 @@ class Kills:
 
     def at_file(self, number: int, after: bool) -> None:
         """Kill it right before, or right after, the file of this number is put in its place; then finish it."""
-        process = start(self.folder, (number, after, self.place / f"count{self.number}"))
+        process = start(self.folder, self.job, (number, after, self.place / f"count{self.number}"))
         status = ended(process, LONGEST)
         if status != KILLED:
             self._fault(f"file {number}: ended with {status} instead of being killed")
@@ -82,7 +113,7 @@ class Kills:
         before it is done."""
         draw, before = np.random.default_rng(seed), self.number
         while self.number - before < kills:
-            process = start(self.folder)
+            process = start(self.folder, self.job)
             if ended(process, draw.uniform(0.02, 1.0) * self.seconds) is None:
                 (os.killpg if draw.random() < 0.3 else os.kill)(process, signal.SIGKILL)
                 ended(process, LONGEST)
@@ -107,7 +138,7 @@ class Kills:
             if Path(name).name.startswith("."):
                 continue  # of the moment: the next run takes it away
             try:
-                json.loads(content)
+                (tomllib if name.endswith(".toml") else json).loads(content.decode())
             except ValueError:
                 self._fault(f"{name} is not whole JSON")
             if content != self.wanted.get(name):
@@ -115,7 +146,7 @@ class Kills:
 
     def _finish(self) -> None:
         """Run it to its end, compare, and clear the folder for the next one; nothing hidden may be left either."""
-        if (status := ended(start(self.folder), LONGEST)) != 0:
+        if (status := ended(start(self.folder, self.job), LONGEST)) != 0:
             self._fault(f"the same command fails then: {status}\n{log_of(self.folder).read_text()}")
         found = contents(self.folder)
         if found.keys() != self.wanted.keys():
@@ -126,18 +157,17 @@ class Kills:
         shutil.rmtree(self.folder)
 
 
-def warm_up(place: Path) -> None:
+def warm_up(place: Path, job: Job) -> None:
     """Do in this process what the command does, on one thread: what it imports, compiles and keeps is inherited."""
     torch.set_num_threads(1)
     numba.set_num_threads(1)
-    (place / "suite.toml").write_text(SUITE)
-    experiments = load_comparison(str(place / "suite.toml")).experiments()
-    Report(run_all(experiments, workers=1, runs=place / "warm", progress=False)).table()
+    (place / "suite.toml").write_text(job.text)
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.chdir(place):
+        main([*job.words, "--runs", str(place / "warm"), "--workers", "1"])
 
 
-def start(folder: Path, hook: tuple[int, bool, Path] | None = None) -> int:
-    """The comparison in a process group of its own; its output goes to a file beside `folder`."""
-    suite = folder.parent / "suite.toml"
+def start(folder: Path, job: Job, hook: tuple[int, bool, Path] | None = None) -> int:
+    """The job in a process group of its own; its output goes to a file beside `folder`."""
     sys.stdout.flush()
     process = os.fork()
     if process:
@@ -152,7 +182,7 @@ def start(folder: Path, hook: tuple[int, bool, Path] | None = None) -> int:
         set_start_method("fork")
         if hook is not None:
             kill_at(folder, *hook)
-        main(["compare", str(suite), "--runs", str(folder), "--workers", "2", "--report", "None"])
+        main([*job.words, "--runs", str(folder), "--workers", "2"])
         status = 0
     except BaseException:
         traceback.print_exc()
@@ -201,8 +231,9 @@ def ended(process: int, seconds: float) -> int | None:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Every file by its path, hidden ones too."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    """Every file by its path, hidden ones too; without times."""
+    found = [path for path in folder.rglob("*") if path.is_file()]
+    return {str(path.relative_to(folder)): TIMES.sub(b'"processor_s": 0', path.read_bytes()) for path in found}
 
 
 def alive(group: int) -> list[int]:

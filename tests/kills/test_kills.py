@@ -12,7 +12,8 @@ from tests import ROOT
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="processes of a group are found in /proc")
-def test_a_comparison_killed_at_a_file_and_at_a_random_moment_goes_on_to_the_same_bytes() -> None:
-    program = [sys.executable, "-m", "tests.kills", "--files", "1", "--kills", "1"]
+@pytest.mark.parametrize("what", ["compare", "explore"])
+def test_what_is_killed_at_a_file_and_at_a_random_moment_goes_on_to_the_same_bytes(what: str) -> None:
+    program = [sys.executable, "-m", "tests.kills", "--what", what, "--files", "1", "--kills", "1"]
     told = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert told.returncode == 0 and told.stdout.splitlines()[-1].startswith("3 kills"), told.stdout + told.stderr
