@@ -1,20 +1,28 @@
-"""ShapesOnly: elementwise operations and sums on torch's meta device, by their shapes alone."""
+"""ShapesOnly: torch's operations on its meta device, where an operation on known shapes is not worked out again."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-ATEN = torch.ops.aten
+META = torch.device("meta")
+MOST_KNOWN = 50_000
+"""Operations on shapes that are remembered in one process."""
+Known = tuple[torch.Size, tuple[int, ...], torch.dtype] | None
+"""Shape, strides and type of one result; None: no tensor."""
 
 
 class ShapesOnly(TorchDispatchMode):
-    """While it is active, the operations of RULES on floating meta tensors of one type give an empty tensor of the
-    right shape at once: torch's own kernels for them are written in Python and slow. Everything else, and every
-    argument of another kind, goes to torch."""
+    """While it is active, an operation on meta tensors whose shapes, strides, types and other arguments were met before
+    gives empty tensors of the shapes that torch gave then: many of its rules for them are written in Python and slow.
+
+    Operations that change or alias an argument, and those of other libraries, are always torch's.
+    """
+
+    known: dict[Any, tuple[Known, ...] | Known] = {}  # noqa: RUF012
+    """Of the whole process: operation and arguments -> results."""
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -22,61 +30,73 @@ class ShapesOnly(TorchDispatchMode):
         return False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        rule = RULES.get(func)
-        if rule is not None and not kwargs:
-            shape = rule(args)
-            if shape is not None:
-                return args[0].new_empty(shape)
-        return func(*args, **(kwargs or {}))
+        kwargs = kwargs or {}
+        if not _is_pure(func):
+            return func(*args, **kwargs)
+        try:
+            key = func, _key(args), _key(tuple(kwargs.items()))
+            found = self.known.get(key, _UNKNOWN)
+        except _NotKnown:
+            return func(*args, **kwargs)
+        if found is not _UNKNOWN:
+            return _empty(found)
+        result = func(*args, **kwargs)
+        described = _described(result)
+        if described is not _UNKNOWN and len(self.known) < MOST_KNOWN:
+            self.known[key] = described
+        return result
 
 
-def _plain(*tensors: Any) -> bool:
-    first = tensors[0]
-    return (
-        isinstance(first, torch.Tensor)
-        and first.is_meta
-        and first.is_floating_point()
-        and all(isinstance(one, torch.Tensor) and one.is_meta and one.dtype == first.dtype for one in tensors)
-    )
+class _NotKnown(Exception):
+    """Arguments that say more than their shapes."""
 
 
-def _broadcast(args: Any) -> tuple[int, ...] | None:
-    """Two tensors, or a tensor and a number."""
-    one, other = args[:2]
-    if isinstance(other, int | float) and _plain(one):
-        return tuple(one.shape)
-    if len(args) > 2 or not _plain(one, other):
+_UNKNOWN: Any = object()
+_PURE: dict[Any, bool] = {}
+
+
+def _is_pure(func: Any) -> bool:
+    """Whether the results of an operation of torch's own are new tensors, and its arguments stay as they are."""
+    if func not in _PURE:
+        schema = func._schema
+        aliased = any(one.alias_info is not None for one in (*schema.arguments, *schema.returns))
+        _PURE[func] = func.namespace == "aten" and not aliased and torch.Tag.data_dependent_output not in func.tags
+    return _PURE[func]
+
+
+def _key(value: Any) -> Any:
+    """What the shapes of results depend on."""
+    if isinstance(value, torch.Tensor):
+        if value.device != META or type(value) not in (torch.Tensor, torch.nn.Parameter):
+            raise _NotKnown
+        return value.shape, value.stride(), value.dtype
+    if isinstance(value, list | tuple):
+        return tuple(map(_key, value))
+    if value is None or isinstance(value, bool | int | float | str | torch.dtype | torch.device | torch.layout):
+        return type(value), value
+    if isinstance(value, torch.memory_format):
+        return str(value)
+    raise _NotKnown
+
+
+def _described(result: Any) -> Any:
+    """Shapes of a result, or of several; _UNKNOWN: it is something else."""
+    if isinstance(result, torch.Tensor):
+        plain = result.device == META and type(result) is torch.Tensor
+        return (result.shape, result.stride(), result.dtype) if plain else _UNKNOWN
+    if result is None:
         return None
-    first, second = tuple(one.shape), tuple(other.shape)
-    length = max(len(first), len(second))
-    pairs = zip((1,) * (length - len(first)) + first, (1,) * (length - len(second)) + second, strict=True)
-    shape = []
-    for left, right in pairs:
-        if left != right and 1 not in (left, right):
-            return None
-        shape.append(right if left == 1 else left)
-    return tuple(shape)
+    if isinstance(result, tuple):
+        parts = [_described(one) for one in result]
+        return _UNKNOWN if _UNKNOWN in parts else parts
+    return _UNKNOWN
 
 
-def _same(args: Any) -> tuple[int, ...] | None:
-    """One tensor, and numbers."""
-    return tuple(args[0].shape) if _plain(args[0]) and not any(isinstance(x, torch.Tensor) for x in args[1:]) else None
-
-
-def _sum(args: Any) -> tuple[int, ...] | None:
-    """A tensor, some of its axes, and whether they stay as ones."""
-    if not _plain(args[0]) or not args[1]:
+def _empty(described: Any) -> Any:
+    """New tensors of these shapes."""
+    if isinstance(described, list):
+        return tuple(map(_empty, described))
+    if described is None:
         return None
-    size, keep = args[0].shape, len(args) > 2 and args[2]
-    gone = {axis % len(size) for axis in args[1]}
-    return tuple(1 if axis in gone else length for axis, length in enumerate(size) if keep or axis not in gone)
-
-
-RULES: dict[Any, Callable[[Any], tuple[int, ...] | None]] = {
-    **dict.fromkeys(
-        (ATEN.mul.Tensor, ATEN.add.Tensor, ATEN.sub.Tensor, ATEN.div.Tensor, ATEN.maximum.default), _broadcast
-    ),
-    **dict.fromkeys((ATEN.pow.Tensor_Scalar, ATEN.clamp_min.default, ATEN.sqrt.default, ATEN.neg.default), _same),
-    ATEN.sum.dim_IntList: _sum,
-}
-"""By operation, the shape of its result from its arguments; None: ask torch."""
+    shape, stride, dtype = described
+    return torch.empty_strided(shape, stride, dtype=dtype, device=META)

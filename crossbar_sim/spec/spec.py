@@ -13,6 +13,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, Self
 
@@ -89,6 +90,10 @@ class Spec(BaseModel):
 
     def digest(self) -> str:
         """First 16 hex digits of the SHA-256 of the content; the same on every platform."""
+        return self._digest
+
+    @cached_property
+    def _digest(self) -> str:
         content = {"type": type(self).__name__, **self.model_dump(mode="json")}
         text = json.dumps(content, sort_keys=True, allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -107,6 +112,10 @@ class Spec(BaseModel):
             name: str = stated["name"]
             said["name"] = name if name.endswith(CHANGED) else name + CHANGED
         return type(self)(**{**stated, **said}) if said else new
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """As `replace`: no copy goes past validation, sources and names."""
+        return self.replace(**(update or {}))
 
     def _said_of_change(self, new: Self, changed: list[str], given: Mapping[str, Any]) -> dict[str, Any]:
         """Fields that say where the `changed` values of `new` come from, unless whoever changed them has `given` it."""

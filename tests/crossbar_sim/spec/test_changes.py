@@ -136,3 +136,12 @@ def test_no_published_number_survives_a_change(name: str, data: st.DataObject) -
     assert {k: n for k, n in mine.provenance.items() if k != key} == {
         k: n for k, n in spec.provenance.items() if k != key
     }
+
+
+def test_a_copy_by_the_model_library_goes_past_nothing() -> None:
+    device = DeviceModel.load("wan2022")
+    assert device.digest()
+    copied = device.model_copy(update={"levels": 5})
+    assert copied == device.replace(levels=5)
+    assert copied.digest() == device.replace(levels=5).digest() != device.digest()
+    assert device.model_copy() == device
