@@ -104,7 +104,9 @@ class Course:
         fresh: list[Design] = []
         number = barren = 0
         while len(self.designs) < search.designs and barren < BARREN:
-            proposals = self.batch(number) if learning <= (not self.missing) else []
+            if learning and self.missing:
+                break  # what comes next depends on what nobody has made yet
+            proposals = self.batch(number)
             if not proposals:
                 break
             new: list[tuple[Proposal, Design]] = []
@@ -300,7 +302,8 @@ class Course:
     def climb(self) -> None:
         """From rung to rung, dropping what others clearly beat; the pilot goes all the way."""
         last = len(self.exploration.rungs) - 1
-        pilot = self.on_rung(self.designs, 0)[: self.exploration.pilot] if last else []
+        drawn = sorted(self.on_rung(self.designs, 0), key=lambda one: one.digests)  # by chance, and always the same
+        pilot = drawn[: self.exploration.pilot] if last else []
         for rung in range(1, last + 1):
             self.simulate([one for one in pilot if one.alive], rung)
         pilot = self.on_rung(pilot, last)

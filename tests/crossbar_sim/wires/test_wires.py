@@ -96,7 +96,10 @@ def test_equals_ngspice(shape: tuple[int, int], wires: Wires, double_sided: bool
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("ngspice") is None, reason="needs ngspice (apt-get install ngspice)")
-@pytest.mark.parametrize("wires", [Wires(1.0, 1.0), Wires(1.0, 2.0, 30.0, 80.0, double_sided=True)])
+@pytest.mark.parametrize(
+    "wires",
+    [pytest.param(Wires(1.0, 1.0), marks=pytest.mark.whole), Wires(1.0, 2.0, 30.0, 80.0, double_sided=True)],
+)
 def test_equals_ngspice_on_a_large_array(wires: Wires, tmp_path: Path) -> None:
     cells, voltages = random_cells(64, 64, seed=3), np.full(64, 0.2)
     spice = ngspice_currents(cells, wires, voltages, tmp_path)
