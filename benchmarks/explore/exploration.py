@@ -65,9 +65,9 @@ class Exploration(Spec):
     vary: dotted path -> values. Paths lead into the hardware ('tile.rows', 'device.levels', 'device' by name), the
     method ('method.rank'), or are 'shots_per_class' and 'pool.size'. objectives: name of a number -> 'min' or 'max';
     constraints: name -> bounds. Counting tells energy, time, area and memory of every design; what it does not tell is
-    simulated, rung by rung: few steps and one seed first, all at last. pilot: so many designs, drawn by chance, are simulated in full
-    whatever is known of them; how far a rung is off is measured on them. more_seeds: so many runs at most are spent
-    on designs of which it is unsure whether they are on the front.
+    simulated, rung by rung: few steps and one seed first, all at last. pilot: so many designs, drawn by chance, are
+    simulated in full whatever is known of them; how far a rung is off is measured on them. more_seeds: so many runs at
+    most are spent on designs of which it is unsure whether they are on the front.
     """
 
     name: str
