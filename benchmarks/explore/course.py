@@ -87,7 +87,8 @@ class Course:
             if not self.missing:
                 self.settle()
         if self.engine is not None:
-            for folder in {*self.folders, self.exploration.folder(self.runs) / BATCHES}:
+            own = self.exploration.folder(self.runs)
+            for folder in {*self.folders, own, own / BATCHES}:
                 sweep(folder)  # what killed processes left
         return self.findings()
 
