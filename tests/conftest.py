@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import numba
 import pytest
 import torch
@@ -16,6 +18,8 @@ from peft_methods.model_parts import linear_layers
 
 torch.set_num_threads(1)
 numba.set_num_threads(1)
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # begun in the background: what tests start must hear interrupts
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
 
