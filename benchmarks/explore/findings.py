@@ -17,7 +17,7 @@ from benchmarks.explore.fronts import Numbers, front, front_probability, hypervo
 from benchmarks.explore.ladder import Off
 from benchmarks.explore.objectives import COUNTED, SCORE, SIMULATED
 from benchmarks.explore.simulating import DesignSeed
-from benchmarks.explore.space import Point, said
+from benchmarks.explore.space import Point
 from benchmarks.record import Record
 
 DRAWS = 1000
@@ -307,8 +307,3 @@ def on_scales(values: Numbers) -> Numbers:
     """Objectives that are all above zero on a logarithmic scale, where spans of decades count alike; others as they
     are."""
     return np.where((values > 0).all(axis=0), np.log10(np.where(values > 0, values, 1.0)), values)
-
-
-def words(point: Point) -> str:
-    """A point in one line."""
-    return ", ".join(f"{path} {said(value)}" for path, value in point.items())

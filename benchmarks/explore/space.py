@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -31,7 +32,7 @@ def said(value: Plain) -> str:
     return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
 
 
-class Varied(Spec):
+class Varied(Spec, ABC):
     """What choices and ranges have in common.
 
     unit: of the values, with a prefix ('MHz'); None: the SI unit of the field. times: the values are factors on what
@@ -45,17 +46,17 @@ class Varied(Spec):
     when: Annotated[dict[str, Plain], Field(default_factory=dict)]
 
     @property
+    @abstractmethod
     def count(self) -> int | None:
         """How many values there are; None: a range of real numbers."""
-        raise NotImplementedError
 
+    @abstractmethod
     def values_in_turn(self) -> Sequence[Plain]:
         """All values, of which there are `count`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def at(self, share: float) -> Plain:
         """The value at a share, 0 <= share < 1, of the range or list."""
-        raise NotImplementedError
 
     def applies(self, point: Mapping[str, Plain]) -> bool:
         """Whether this parameter has a say in a design of these values."""
