@@ -210,7 +210,7 @@ def _is_result(path: Path, result: Result) -> bool:
     except CrossbarError as error:
         print(f"xbar: damaged, written again: {error}", file=sys.stderr)
         return False
-    return (stored.experiment, stored.seeds) == (result.experiment, result.seeds)
+    return (stored.experiment.digest(), stored.seeds) == (result.experiment.digest(), result.seeds)
 
 
 @dataclass(frozen=True)

@@ -151,6 +151,15 @@ class Problem:
         object.__setattr__(self, "loss", _named(self.loss, LOSSES, "loss"))
         object.__setattr__(self, "score", _named(self.score, SCORES, "score"))
 
+    def __eq__(self, other: object) -> bool:
+        """Whether one reference finds both; a problem of one program alone equals only itself."""
+        if not isinstance(other, Problem):
+            return NotImplemented
+        return self is other or (self.reference is not None and self.reference == other.reference)
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
     def task(self, name: str) -> Task:
         """The task called `name`; ProblemError names the nearest."""
         for task in self.tasks:

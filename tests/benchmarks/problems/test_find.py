@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from benchmarks.experiments.experiment import Experiment
 from benchmarks.problems import find
 from benchmarks.problems.catalogue import SHIPPED, lines
 from benchmarks.problems.find import find_problem
@@ -51,6 +53,16 @@ def test_a_package_offers_problems_by_entry_points() -> None:
     with pytest.raises(ProblemError, match="no problem 'mime'; did you mean 'mine'.*entry point of the group"):
         find_problem("mime")
     assert find_problem("wnut_ner").name == "wnut_ner"  # what ships prevails
+
+
+def test_a_problem_equals_what_its_reference_finds_later() -> None:
+    first = find_problem("digits_vit")
+    find._named.cache_clear()
+    again = find_problem("digits_vit")
+    assert again is not first and again == first and hash(again) == hash(first)
+    assert Experiment(method="lora", problem=first) == Experiment(method="lora", problem=again)
+    mine = replace(first, reference=None)
+    assert mine != first and mine != replace(mine) and mine == mine
 
 
 @pytest.mark.parametrize("name", SHIPPED)
