@@ -106,14 +106,20 @@ class DaskEngine(Engine):
         return max(len(self._client.scheduler_info()["workers"]), self._wanted if self._cluster is not None else 1)
 
     def run(self, function: Callable[..., R], tasks: Sequence[tuple[Any, ...]]) -> Iterator[tuple[int, R | None]]:
-        futures = {
-            self._client.submit(function, *task, pure=False, retries=TRIES - 1): place
-            for place, task in enumerate(tasks)
-        }
+        def submitted(place: int) -> Any:
+            return self._client.submit(function, *tasks[place], pure=False, retries=TRIES - 1)
+
+        futures = {submitted(place): place for place in range(len(tasks))}
+        killed: list[int] = []
         for future in self._distributed.as_completed(list(futures)):
             place = futures.pop(future)
             try:
-                found = future.result()
+                yield place, future.result()
+            except self._distributed.KilledWorker:
+                killed.append(place)
+        for place in sorted(killed):  # or they waited on a worker that another task killed: each once more, alone
+            try:
+                found = submitted(place).result()
             except self._distributed.KilledWorker:
                 found = None
             yield place, found
