@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import methodcaller
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from tqdm import tqdm
 
 from benchmarks.experiments.claim import claim, sweep
 from benchmarks.experiments.storage import INTERRUPTED, RUNS
-from benchmarks.explore.counting import OF_THE_CHIP, CountedSeed, CountTask
+from benchmarks.explore.counting import OF_THE_CHIP, CountTask
 from benchmarks.explore.designs import content_digest
 from benchmarks.explore.engines import LOST, Engine, Local
 from benchmarks.explore.exploration import FILE, Exploration
@@ -101,7 +102,8 @@ class Course:
     def search(self) -> None:
         """Propose and evaluate until there are as many designs as were asked for, or no more are proposed."""
         search, learning = self.exploration.search, self.exploration.sampler in LEARNING
-        seen: dict[tuple[str, ...], int] = {}
+        seen: set[tuple[str, ...]] = set()
+        points: set[str] = set()
         fresh: list[Design] = []
         number = barren = 0
         while len(self.designs) < search.designs and barren < BARREN:
@@ -112,10 +114,13 @@ class Course:
                 break
             new: list[tuple[Proposal, Design]] = []
             for proposal in proposals:
+                if (point := repr(proposal.point)) in points:
+                    continue
+                points.add(point)
                 design = self.designed(proposal)
                 key = design.digests or (f"refused {design.point}",)
                 if len(self.designs) < search.designs and key not in seen:
-                    seen[key] = design.number
+                    seen.add(key)
                     self.designs.append(design)
                     fresh.append(design)
                     new.append((proposal, design))
@@ -293,7 +298,7 @@ class Course:
         left = [place for place, record in enumerate(found) if record is None]
         if left and self.engine is not None:
             with tqdm(total=len(left), desc=label, unit="run", disable=not self.progress) as shown:
-                for number, record in self.engine.run(make, [(tasks[place],) for place in left]):
+                for number, record in self.engine.run(methodcaller("make"), [(tasks[place],) for place in left]):
                     found[left[number]] = LOST if record is None else record
                     shown.update()
         return found
@@ -390,8 +395,3 @@ class Course:
                 further[design.number] = tuple(range(first, first + BLOCK))
             self.simulate(chosen, last, further)
             left -= BLOCK * tasks * len(chosen)
-
-
-def make(task: CountTask | RunTask) -> CountedSeed | DesignSeed:
-    """What a worker does."""
-    return task.make()
