@@ -8,21 +8,22 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import optuna
-from scipy.stats import qmc
 from threadpoolctl import threadpool_limits
 
 from benchmarks.explore.space import Choices, Parameter, Plain, Point, Space
+
+if TYPE_CHECKING:
+    import optuna
 
 Sampler = Literal["auto", "grid", "random", "sobol", "nsga2", "tpe", "gp"]
 """grid: every point; random and sobol: without learning; nsga2, tpe, gp: of Optuna, learning from what was reached."""
 LEARNING = ("nsga2", "tpe", "gp")
 FEW, MANY = 30, 500
 """Below FEW designs nothing can be learned; from MANY on, generations beat models."""
-Distributions = dict[str, optuna.distributions.BaseDistribution]
+Distributions = dict[str, "optuna.distributions.BaseDistribution"]
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,8 @@ def propose(
     if sampler == "random":
         shares = np.random.default_rng([seed, number]).random((size, len(space.free)))
     elif sampler == "sobol":
+        from scipy.stats import qmc
+
         total = (number + 1) * size
         unit = qmc.Sobol(len(space.free), rng=np.random.default_rng(seed))
         shares = unit.random_base2(max(total - 1, 1).bit_length())[number * size : total]
@@ -79,6 +82,8 @@ def _learned(
     sampler: Sampler, space: Space, number: int, size: int, seed: int, told: Sequence[Told], objectives: int
 ) -> list[Proposal]:
     """A study of Optuna is made anew in memory from what is known, and asked `size` times."""
+    import optuna
+
     logging.getLogger("optuna").setLevel(logging.WARNING)
     distributions = {path: distribution(one) for path, one in space.free.items()}
     study = optuna.create_study(
@@ -103,6 +108,8 @@ def _seed(seed: int, number: int) -> int:
 
 
 def _sampler(name: Sampler, size: int, seed: int) -> optuna.samplers.BaseSampler:
+    import optuna
+
     if name == "nsga2":
         return optuna.samplers.NSGAIISampler(population_size=max(size, 2), seed=seed)
     if name == "tpe":
@@ -111,6 +118,8 @@ def _sampler(name: Sampler, size: int, seed: int) -> optuna.samplers.BaseSampler
 
 
 def _trial(one: Told, distributions: Distributions) -> optuna.trial.FrozenTrial:
+    import optuna
+
     state = optuna.trial.TrialState
     return optuna.trial.create_trial(
         state=state.FAIL if one.values is None else state.COMPLETE,
@@ -131,6 +140,8 @@ def _in_order(parameter: Parameter) -> bool:
 
 def distribution(parameter: Parameter) -> optuna.distributions.BaseDistribution:
     """A parameter in the words of Optuna; of choices, their places."""
+    import optuna
+
     if isinstance(parameter, Choices):
         if _in_order(parameter):
             return optuna.distributions.IntDistribution(0, len(parameter.values) - 1)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 
 import numpy as np
 import torch
-from scipy.stats import norm
+from scipy.special import ndtr, ndtri
 
 from crossbar_sim.hardware.converters import DAC
 from crossbar_sim.hardware.hardware import Hardware
@@ -52,12 +53,12 @@ def gaussian_levels(weights: int, levels: int, hardware: Hardware) -> tuple[floa
     """
     largest = _largest_gaussian(weights)
     if not hardware.tile.scheme.one_sided or hardware.tile.slices > 1:
-        quantiles = norm.ppf((np.arange(QUANTILES) + 0.5) / QUANTILES)[:, None]
+        quantiles = ndtri((np.arange(QUANTILES) + 0.5) / QUANTILES)[:, None]
         layout = Layout(hardware.tile, QUANTILES, 1)
         limit = np.full((layout.row_tiles, 1), largest)
         return _histogram(to_conductance(quantiles, limit, hardware.device, layout), levels, hardware)
     edges = (np.arange(levels - 1) + 0.5) / (levels - 1) * largest
-    below = np.concatenate([2 * norm.cdf(edges) - 1, [1.0]])
+    below = np.concatenate([2 * ndtr(edges) - 1, [1.0]])
     shares = np.diff(below, prepend=0.0) / 2
     shares[0] += 0.5
     return tuple(shares.tolist())
@@ -76,21 +77,22 @@ def _one_shot_drive(values: int) -> float:
     if values == 1:
         return 1.0
     quantiles = (np.arange(TOP_QUANTILES) + 0.5) / TOP_QUANTILES
-    largest = norm.ppf((quantiles ** (1 / values) + 1) / 2)
-    inside = 1 - 2 * largest * norm.pdf(largest) / (2 * norm.cdf(largest) - 1)  # mean square below the largest
+    largest = ndtri((quantiles ** (1 / values) + 1) / 2)
+    density = np.exp(-(largest**2) / 2) / math.sqrt(2 * math.pi)
+    inside = 1 - 2 * largest * density / (2 * ndtr(largest) - 1)  # mean square below the largest
     return float(np.mean((1 + (values - 1) * inside / largest**2) / values))
 
 
 @cache
 def _serial_drive(values: int, steps: int) -> float:
-    size = norm.ppf(0.5 + 0.5 * (np.arange(QUANTILES) + 0.5) / QUANTILES)
+    size = ndtri(0.5 + 0.5 * (np.arange(QUANTILES) + 0.5) / QUANTILES)
     codes = np.rint(np.minimum(size / _largest_gaussian(values), 1.0) * steps).astype(np.int64)
     return float(np.bitwise_count(codes).mean())
 
 
 def _largest_gaussian(values: int) -> float:
     quantiles = (np.arange(TOP_QUANTILES) + 0.5) / TOP_QUANTILES
-    return float(np.mean(norm.ppf((quantiles ** (1 / values) + 1) / 2)))
+    return float(np.mean(ndtri((quantiles ** (1 / values) + 1) / 2)))
 
 
 def _histogram(targets: Floats, count: int, hardware: Hardware) -> tuple[float, ...]:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import least_squares
 
 from crossbar_sim.devices.device_model import DeviceModel
 from crossbar_sim.devices.laws import ConductancePolynomial
@@ -104,6 +103,8 @@ def fit(data: PulseData, name: str, like: str | Path = "wu2018") -> Fit:
         bottom, top, bend_up, bend_down = parameters
         rise, fall = _bent(share_up, bend_up), _bent(share_down, bend_down)
         return np.concatenate([bottom + (top - bottom) * rise, top - (top - bottom) * fall])
+
+    from scipy.optimize import least_squares
 
     scaled = (mean - low) / (high - low)
     solution = least_squares(

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
-from cmaes import CMA
 from numpy.typing import NDArray
 
 Point = NDArray[np.float64]
@@ -20,6 +19,8 @@ def minimise(
     Zero itself is the second candidate: the first read of a tile sets the range of its converters, and zero
     coefficients would drive it with nothing. Values that are not finite count as infinitely bad.
     """
+    from cmaes import CMA  # imports scipy.stats: two seconds that only searches pay
+
     limits = np.tile([-bound, bound], (dimensions, 1))
     strategy = CMA(mean=np.zeros(dimensions), sigma=spread, bounds=limits, seed=seed)
     best = (math.inf, np.zeros(dimensions))

@@ -15,7 +15,6 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 
 from crossbar_sim.devices.pulse_response.base import Steps
 from crossbar_sim.spec.errors import SpecError
@@ -47,6 +46,8 @@ def curvature(label: float) -> float:
     if not LABELS[0] <= abs(label) <= LABELS[1]:
         raise SpecError(f"a non-linearity label lies between 0.01 and 8 in size, got {label:g}; leave it out for none")
     wanted = abs(label) * DISTANCE_PER_LABEL * math.sqrt(2)
+    from scipy.optimize import brentq  # a second to import, and few devices state a label
+
     log_a = brentq(lambda u: bow(math.exp(u)) - wanted, math.log(2e-3), math.log(1e3), xtol=1e-14)
     return math.copysign(math.exp(log_a), label)
 
