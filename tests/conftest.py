@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import signal
+import warnings
+from collections.abc import Iterator
 
 import numba
 import pytest
 import torch
 from hypothesis import settings
+from joblib.externals.loky import get_reusable_executor
+from joblib.externals.loky.backend.context import set_start_method
 from torch import nn
 
 from benchmarks.problems.backbones import VisionTransformer
@@ -85,6 +89,18 @@ def tiny_pool(model: nn.Module, size: int = 3, rank: int = 2, seed: int = 1) -> 
             for index in range(size)
         )
     )
+
+
+@pytest.fixture
+def forked_workers() -> Iterator[None]:
+    """Workers begin as copies of this process, and not with twenty seconds of imports."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # loky and, where threads are left, Python advise against it
+        get_reusable_executor().shutdown()
+        set_start_method("fork", force=True)
+        yield
+        get_reusable_executor().shutdown()
+        set_start_method(None, force=True)
 
 
 @pytest.fixture(scope="session")

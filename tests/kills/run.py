@@ -120,7 +120,8 @@ class Kills:
                 self._look(process)
             else:
                 self._finish()
-        self._finish()
+        if kills:
+            self._finish()
 
     def _fault(self, what: str) -> None:
         self.faults.append(f"kill {self.number}: {what}")

@@ -29,6 +29,8 @@ tasks = ["occlude"]
 methods = [{ name = "linear-probe", steps = 2 }]
 """
 COMMAND = "import sys; from benchmarks.cli import main; sys.exit(main())"
+FORKED = f"from joblib.externals.loky.backend.context import set_start_method; set_start_method('fork'); {COMMAND}"
+"""Its workers begin as copies of the command, without imports of their own."""
 SCRIPT = """
 from benchmarks import Experiment
 from benchmarks.experiments.running import run_all
@@ -93,7 +95,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.mark.slow
 def test_a_disk_that_fills_up_is_one_sentence_and_no_half_file(tmp_path: Path, small_disk: Path) -> None:
-    process = compare(tmp_path, COMMAND, "--runs", "disk")
+    process = compare(tmp_path, FORKED, "--runs", "disk")
     _, errors = process.communicate(timeout=600)
     last = errors.strip().splitlines()[-1]
     assert process.returncode == 1 and "Traceback" not in errors

@@ -98,6 +98,7 @@ def test_the_order_of_completion_changes_nothing(ended: tuple[Findings, Path], e
     assert content(tmp_path) == content(ended[1])
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_two_workers_find_the_same(ended: tuple[Findings, Path], tmp_path: Path) -> None:
     assert numbers(run(exploration(), tmp_path, Local(2))) == numbers(ended[0])
 

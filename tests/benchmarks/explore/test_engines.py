@@ -33,11 +33,13 @@ options = ["--constraint=zen4"]
 """
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_a_worker_that_dies_once_loses_nothing(tmp_path: Path) -> None:
     tasks = [(number, 3, str(tmp_path), True) for number in range(8)]
     assert dict(Local(2).run(square, tasks)) == {number: number**2 for number in range(8)}
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_a_task_that_always_kills_its_worker_is_the_only_one_lost(tmp_path: Path) -> None:
     tasks = [(number, 3, str(tmp_path), False) for number in range(6)]
     assert dict(Local(2).run(square, tasks)) == {number: None if number == 3 else number**2 for number in range(6)}

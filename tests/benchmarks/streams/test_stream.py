@@ -112,6 +112,7 @@ def test_the_bill_and_the_wear_only_grow(results: list[StreamResult]) -> None:
             )
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_any_number_of_workers_and_a_resumed_run_give_the_same_records(
     runs: Path, results: list[StreamResult], tmp_path: Path
 ) -> None:

@@ -1,4 +1,5 @@
-"""Threads, default type, random state and grad mode of the program around the library stay what they were."""
+"""Threads, default type, random state and grad mode of the program around the library stay what they were, and torch's
+compiler, which takes seconds to import, is not started."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ import subprocess
 import sys
 
 PROGRAM = """
+import sys
 import torch
 from torch import nn
 from crossbar_sim import Hardware, map_model, unmap
@@ -35,6 +37,7 @@ for threads in (1, 2):
     adapter.detach()
     unmap(model, weights="cells")
     assert state() == before, (threads, "the way back")
+assert "torch._dynamo" not in sys.modules
 """
 
 
