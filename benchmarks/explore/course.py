@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from operator import methodcaller
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from benchmarks.experiments.claim import claim, sweep
 from benchmarks.experiments.storage import INTERRUPTED, RUNS
-from benchmarks.explore.counting import OF_THE_CHIP, CountTask
 from benchmarks.explore.designs import content_digest
-from benchmarks.explore.engines import LOST, Engine, Local
+from benchmarks.explore.engines import Engine, Local
+from benchmarks.explore.evaluation import Evaluation
 from benchmarks.explore.exploration import FILE, Exploration
 from benchmarks.explore.findings import Design, Findings
 from benchmarks.explore.fronts import Numbers
 from benchmarks.explore.ladder import Off, kept, measured, spread_of
 from benchmarks.explore.objectives import COUNTED
 from benchmarks.explore.samplers import LEARNING, Proposal, Told, propose
-from benchmarks.explore.simulating import DesignSeed, Runs, RunTask
+from benchmarks.explore.surrogate import Candidates, coordinates_of
 from benchmarks.record import read_json_object
 from crossbar_sim import CrossbarError, SpecError
 from crossbar_sim.runtime.files import check_folder, write_json, write_text
@@ -70,13 +68,11 @@ class Course:
     designs: list[Design] = field(default_factory=list)
     told: list[Told] = field(default_factory=list)
     off: dict[int, Off] = field(default_factory=dict)
-    spent: dict[int, float] = field(default_factory=dict)
-    missing: set[int] = field(default_factory=set)
-    """Numbers of designs of which something is not on disk, where nothing is made."""
-    paid: set[tuple[str, int | None, int]] = field(default_factory=set)
-    """Runs whose time is counted: digest, steps, seed."""
-    folders: set[Path] = field(default_factory=set)
-    """Of everything that was asked for."""
+    chosen: list[int] = field(default_factory=list)
+    """Numbers of the designs that were chosen to be simulated, in turn, where not all of them are."""
+
+    def __post_init__(self) -> None:
+        self.work = Evaluation(self.exploration, self.engine, self.runs, self.progress)
 
     def run(self) -> Findings:
         """From the first proposal to the front."""
@@ -85,17 +81,19 @@ class Course:
         self.search()
         if self.exploration.simulates:
             self.climb()
-            if not self.missing:
+            if not self.work.missing:
                 self.settle()
         if self.engine is not None:
             own = self.exploration.folder(self.runs)
-            for folder in {*self.folders, own, own / BATCHES}:
+            for folder in {*self.work.folders, own, own / BATCHES}:
                 sweep(folder)  # what killed processes left
         return self.findings()
 
     def findings(self) -> Findings:
         """What is known now."""
-        return Findings(self.exploration, tuple(self.designs), dict(self.off), dict(self.spent))
+        return Findings(
+            self.exploration, tuple(self.designs), dict(self.off), dict(self.work.spent), tuple(self.chosen)
+        )
 
     # ---- proposals
 
@@ -107,7 +105,7 @@ class Course:
         fresh: list[Design] = []
         number = barren = 0
         while len(self.designs) < search.designs and barren < BARREN:
-            if learning and self.missing:
+            if learning and self.work.missing:
                 break  # what comes next depends on what nobody has made yet
             proposals = self.batch(number)
             if not proposals:
@@ -139,19 +137,23 @@ class Course:
 
     def batch(self, number: int) -> list[Proposal]:
         """The proposals of one batch, from their file if they were made before."""
-        path = self.exploration.folder(self.runs) / BATCHES / f"{number:05}.json"
-        if not path.exists() and self.engine is None:
-            return []
+
+        def made() -> list[dict[str, Any]]:
+            found = self.proposed(number)
+            return [{"point": one.point, "asked": dict(one.asked), "attributes": dict(one.attributes)} for one in found]
+
+        return [Proposal(**one) for one in self.kept_batch(f"{number:05}", "proposals", made)]
+
+    def kept_batch(self, name: str, what: str, make: Callable[[], list[Any]]) -> list[Any]:
+        """What was decided once, from its file; where nothing is made, nothing until then."""
+        path = self.exploration.folder(self.runs) / BATCHES / f"{name}.json"
         if not path.exists():
+            if self.engine is None:
+                return []
             with claim(path, wait=True):
                 if not path.exists():
-                    found = self.proposed(number)
-                    content = [
-                        {"point": one.point, "asked": dict(one.asked), "attributes": dict(one.attributes)}
-                        for one in found
-                    ]
-                    write_json(path, {"proposals": content})
-        return [Proposal(**one) for one in read_json_object(path)["proposals"]]
+                    write_json(path, {what: make()})
+        return list(read_json_object(path)[what])
 
     def proposed(self, number: int) -> list[Proposal]:
         """The proposals of one batch, made anew."""
@@ -172,7 +174,7 @@ class Course:
 
     def tell(self, proposal: Proposal, design: Design) -> Told:
         """What the sampler hears of a design: numbers that are all to be small, and how far it is outside."""
-        excess = self.excess(design)
+        excess = self.work.excess(design)
         if design.state in ("refused", "failed"):
             return Told(proposal.asked, proposal.attributes, None, excess)
         values: list[float] = []
@@ -189,58 +191,52 @@ class Course:
         """Of a design on the first rung."""
         return None if 0 not in design.seeds else float(np.mean(design.samples(name, 0, False)))
 
-    def excess(self, design: Design) -> dict[str, float]:
-        """By how much each constraint that counting knows is violated."""
-        return {
-            name: bound.excess(name, value)
-            for name, bound in self.exploration.constraints.items()
-            if name in COUNTED and (value := design.count_of(name)) is not None
-        }
-
     # ---- evaluation
 
     def evaluate(self, designs: Sequence[Design]) -> None:
-        """Count them, check what counting knows, and simulate on the first rung what is left."""
-        self.count([one for one in designs if one.alive])
-        for one in designs:
-            if one.alive and one.number not in self.missing:
-                self.check_counted(one)
-        if self.exploration.simulates:
-            self.simulate([one for one in designs if one.alive], 0)
-        else:
+        """Count them, check what counting knows, and simulate on the first rung what is left, or is chosen of it."""
+        self.work.count([one for one in designs if one.alive])
+        if not self.exploration.simulates:
             for one in designs:
-                if one.alive and one.number not in self.missing:
+                if one.alive and one.number not in self.work.missing:
                     one.state = "evaluated"
+        elif self.exploration.search.simulations is None:
+            self.work.simulate([one for one in designs if one.alive], 0)
+        else:
+            self.choose([one for one in designs if one.alive])
 
-    def check_counted(self, design: Design) -> None:
-        """Refuse a design that does not state an objective; one outside its bounds is infeasible."""
-        for name in (*self.exploration.counted, *self.exploration.constraints):
-            if name in COUNTED and design.count_of(name) is None:
-                design.fail("refused", f"the design states nothing that {name} could be counted from")
-                return
-        for name, excess in self.excess(design).items():
-            if excess > 0:
-                bound = self.exploration.constraints[name]
-                design.fail("infeasible", f"{name} is {design.count_of(name):.4g}, wanted {bound}")
-                return
+    # ---- what is simulated where all are counted
 
-    def count(self, designs: Sequence[Design]) -> None:
-        """The bill of designs by counting."""
-        tasks = [self.count_task(one) for one in designs]
-        for design, found in zip(designs, self.done(tasks, "counting"), strict=True):
-            if found is LOST or found is None:
-                self.miss(design, found)
-                continue
-            design.counting_s += found.processor_s
-            if found.counted is None:
-                design.fail("refused", found.refused)
-            else:
-                design.counted = found.counted
+    def choose(self, designs: Sequence[Design]) -> None:
+        """Simulate the designs by which the front is expected to gain most, batch by batch, on the first rung."""
+        most, number = self.exploration.search.simulations or 0, 0
+        while len(self.chosen) < most and not self.work.missing:
+            fresh = [self.designs[place] for place in self.chosen_batch(number, designs)]
+            if not fresh:
+                break
+            fresh = fresh[: most - len(self.chosen)]
+            self.chosen += [one.number for one in fresh]
+            self.work.simulate(fresh, 0)
+            number += 1
+        for one in designs:
+            if one.alive and one.number not in self.chosen and not self.work.missing:
+                one.state = "counted"
 
-    def count_task(self, design: Design) -> CountTask:
-        """Counting it: the whole bill, unless the datasheet of the chip says all that is asked for."""
-        asked = {*self.exploration.objectives, *self.exploration.constraints}
-        return CountTask(design.experiments[0], design.digests[0], asked <= OF_THE_CHIP, self.runs)
+    def chosen_batch(self, number: int, designs: Sequence[Design]) -> list[int]:
+        """Numbers of the designs of one batch, from its file if they were chosen before."""
+        return list(self.kept_batch(f"chosen-{number:05}", "designs", lambda: self.best(number, designs)))
+
+    def best(self, number: int, designs: Sequence[Design]) -> list[int]:
+        """The designs of one batch, chosen anew; the first batch is twice as many as numbers are varied."""
+        search, space = self.exploration.search, self.exploration.space
+        size = search.batch if number else 2 * len(space.free)
+        tried = {place for place, one in enumerate(designs) if one.number in self.chosen}
+        left = [one for place, one in enumerate(designs) if place not in tried or (one.alive and 0 in one.seeds)]
+        known = [place for place, one in enumerate(left) if 0 in one.seeds]
+        simulated = dict(zip(known, self.means([left[place] for place in known], 0, False), strict=True))
+        points = coordinates_of(space, [one.point for one in left])
+        found = Candidates(points, self.counts(left), simulated).best(size, search.seed)
+        return [left[place].number for place in found]
 
     def first_design(self) -> Design:
         """The first of the first batch that can be, as it would be proposed."""
@@ -250,59 +246,6 @@ class Course:
                 return design
         raise SpecError(f"{self.exploration.name}: every design of the first batch is refused: {design.reason}")
 
-    def simulate(
-        self, designs: Sequence[Design], rung: int, further: Mapping[int, tuple[int, ...]] | None = None
-    ) -> None:
-        """Runs of designs on a rung; further: seeds of a design, by its number, instead of those of the rung."""
-        which = self.exploration.rungs[rung]
-        usual = self.exploration.seeds[: which.seeds]
-        owners: list[Design] = []
-        tasks: list[RunTask] = []
-        for design in designs:
-            seeds = (further or {}).get(design.number, usual)
-            for experiment, digest in zip(design.experiments, design.digests, strict=True):
-                tasks += [RunTask(Runs(experiment, digest, which.steps, seeds), seed, self.runs) for seed in seeds]
-            owners += [design] * (len(tasks) - len(owners))
-        found: dict[int, dict[int, list[DesignSeed]]] = {one.number: {} for one in designs}
-        label = "simulating" if which.steps is None else f"simulating {which.steps} steps"
-        for design, task, record in zip(owners, tasks, self.done(tasks, label), strict=True):
-            if record is LOST or record is None:
-                self.miss(design, record)
-                continue
-            if (key := (task.design.digest, which.steps, task.seed)) not in self.paid:
-                self.paid.add(key)
-                design.simulating_s += record.processor_s
-                self.spent[rung] = self.spent.get(rung, 0.0) + record.processor_s
-            if record.run is None:
-                design.fail("refused", record.refused)
-            else:
-                found[design.number].setdefault(task.seed, []).append(record)
-        for design in designs:
-            if design.alive and design.number not in self.missing:
-                known = dict(design.seeds.get(rung, {})) | found[design.number]
-                design.seeds[rung] = {seed: known[seed] for seed in sorted(known)}
-                design.rung = rung
-
-    def miss(self, design: Design, why: str | None) -> None:
-        """A record is not there: its worker died, or nobody has made it yet."""
-        if why is None:
-            self.missing.add(design.number)
-        else:
-            design.fail("failed", why)
-
-    def done(self, tasks: Sequence[Any], label: str) -> list[Any]:
-        """The records of tasks, in their order: from disk, else made; LOST for workers that died, None where nothing is
-        to be made."""
-        self.folders.update(task.folder for task in tasks)
-        found: list[Any] = [task.stored() for task in tasks]
-        left = [place for place, record in enumerate(found) if record is None]
-        if left and self.engine is not None:
-            with tqdm(total=len(left), desc=label, unit="run", disable=not self.progress) as shown:
-                for number, record in self.engine.run(methodcaller("make"), [(tasks[place],) for place in left]):
-                    found[left[number]] = LOST if record is None else record
-                    shown.update()
-        return found
-
     # ---- the ladder
 
     def climb(self) -> None:
@@ -311,12 +254,12 @@ class Course:
         drawn = sorted(self.on_rung(self.designs, 0), key=lambda one: one.digests)  # by chance, and always the same
         pilot = drawn[: self.exploration.pilot] if last else []
         for rung in range(1, last + 1):
-            self.simulate([one for one in pilot if one.alive], rung)
+            self.work.simulate([one for one in pilot if one.alive], rung)
         pilot = self.on_rung(pilot, last)
         climbing = self.on_rung(self.designs, 0)
         for rung in range(last):
             climbing = self.keep(climbing, pilot, rung)
-            self.simulate([one for one in climbing if rung + 1 not in one.seeds], rung + 1)
+            self.work.simulate([one for one in climbing if rung + 1 not in one.seeds], rung + 1)
             climbing = self.on_rung(climbing, rung + 1)
         for one in self.on_rung(self.designs, last):
             one.state = "evaluated"
@@ -393,5 +336,5 @@ class Course:
             for design in chosen:
                 first = max(*self.exploration.seeds, *design.seeds[last]) + 1
                 further[design.number] = tuple(range(first, first + BLOCK))
-            self.simulate(chosen, last, further)
+            self.work.simulate(chosen, last, further)
             left -= BLOCK * tasks * len(chosen)

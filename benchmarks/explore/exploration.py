@@ -26,7 +26,7 @@ from benchmarks.experiments.fields import (
 from benchmarks.experiments.storage import RUNS
 from benchmarks.explore.designs import changed, check_paths
 from benchmarks.explore.objectives import COUNTED, SIMULATED, AnyBound, Goal, check_name
-from benchmarks.explore.samplers import Sampler, chosen
+from benchmarks.explore.samplers import LEARNING, Sampler, chosen
 from benchmarks.explore.space import AnyVaried, Point, Space, read_varied, table_of
 from crossbar_sim import SpecError
 from crossbar_sim.spec.spec import Spec
@@ -51,9 +51,14 @@ class Rung(Spec):
 
 
 class Search(Spec):
-    """How designs are found: so many distinct ones, proposed in batches."""
+    """How designs are found: so many distinct ones, proposed in batches.
+
+    simulations: so many of them are simulated, chosen in batches: those by which the front is expected to gain most,
+    from what counting knows of all and simulations told of some; None: all.
+    """
 
     designs: Annotated[int, Field(ge=1, le=MOST_DESIGNS)] = 100
+    simulations: Annotated[int, Field(ge=1)] | None = None
     sampler: Sampler = "auto"
     batch: Annotated[int, Field(ge=2, le=4096)] = 16
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
@@ -113,6 +118,11 @@ class Exploration(Spec):
         last = self.rungs[-1]
         if last.steps is not None or last.seeds is not None:
             raise SpecError("rungs: the last one simulates all steps and all seeds; leave both out")
+        if self.search.simulations is not None and self.sampler in LEARNING:
+            raise SpecError(
+                f"search: {self.sampler} decides itself what is simulated; leave out simulations, or take the grid, "
+                "sobol or random"
+            )
         if self.simulates and not self.pilot and any(rung.tolerance is None for rung in self.rungs[:-1]):
             raise SpecError("rungs: without a pilot every rung but the last needs a tolerance; give them, or a pilot")
         return self
@@ -139,7 +149,8 @@ class Exploration(Spec):
     @property
     def sampler(self) -> Sampler:
         """What proposes designs."""
-        return chosen(self.search.sampler, self.space, self.search.designs, self.simulates)
+        learning = None if self.search.simulations is not None else self.simulates
+        return chosen(self.search.sampler, self.space, self.search.designs, learning)
 
     @property
     def counted(self) -> tuple[str, ...]:
@@ -171,5 +182,7 @@ class Exploration(Spec):
         deciding: dict[str, Any] = {"sampler": self.sampler, "batch": self.search.batch, "seed": self.search.seed}
         if self.simulates:
             deciding |= {"rung": self.rungs[0].model_dump(mode="json", exclude={"tolerance"})}
+        if self.search.simulations is not None:
+            deciding |= {"chosen of": self.search.designs}
         text = json.dumps({**table, **deciding}, sort_keys=True)
         return Path(runs) / "explorations" / hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks.experiments.experiment import Experiment
 from benchmarks.explore.counting import CountedDesign
 from benchmarks.explore.exploration import Exploration
-from benchmarks.explore.fronts import Numbers, front, front_probability, hypervolume, resampled
+from benchmarks.explore.fronts import Numbers, front, front_probability, hypervolume, on_scales, resampled
 from benchmarks.explore.ladder import Off
 from benchmarks.explore.objectives import COUNTED, SCORE, SIMULATED
 from benchmarks.explore.simulating import DesignSeed
@@ -22,9 +22,9 @@ from benchmarks.record import Record
 
 DRAWS = 1000
 """Of the bootstrap that says how sure a place on the front is."""
-State = Literal["waiting", "refused", "infeasible", "failed", "dropped", "evaluated"]
-"""refused: no such design. infeasible: outside the constraints. failed: its worker died. dropped: on a rung.
-evaluated: to the end."""
+State = Literal["waiting", "refused", "infeasible", "failed", "counted", "dropped", "evaluated"]
+"""refused: no such design. infeasible: outside the constraints. failed: its worker died. counted: not chosen to be
+simulated. dropped: on a rung. evaluated: to the end."""
 Seeds = Mapping[int, Sequence[DesignSeed]]
 """Seed -> its records, one a task."""
 
@@ -102,7 +102,8 @@ class ExplorationRecord(Record):
     front: tuple[int, ...]
     """Ids, the best in the first objective first."""
     hypervolume: tuple[float, ...]
-    """Share of the box between the best and the worst evaluated values that the first n designs cover, n = 1, 2, ..."""
+    """Share of the box between the best and the worst evaluated values that the first n designs cover, n = 1, 2, ...;
+    those that were chosen to be simulated come last, as they were chosen."""
     hypervolume_processor_s: tuple[float, ...]
     """Processor seconds spent on the first n designs."""
     rungs: tuple[RungRecord, ...]
@@ -164,6 +165,8 @@ class Findings:
     """Rung -> how far it is off, where a pilot says so."""
     spent: Mapping[int, float]
     """Rung -> processor seconds."""
+    chosen: tuple[int, ...] = ()
+    """Numbers of the designs that were chosen to be simulated, in turn, where not all of them are."""
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -222,6 +225,13 @@ class Findings:
         return Estimate(mean=statistics.fmean(found), se=se)
 
     @cached_property
+    def in_turn(self) -> tuple[Design, ...]:
+        """Designs in the order in which time was spent on them: as proposed; those that were chosen last, as chosen."""
+        chosen = set(self.chosen)
+        others = [one for one in self.designs if one.number not in chosen]
+        return (*others, *(self.designs[number] for number in self.chosen))
+
+    @cached_property
     def hypervolumes(self) -> list[float]:
         """Of the evaluated ones among the first n designs, as a share of the box between the best and the worst."""
         if not self.evaluated:
@@ -234,7 +244,7 @@ class Findings:
         place = {one.number: index for index, one in enumerate(self.evaluated)}
         found: list[float] = []
         seen: list[int] = []
-        for one in self.designs:
+        for one in self.in_turn:
             if one.number in place:
                 seen.append(place[one.number])
                 found.append(hypervolume(shares[seen], reference))
@@ -245,7 +255,7 @@ class Findings:
     def record(self) -> ExplorationRecord:
         """Everything, for scripts."""
         on_front = {one.number for one in self.front}
-        spent = np.cumsum([one.processor_s for one in self.designs]).tolist()
+        spent = np.cumsum([one.processor_s for one in self.in_turn]).tolist()
         return ExplorationRecord(
             name=self.exploration.name,
             sampler=self.exploration.sampler,
@@ -301,9 +311,3 @@ class Findings:
                 )
             )
         return tuple(found)
-
-
-def on_scales(values: Numbers) -> Numbers:
-    """Objectives that are all above zero on a logarithmic scale, where spans of decades count alike; others as they
-    are."""
-    return np.where((values > 0).all(axis=0), np.log10(np.where(values > 0, values, 1.0)), values)

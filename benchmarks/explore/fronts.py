@@ -66,3 +66,9 @@ def resampled(samples: list[Numbers], draws: int, seed: int) -> NDArray[np.float
         means = one[random.integers(0, n, (draws, n))].mean(axis=1)
         found[:, place] = mean + (means - mean) * np.sqrt(n / (n - 1))
     return found
+
+
+def on_scales(values: Numbers) -> Numbers:
+    """Objectives that are all above zero on a logarithmic scale, where spans of decades count alike; others as they
+    are."""
+    return np.where((values > 0).all(axis=0), np.log10(np.where(values > 0, values, 1.0)), values)

@@ -119,7 +119,7 @@ def dry(exploration: Exploration, runs: str | Path = RUNS) -> PlanRecord:
     """Time one design on every rung, and say what all would take; nothing is kept."""
     course = Course(exploration, None, Path(runs), progress=False)
     base = course.first_design()
-    task = course.count_task(base)
+    task = course.work.count_task(base)
     task.now()  # what is imported and compiled on the way is no part of it
     counted = task.now().processor_s
     times: list[float] = []

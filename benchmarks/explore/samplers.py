@@ -48,15 +48,16 @@ class Proposal:
     attributes: Mapping[str, Any]
 
 
-def chosen(sampler: Sampler, space: Space, designs: int, simulated: bool) -> Sampler:
-    """What 'auto' means: the grid where it fits; else by how many designs there are and whether they are simulated."""
+def chosen(sampler: Sampler, space: Space, designs: int, learning: bool | None) -> Sampler:
+    """What 'auto' means: the grid where it fits; else by how many designs there are and what learns from them:
+    the sampler from simulations (True) or from counting (False), or nothing here (None)."""
     if sampler != "auto":
         return sampler
     if space.size is not None and space.size <= designs:
         return "grid"
-    if designs < FEW:
+    if designs < FEW or learning is None:
         return "sobol"
-    return "tpe" if simulated and designs < MANY else "nsga2"
+    return "tpe" if learning and designs < MANY else "nsga2"
 
 
 def propose(
@@ -131,7 +132,7 @@ def _trial(one: Told, distributions: Distributions) -> optuna.trial.FrozenTrial:
     )
 
 
-def _in_order(parameter: Parameter) -> bool:
+def in_order(parameter: Parameter) -> bool:
     """Whether its choices are numbers, so that places in the list say how near two are."""
     return isinstance(parameter, Choices) and all(
         isinstance(value, int | float) and not isinstance(value, bool) for value in parameter.values
@@ -143,7 +144,7 @@ def distribution(parameter: Parameter) -> optuna.distributions.BaseDistribution:
     import optuna
 
     if isinstance(parameter, Choices):
-        if _in_order(parameter):
+        if in_order(parameter):
             return optuna.distributions.IntDistribution(0, len(parameter.values) - 1)
         return optuna.distributions.CategoricalDistribution([str(place) for place in range(len(parameter.values))])
     if parameter.whole:

@@ -120,6 +120,39 @@ def test_a_search_that_learns_is_the_same_in_any_order_and_after_any_stop(sample
     assert content(stopped) == content(tmp_path / "whole")
 
 
+CHOOSING = {"designs": 12, "simulations": 7, "batch": 2}
+
+
+def test_designs_that_are_chosen_are_the_same_in_any_order_and_after_any_stop(tmp_path: Path) -> None:
+    one = exploration(search=CHOOSING, rungs=({},), pilot=0)
+    whole = run(one, tmp_path / "whole")
+    stopped = tmp_path / "stopped"
+    for seed, most in enumerate((12, 3, 4)):
+        with pytest.raises((CrossbarError, KeyboardInterrupt)):
+            run(one, stopped, Shuffled(seed, most))
+        assert status(one, stopped).states.get("waiting", 0) > 0
+    assert numbers(run(one, stopped, Shuffled(9))) == numbers(whole)
+    assert content(stopped) == content(tmp_path / "whole")
+
+
+def test_so_many_are_simulated_as_were_asked_for_and_more_go_on_from_there(tmp_path: Path) -> None:
+    few, more = (
+        run(exploration(search={**CHOOSING, "simulations": n}, rungs=({},), pilot=0), tmp_path) for n in (5, 9)
+    )
+    for found, count in ((few, 5), (more, 9)):
+        states = [one.state for one in found.designs]
+        assert (states.count("evaluated"), states.count("counted")) == (count, 12 - count)
+        assert [one.number for one in found.in_turn[-count:]] == list(found.chosen)
+    assert more.chosen[:5] == few.chosen
+    assert more.record().hypervolume[-1] == max(more.record().hypervolume)
+
+
+def test_a_sampler_that_learns_leaves_no_choice() -> None:
+    with pytest.raises(SpecError, match="tpe decides itself what is simulated; leave out simulations"):
+        exploration(search={**CHOOSING, "sampler": "tpe"})
+    assert exploration(search={**CHOOSING, "designs": 11}).sampler == "sobol"
+
+
 def test_what_is_on_disk_is_not_made_again(ended: tuple[Findings, Path]) -> None:
     assert numbers(run(exploration(), ended[1], Shuffled(0, most=0))) == numbers(ended[0])
 
