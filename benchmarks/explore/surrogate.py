@@ -167,7 +167,6 @@ def _axes(parameter: Parameter, value: Plain | None) -> list[float]:
         return [float(place == one) for one in range(len(texts))]
     if value is None:
         return [ABSENT]
-    low, high, here = float(parameter.low), float(parameter.high), float(value)  # type: ignore[arg-type]
-    if parameter.log:
-        low, high, here = math.log(low), math.log(high), math.log(here)
-    return [(here - low) / (high - low)]
+    scale = math.log if parameter.log else float
+    low, high = scale(parameter.low), scale(parameter.high)
+    return [(scale(float(value)) - low) / (high - low)]  # type: ignore[arg-type]
