@@ -36,6 +36,9 @@ def explore(
     problem: Annotated[str, arg(metavar="NAME|TOML", help="without a file: the problem")] = DEFAULT_PROBLEM,
     hardware: Annotated[str, arg(metavar="NAME|TOML", help="without a file: the base design")] = DEFAULT_HARDWARE,
     designs: Annotated[int | None, arg(metavar="N", help="distinct designs; raise it to extend")] = None,
+    simulations: Annotated[
+        int | None, arg(metavar="N", help="so many are simulated, chosen by what is known of all; 0: all are")
+    ] = None,
     sampler: Annotated[str | None, arg(metavar="NAME", help="grid, random, sobol, nsga2, tpe, gp")] = None,
     seed: Annotated[int | None, arg(metavar="N", help="of the search")] = None,
     more_seeds: Annotated[int | None, arg(metavar="N", help="runs for designs that may be on the front")] = None,
@@ -66,6 +69,7 @@ def explore(
     exploration = asking.choose(
         asking.from_words(rest, vary, method=method, problem=problem, hardware=hardware),
         designs=designs,
+        simulations=simulations,
         sampler=sampler,
         seed=seed,
         more_seeds=more_seeds,
@@ -91,7 +95,7 @@ def explore(
         with engine_of(engine, scheduler, workers) as chosen:
             found = explored(exploration, engine=chosen, runs=runs)
             if against_random:
-                other = explored(asking.choose(exploration, sampler="random"), engine=chosen, runs=runs)
+                other = explored(asking.at_random(exploration), engine=chosen, runs=runs)
     shown = ExplorationReport(found, other)
     write_rows(csv, list(evaluations(found)))
     show(found.record(), shown.table(), json, figure, shown)

@@ -55,17 +55,27 @@ def choose(
     exploration: Exploration,
     *,
     designs: int | None = None,
+    simulations: int | None = None,
     sampler: str | None = None,
     seed: int | None = None,
     more_seeds: int | None = None,
 ) -> Exploration:
-    """The exploration as it was asked for; None: as it stands."""
+    """The exploration as it was asked for; None: as it stands; simulations: 0: of all designs."""
     asked: Mapping[str, object] = {"designs": designs, "sampler": sampler, "seed": seed}
     search = {name: value for name, value in asked.items() if value is not None}
+    if simulations is not None:
+        search["simulations"] = simulations or None
     changes: dict[str, Any] = {"search": exploration.search.replace(**search)} if search else {}
     if more_seeds is not None:
         changes["more_seeds"] = more_seeds
     return exploration.replace(**changes) if changes else exploration
+
+
+def at_random(exploration: Exploration) -> Exploration:
+    """The same exploration with designs drawn by chance, as many as were to be simulated."""
+    search = exploration.search
+    drawn = search.replace(designs=search.simulations or search.designs, simulations=None, sampler="random")
+    return exploration.replace(search=drawn)
 
 
 def from_words(words: Sequence[str], vary: Sequence[str], *, method: str, problem: str, hardware: str) -> Exploration:

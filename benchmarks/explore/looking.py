@@ -87,6 +87,8 @@ class PlanRecord(Record):
     """Points of the space; None: more than can be counted."""
     designs: int
     """That would be proposed at most."""
+    simulations: int
+    """Of these at most."""
     sampler: str
     """What would propose them."""
     rungs: tuple[str, ...]
@@ -102,8 +104,9 @@ class PlanRecord(Record):
 
     def __str__(self) -> str:
         size = "without end" if self.space is None else f"of {self.space:,} designs"
+        some = "" if self.simulations == self.designs else f", {self.simulations} of them simulated"
         lines = [
-            f"{self.name}: a space {size}; {self.designs} proposed by {self.sampler}",
+            f"{self.name}: a space {size}; {self.designs} proposed by {self.sampler}{some}",
             f"  counting     {engineering(self.counting_s, 's')} a design",
             *(
                 f"  rung {place}       {rung}: {engineering(seconds, 's')} a run"
@@ -138,18 +141,20 @@ def dry(exploration: Exploration, runs: str | Path = RUNS) -> PlanRecord:
         )
     designs = min(exploration.search.designs, exploration.space.size or exploration.search.designs)
     of_rung = [time * fresh * tasks for time, fresh in zip(times, _fresh_seeds(exploration), strict=False)]
-    pilot = min(exploration.pilot, designs)
-    least = designs * (counted + sum(of_rung[:1])) + pilot * sum(of_rung[1:])
+    simulations = min(exploration.search.simulations or designs, designs)
+    pilot = min(exploration.pilot, simulations)
+    least = designs * counted + simulations * sum(of_rung[:1]) + pilot * sum(of_rung[1:])
     return PlanRecord(
         name=exploration.name,
         space=exploration.space.size,
         designs=designs,
+        simulations=simulations,
         sampler=exploration.sampler,
         rungs=tuple(words),
         counting_s=counted,
         run_s=tuple(times),
         least_hours=least / 3600,
-        most_hours=designs * (counted + sum(of_rung)) / 3600,
+        most_hours=(designs * counted + simulations * sum(of_rung)) / 3600,
     )
 
 

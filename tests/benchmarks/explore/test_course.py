@@ -272,6 +272,14 @@ def test_a_dry_run_keeps_nothing(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_a_plan_simulates_no_more_than_is_asked_for(tmp_path: Path) -> None:
+    every, some = (dry(exploration(search=search, rungs=({},), pilot=0), tmp_path) for search in ({}, CHOOSING))
+    assert (every.simulations, some.simulations) == (12, 7)
+    assert "12 proposed by grid, 7 of them simulated" in str(some) and "simulated" not in str(every)
+    seconds = (some.most_hours * 3600 - 12 * some.counting_s) / 7
+    assert seconds == pytest.approx(2 * some.run_s[0])
+
+
 def test_a_saved_design_is_a_hardware_file_that_says_what_was_changed(
     ended: tuple[Findings, Path], tmp_path: Path
 ) -> None:
