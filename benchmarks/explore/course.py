@@ -138,7 +138,7 @@ class Course:
     def batch(self, number: int) -> list[Proposal]:
         """The proposals of one batch, from their file if they were made before."""
 
-        def made() -> list[dict[str, Any]]:
+        def made() -> list[Any]:
             found = self.proposed(number)
             return [{"point": one.point, "asked": dict(one.asked), "attributes": dict(one.attributes)} for one in found]
 
@@ -178,13 +178,13 @@ class Course:
         if design.state in ("refused", "failed"):
             return Told(proposal.asked, proposal.attributes, None, excess)
         values: list[float] = []
-        for name, goal in self.exploration.objectives.items():
+        for name in self.exploration.objectives:
             value = design.count_of(name) if name in COUNTED else self.simulated_mean(design, name)
             if value is None:  # nobody simulates what is outside the bounds: as bad as the worst so far
                 place = len(values)
                 values.append(max((one.values[place] for one in self.told if one.values is not None), default=0.0))
             else:
-                values.append(value if goal == "min" else -value)
+                values.append(self.exploration.small(name, value))
         return Told(proposal.asked, proposal.attributes, tuple(values), excess)
 
     def simulated_mean(self, design: Design, name: str) -> float | None:
@@ -230,8 +230,7 @@ class Course:
         """The designs of one batch, chosen anew; the first batch is twice as many as numbers are varied."""
         search, space = self.exploration.search, self.exploration.space
         size = search.batch if number else 2 * len(space.free)
-        tried = {place for place, one in enumerate(designs) if one.number in self.chosen}
-        left = [one for place, one in enumerate(designs) if place not in tried or (one.alive and 0 in one.seeds)]
+        left = [one for one in designs if one.number not in self.chosen or (one.alive and 0 in one.seeds)]
         known = [place for place, one in enumerate(left) if 0 in one.seeds]
         simulated = dict(zip(known, self.means([left[place] for place in known], 0, False), strict=True))
         points = coordinates_of(space, [one.point for one in left])
@@ -290,27 +289,15 @@ class Course:
 
     def counts(self, designs: Sequence[Design]) -> Numbers:
         """(designs, counted objectives), all to be small."""
-        goals = self.exploration.objectives
-        rows = [
-            [
-                (1 if goals[name] == "min" else -1) * float(one.count_of(name) or 0.0)
-                for name in self.exploration.counted
-            ]
-            for one in designs
-        ]
-        return np.array(rows).reshape(len(designs), len(self.exploration.counted))
+        names, small = self.exploration.counted, self.exploration.small
+        rows = [[small(name, float(one.count_of(name) or 0.0)) for name in names] for one in designs]
+        return np.array(rows).reshape(len(designs), len(names))
 
     def means(self, designs: Sequence[Design], rung: int, whole: bool) -> Numbers:
         """(designs, simulated objectives) on a rung, all to be small."""
-        goals = self.exploration.objectives
-        rows = [
-            [
-                (1 if goals[name] == "min" else -1) * float(np.mean(one.samples(name, rung, whole)))
-                for name in self.exploration.simulated
-            ]
-            for one in designs
-        ]
-        return np.array(rows).reshape(len(designs), len(self.exploration.simulated))
+        names, small = self.exploration.simulated, self.exploration.small
+        rows = [[small(name, float(np.mean(one.samples(name, rung, whole)))) for name in names] for one in designs]
+        return np.array(rows).reshape(len(designs), len(names))
 
     def check_simulated(self, design: Design) -> None:
         """A design outside the bounds of what is simulated is infeasible."""

@@ -162,6 +162,10 @@ class Exploration(Spec):
         """Objectives that only a simulation knows."""
         return tuple(name for name in self.objectives if name in SIMULATED)
 
+    def small(self, name: str, value: float) -> float:
+        """An objective with the sign by which less is better."""
+        return value if self.objectives[name] == "min" else -value
+
     @property
     def simulates(self) -> bool:
         """Whether any number that is asked for needs a simulation."""

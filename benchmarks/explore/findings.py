@@ -182,12 +182,9 @@ class Findings:
         """(seeds, objectives) of an evaluated design, all to be small; what is counted is the same for every seed."""
         last = len(self.exploration.rungs) - 1
         columns: list[list[float]] = []
-        for name, goal in self.exploration.objectives.items():
-            sign = 1.0 if goal == "min" else -1.0
-            if name in COUNTED:
-                columns.append([sign * float(design.count_of(name) or 0.0)])
-            else:
-                columns.append([sign * value for value in design.samples(name, last, True)])
+        for name in self.exploration.objectives:
+            known = [float(design.count_of(name) or 0.0)] if name in COUNTED else design.samples(name, last, True)
+            columns.append([self.exploration.small(name, value) for value in known])
         seeds = max(map(len, columns))
         return np.array([column * seeds if len(column) == 1 else column for column in columns]).T
 

@@ -10,7 +10,7 @@ import optuna
 from benchmarks.explore.findings import Findings
 from benchmarks.explore.objectives import COUNTED
 from benchmarks.explore.samplers import distribution
-from benchmarks.explore.space import Choices, Plain, said
+from benchmarks.explore.space import Choices, Plain
 
 FEWEST = 10
 """Designs that a statement on importance needs."""
@@ -53,6 +53,6 @@ def importances(findings: Findings, objective: str) -> dict[str, float]:
 def asked_of(parameter: object, value: Plain) -> object:
     """A value in Optuna's words."""
     if isinstance(parameter, Choices):
-        place = [said(one) for one in parameter.values].index(said(value))
+        place = parameter.place(value)
         return place if isinstance(distribution(parameter), optuna.distributions.IntDistribution) else str(place)
     return value

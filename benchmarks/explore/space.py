@@ -106,6 +106,10 @@ class Choices(Varied):
     def at(self, share: float) -> Plain:
         return self.values[min(int(share * self.count), self.count - 1)]
 
+    def place(self, value: Plain) -> int:
+        """Where a value stands in the list, from 0."""
+        return [said(one) for one in self.values].index(said(value))
+
 
 class Span(Varied):
     """From `low` to `high` ('from' and 'to' in files), both included; whole numbers if both are whole. log: spread

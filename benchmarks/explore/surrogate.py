@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.explore.fronts import Numbers, front, hypervolume, on_scales
 from benchmarks.explore.samplers import in_order
-from benchmarks.explore.space import Choices, Parameter, Plain, Point, Space, said
+from benchmarks.explore.space import Choices, Parameter, Plain, Point, Space
 
 DRAWS = 8
 """Of what is believed of a design, evenly over its distribution."""
@@ -57,14 +57,14 @@ class Candidates:
     def _by_gain(self, left: list[int], number: int, seed: int) -> list[int]:
         """One after the other, each as if those before had done as believed."""
         known = dict(self.simulated)
-        models = _fitted(self.coordinates, known)
+        models: list[Belief] | None = None
         chosen: list[int] = []
         while len(chosen) < number:
+            models = _fitted(self.coordinates, known, models)
             means, spreads = _believed(models, self.coordinates)
             left = [place for place in left if place not in known]
             chosen.append(self._most(left, means, spreads, list(known), seed))
             known[chosen[-1]] = means[chosen[-1]]
-            models = _fitted(self.coordinates, known, models)
         return chosen
 
     def _most(self, left: list[int], means: Numbers, spreads: Numbers, known: list[int], seed: int) -> int:
@@ -157,14 +157,13 @@ def coordinates_of(space: Space, points: Sequence[Point]) -> NDArray[np.float64]
 
 def _axes(parameter: Parameter, value: Plain | None) -> list[float]:
     if isinstance(parameter, Choices):
-        texts = [said(one) for one in parameter.values]
         ordered = in_order(parameter) or bool(parameter.paths)
         if value is None:
-            return [ABSENT] * (1 if ordered else len(texts))
-        place = texts.index(said(value))
+            return [ABSENT] * (1 if ordered else parameter.count)
+        place = parameter.place(value)
         if ordered:
-            return [place / max(len(texts) - 1, 1)]
-        return [float(place == one) for one in range(len(texts))]
+            return [place / max(parameter.count - 1, 1)]
+        return [float(place == one) for one in range(parameter.count)]
     if value is None:
         return [ABSENT]
     scale = math.log if parameter.log else float
